@@ -1,0 +1,224 @@
+"""Learning curves as numbers: pure functions from arrays to arrays, nothing read and nothing drawn.
+
+Shapes: `n` values of one run, `B` points of a common grid of frames, `S` seeds. NaN in a curve
+means that the run has nothing to say at this point: before its first value, or past its end.
+"""
+
+import math
+
+import numpy as np
+
+# Resamples of a bootstrap: the 2.5 % tails then hold 50 of them.
+SAMPLES = 2000
+
+
+def frame_grid(end: float, bins: int) -> np.ndarray:
+    """`bins` frames float64 `[bins]`, evenly spaced, the right edges of the bins of (0, end]."""
+    if end <= 0 or bins < 1:
+        raise ValueError(f'a grid needs an end and a number of bins above 0, got {end} and {bins}')
+    return end * np.arange(1, bins + 1) / bins
+
+
+def moving_mean(values: np.ndarray, window: int) -> np.ndarray:
+    """Mean of the last `window` values at each value `[n] -> [n]`; of fewer at the start."""
+    values = np.asarray(values, np.float64)
+    firsts = np.maximum(np.arange(len(values)) + 1 - window, 0)
+    return np.array([values[first : i + 1].mean() for i, first in enumerate(firsts)], np.float64)
+
+
+def on_grid(
+    steps: np.ndarray,
+    values: np.ndarray,
+    grid: np.ndarray,
+    *,
+    end: float,
+    window: int = 1,
+) -> np.ndarray:
+    """One run's values brought onto a common grid.
+
+    A point of the grid gets the mean of all values since the point before it, and of no fewer than
+    the last `window` ones (where there are that many), so that many short episodes and few long
+    ones are both smoothed over enough of them.
+
+    Args:
+        steps: frames of the values, ascending `[n]`.
+        values: `[n]`.
+        grid: frames, ascending `[B]`.
+        end: frame up to which the run is known; points past it stay NaN, nothing is extrapolated.
+        window: least number of values in a mean.
+
+    Returns:
+        float64 `[B]`.
+    """
+    values = np.asarray(values, np.float64)
+    lasts = np.searchsorted(steps, grid, side='right')
+    firsts = np.minimum(np.concatenate([[0], lasts[:-1]]), np.maximum(lasts - window, 0))
+    curve = np.full(len(grid), np.nan)
+    for i, (first, last) in enumerate(zip(firsts, lasts, strict=True)):
+        if last > first and grid[i] <= end:
+            curve[i] = values[first:last].mean()
+    return curve
+
+
+def value_at(
+    steps: np.ndarray,
+    values: np.ndarray,
+    frame: float,
+    *,
+    end: float,
+    width: float = 0.0,
+    window: int = 1,
+) -> float:
+    """One run's value at one frame: the mean over (frame - width, frame], and of `window` at least.
+
+    This is what `on_grid` gives for a grid of that spacing. NaN where the run has not got there
+    or has no value yet.
+    """
+    grid = np.array([frame - width, frame], np.float64)
+    return float(on_grid(steps, values, grid, end=end, window=window)[1])
+
+
+def seed_mean(curves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean over the seeds present at each point, and their number: `[S, B] -> [B], int [B]`."""
+    curves = np.asarray(curves, np.float64)
+    present = np.isfinite(curves)
+    count = present.sum(0)
+    total = np.where(present, curves, 0.0).sum(0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan), count
+
+
+def resampled_means(
+    values: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    samples: int = SAMPLES,
+) -> np.ndarray:
+    """Bootstrap: column means of `values` with its rows drawn anew with replacement.
+
+    A row is drawn whole, so that what belongs to one run stays together. NaN entries are left
+    out of a mean; a mean of nothing is NaN.
+
+    Args:
+        values: `[S, B]`.
+        rng: source of the draws.
+        samples: number of resamples `R`.
+
+    Returns:
+        float64 `[R, B]`.
+    """
+    values = np.asarray(values, np.float64)
+    rows = len(values)
+    if rows == 0:
+        return np.full((samples, values.shape[1]), np.nan)
+    draws = rng.multinomial(rows, np.full(rows, 1 / rows), size=samples).astype(np.float64)
+    present = np.isfinite(values)
+    count = draws @ present
+    total = draws @ np.where(present, values, 0.0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def interval(resampled: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    """Percentile interval over the first axis, NaN left out: `[R, ...] -> [...], [...]`."""
+    resampled = np.asarray(resampled, np.float64)
+    empty = ~np.isfinite(resampled).any(0)
+    filled = np.where(empty, 0.0, resampled)
+    tail = 100 * (1 - level) / 2
+    low, high = np.nanpercentile(filled, [tail, 100 - tail], axis=0)
+    return np.where(empty, np.nan, low), np.where(empty, np.nan, high)
+
+
+def bootstrap_band(
+    curves: np.ndarray,
+    *,
+    level: float = 0.95,
+    samples: int = SAMPLES,
+    seed: int = 0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Percentile bootstrap band of the mean over seeds `[S, B] -> low [B], high [B]`.
+
+    Whole curves are resampled. Where fewer than two seeds are present there is no band (NaN).
+    The same curves and seed give the same band. Source: Agarwal et al., arXiv:2108.13264.
+    """
+    curves = np.asarray(curves, np.float64)
+    means = resampled_means(curves, np.random.default_rng(seed), samples=samples)
+    low, high = interval(means, level)
+    alone = np.isfinite(curves).sum(0) < 2
+    return np.where(alone, np.nan, low), np.where(alone, np.nan, high)
+
+
+def jump_start(values: np.ndarray, episodes: int = 20) -> float:
+    """Mean of the first `episodes` values `[n]` after prefill; NaN while there are fewer."""
+    values = np.asarray(values, np.float64)
+    return float(values[:episodes].mean()) if len(values) >= episodes else math.nan
+
+
+def area_under(grid: np.ndarray, curve: np.ndarray, upto: float) -> float:
+    """Area under a curve `[B]` over frames `[B]`, from its first point to `upto`, by trapezoids.
+
+    Between two points the curve is taken as straight, at `upto` too. NaN where the curve has no
+    point at or before `upto`, does not reach it, or has a gap before it.
+    """
+    grid = np.asarray(grid, np.float64)
+    curve = np.asarray(curve, np.float64)
+    known = np.flatnonzero(np.isfinite(curve))
+    if not len(known) or grid[known[0]] > upto or grid[known[-1]] < upto:
+        return math.nan
+    first = known[0]
+    inside = grid[first:] < upto
+    frames = np.append(grid[first:][inside], upto)
+    finite = np.isfinite(curve)
+    heights = np.append(curve[first:][inside], np.interp(upto, grid[finite], curve[finite]))
+    return float(np.sum(np.diff(frames) * (heights[1:] + heights[:-1]) / 2))
+
+
+def areas(grid: np.ndarray, curves: np.ndarray, upto: float) -> np.ndarray:
+    """Area up to `upto` of each of several curves from the first frame all of them have.
+
+    Curves that start later than others, because their first episode ended later, would otherwise
+    be compared over different stretches. Curves that do not reach `upto` give NaN and do not
+    move the start.
+
+    Args:
+        grid: frames `[B]`.
+        curves: `[S, B]`.
+        upto: frame where the area ends.
+
+    Returns:
+        float64 `[S]`.
+    """
+    curves = np.asarray(curves, np.float64)
+    reach = [np.isfinite(curve[grid >= upto]).any() for curve in curves]
+    starts = [np.flatnonzero(np.isfinite(curve))[0] for curve in curves[reach]]
+    common = curves.copy()
+    common[:, : max(starts, default=0)] = np.nan
+    return np.array(
+        [area_under(grid, c, upto) if ok else math.nan for c, ok in zip(common, reach, strict=True)]
+    )
+
+
+def steps_to_threshold(grid: np.ndarray, curve: np.ndarray, threshold: float) -> float:
+    """First frame of the grid `[B]` at which the curve `[B]` is at or above `threshold`.
+
+    Infinity where it never is, NaN where the curve is empty.
+    """
+    curve = np.asarray(curve, np.float64)
+    if not np.isfinite(curve).any():
+        return math.nan
+    above = np.flatnonzero(np.nan_to_num(curve, nan=-math.inf) >= threshold)
+    return float(grid[above[0]]) if len(above) else math.inf
+
+
+def normalised_score(
+    value: np.ndarray | float,
+    random: np.ndarray | float,
+    baseline: np.ndarray | float,
+) -> np.ndarray:
+    """(value - random) / (baseline - random): 0 is a random policy, 1 the finished baseline.
+
+    Shapes broadcast. NaN where the baseline does not beat the random policy: such a level has no
+    scale and is to be named and left out.
+    """
+    value, random, baseline = (np.asarray(x, np.float64) for x in (value, random, baseline))
+    gain = baseline - random
+    beaten = gain > 0
+    return np.where(beaten, (value - random) / np.where(beaten, gain, 1.0), np.nan)

@@ -1,0 +1,184 @@
+import math
+
+import hypothesis
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+
+from dreamerv2.analysis import curves
+
+values_lists = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60)
+
+
+@st.composite
+def runs(draw):
+    """(steps, values, end) of a run."""
+    values = np.array(draw(values_lists))
+    gaps = draw(st.lists(st.integers(0, 50), min_size=len(values), max_size=len(values)))
+    steps = np.cumsum(gaps)
+    return steps, values, int(steps[-1]) + draw(st.integers(0, 100))
+
+
+@st.composite
+def seed_curves(draw):
+    """`[S, B]` with gaps."""
+    seeds, points = draw(st.integers(1, 6)), draw(st.integers(1, 8))
+    entry = st.one_of(st.floats(-1e6, 1e6), st.just(math.nan))
+    rows = draw(st.lists(entry, min_size=seeds * points, max_size=seeds * points))
+    return np.array(rows).reshape(seeds, points)
+
+
+def test_grid_ends_at_the_end():
+    assert curves.frame_grid(100, 4).tolist() == [25, 50, 75, 100]
+    for end, bins in [(0, 5), (10, 0)]:
+        with pytest.raises(ValueError, match='above 0'):
+            curves.frame_grid(end, bins)
+
+
+@hypothesis.given(values_lists, st.integers(1, 80))
+def test_moving_mean_against_a_plain_loop(values, window):
+    expected = [np.mean(values[max(0, i - window + 1) : i + 1]) for i in range(len(values))]
+    np.testing.assert_allclose(curves.moving_mean(np.array(values), window), expected, atol=1e-6)
+
+
+@hypothesis.given(runs(), st.integers(1, 12), st.integers(1, 30))
+def test_on_grid_against_a_plain_loop(run, bins, window):
+    steps, values, end = run
+    grid = curves.frame_grid(max(end, 1) * 1.3, bins)
+    curve = curves.on_grid(steps, values, grid, end=end, window=window)
+    before = -math.inf
+    for point, frame in zip(curve, grid, strict=True):
+        past = [v for s, v in zip(steps, values, strict=True) if s <= frame]
+        recent = [v for s, v in zip(steps, values, strict=True) if before < s <= frame]
+        chosen = recent if len(recent) >= window else past[-window:]
+        if frame > end or not past:
+            assert math.isnan(point)
+        else:
+            assert point == pytest.approx(np.mean(chosen), abs=1e-6)
+            assert values.min() - 1e-6 <= point <= values.max() + 1e-6
+        before = frame
+
+
+@hypothesis.given(runs(), st.integers(1, 12), st.integers(1, 30))
+def test_value_at_is_the_point_of_a_grid(run, bins, window):
+    steps, values, end = run
+    grid = curves.frame_grid(max(end, 1), bins)
+    curve = curves.on_grid(steps, values, grid, end=end, window=window)
+    # The first bin also takes what lies at frame 0, as everything up to its edge.
+    for frame, point in list(zip(grid, curve, strict=True))[1:]:
+        width = grid[1] - grid[0]
+        got = curves.value_at(steps, values, frame, end=end, width=width, window=window)
+        if not np.any(np.isclose(steps, frame - width, rtol=1e-12, atol=1e-9)):
+            np.testing.assert_allclose(got, point, atol=1e-6)
+
+
+def test_a_run_that_ended_early_is_never_extrapolated():
+    grid = curves.frame_grid(100, 10)
+    curve = curves.on_grid(np.array([10, 20, 42]), np.array([1.0, 2.0, 3.0]), grid, end=45)
+    np.testing.assert_array_equal(curve[:4], [1, 2, 2, 2])
+    assert np.isnan(curve[4:]).all()
+
+
+@hypothesis.given(seed_curves())
+def test_seed_mean_counts_who_is_there(stack):
+    mean, count = curves.seed_mean(stack)
+    for column, m, n in zip(stack.T, mean, count, strict=True):
+        present = column[np.isfinite(column)]
+        assert n == len(present)
+        if n:
+            assert m == pytest.approx(present.mean(), abs=1e-6)
+        else:
+            assert math.isnan(m)
+
+
+@hypothesis.given(seed_curves(), st.integers(0, 3))
+def test_band_is_inside_the_data_and_repeatable(stack, seed):
+    low, high = curves.bootstrap_band(stack, samples=100, seed=seed)
+    again = curves.bootstrap_band(stack, samples=100, seed=seed)
+    np.testing.assert_array_equal([low, high], again)
+    for column, a, b in zip(stack.T, low, high, strict=True):
+        present = column[np.isfinite(column)]
+        if len(present) < 2:
+            assert math.isnan(a) and math.isnan(b)
+        else:
+            assert present.min() - 1e-6 <= a <= b <= present.max() + 1e-6
+
+
+def test_band_covers_the_true_mean_about_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    low, high = curves.bootstrap_band(rng.normal(size=(20, 2000)), samples=400)
+    assert 0.89 < np.mean((low < 0) & (high > 0)) < 0.96
+
+
+def test_band_of_equal_curves_has_no_width():
+    low, high = curves.bootstrap_band(np.full((5, 3), 2.5))
+    np.testing.assert_array_equal([low, high], np.full((2, 3), 2.5))
+
+
+def test_rows_are_resampled_whole():
+    column = np.array([1.0, 2.0, 5.0])
+    means = curves.resampled_means(np.stack([column, -column], 1), np.random.default_rng(0))
+    np.testing.assert_allclose(means[:, 0], -means[:, 1])
+    assert means.shape == (curves.SAMPLES, 2)
+    assert np.isnan(curves.resampled_means(np.zeros((0, 2)), np.random.default_rng(0))).all()
+
+
+def test_jump_start_is_the_mean_of_the_first_episodes():
+    assert curves.jump_start(np.arange(100.0)) == pytest.approx(9.5)
+    assert curves.jump_start(np.arange(100.0), episodes=3) == pytest.approx(1.0)
+    assert math.isnan(curves.jump_start(np.arange(19.0)))
+
+
+def test_area_of_a_straight_line():
+    grid = np.array([1.0, 2.0, 4.0])
+    assert curves.area_under(grid, grid, 4) == pytest.approx((16 - 1) / 2)
+    assert curves.area_under(grid, grid, 3) == pytest.approx((9 - 1) / 2)
+    assert curves.area_under(grid, grid, 1) == pytest.approx(0)
+    assert math.isnan(curves.area_under(grid, grid, 5))
+    assert math.isnan(curves.area_under(grid, grid, 0.5))
+    assert math.isnan(curves.area_under(grid, np.array([1.0, math.nan, 4.0]), 4))
+    assert math.isnan(curves.area_under(grid, np.full(3, math.nan), 4))
+
+
+@hypothesis.given(st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=20), st.floats(0, 1))
+def test_area_lies_between_the_extremes(heights, share):
+    grid = curves.frame_grid(10, len(heights))
+    upto = grid[0] + share * (grid[-1] - grid[0])
+    area = curves.area_under(grid, np.array(heights), upto)
+    width = upto - grid[0]
+    assert min(heights) * width - 1e-6 <= area <= max(heights) * width + 1e-6
+
+
+def test_areas_start_where_all_curves_have_begun():
+    grid = np.array([1.0, 2.0, 3.0, 4.0])
+    stack = np.array(
+        [
+            [5.0, 1.0, 1.0, 1.0],
+            [math.nan, 2.0, 2.0, 2.0],
+            [math.nan, math.nan, 9.0, math.nan],
+        ]
+    )
+    np.testing.assert_array_equal(curves.areas(grid, stack, 4), [2.0, 4.0, math.nan])
+
+
+def test_steps_to_threshold():
+    grid = np.array([1.0, 2.0, 3.0, 4.0])
+    curve = np.array([math.nan, 1.0, 5.0, 2.0])
+    assert curves.steps_to_threshold(grid, curve, 2) == 3
+    assert curves.steps_to_threshold(grid, curve, 1) == 2
+    assert curves.steps_to_threshold(grid, curve, 6) == math.inf
+    assert math.isnan(curves.steps_to_threshold(grid, np.full(4, math.nan), 2))
+
+
+@hypothesis.given(st.floats(-1e3, 1e3), st.floats(-1e3, 1e3), st.floats(0.1, 1e3))
+def test_normalised_score_is_linear_with_two_fixed_points(value, random, gain):
+    baseline = random + gain
+    assert curves.normalised_score(random, random, baseline) == pytest.approx(0)
+    assert curves.normalised_score(baseline, random, baseline) == pytest.approx(1)
+    score = curves.normalised_score(value, random, baseline)
+    assert random + score * (baseline - random) == pytest.approx(value, abs=1e-6)
+
+
+def test_a_baseline_that_does_not_beat_random_has_no_scale():
+    scores = curves.normalised_score(np.array([5.0, 5.0, 5.0]), 2.0, np.array([1.0, 2.0, 3.0]))
+    np.testing.assert_array_equal(scores, [math.nan, math.nan, 3.0])
