@@ -1,0 +1,110 @@
+"""From a task's name to an environment."""
+
+from typing import Any, Callable, Mapping, Optional, Sequence
+
+import numpy as np
+
+from dreamerv2.envs.tasks import Task, parse_task
+from dreamerv2.errors import UsageError
+
+
+def check_options(
+    size: Sequence[int],
+    action_repeat: Optional[int],
+    sticky: Optional[float],
+    time_limit: Optional[int],
+) -> None:
+    """Raise UsageError for an option with an impossible value; see `make_env`."""
+    if len(size) != 2 or not all(int(side) == side and side > 0 for side in size):
+        raise UsageError(f'size {size!r}: expected height and width above 0, such as 64 64')
+    if action_repeat is not None and (action_repeat < 1 or int(action_repeat) != action_repeat):
+        raise UsageError(f'action_repeat {action_repeat!r}: expected a whole number from 1')
+    if sticky is not None and not 0 <= sticky <= 1:
+        raise UsageError(f'sticky {sticky!r}: expected a probability from 0 to 1')
+    if time_limit is not None and (time_limit < 0 or int(time_limit) != time_limit):
+        raise UsageError(f'time_limit {time_limit!r}: expected agent steps, or 0 for none')
+
+
+def make_env(
+    task: str,
+    *,
+    seed: int = 0,
+    size: Sequence[int] = (64, 64),
+    grayscale: bool = True,
+    action_repeat: Optional[int] = None,
+    sticky: Optional[float] = None,
+    time_limit: Optional[int] = None,
+    level_weights: Optional[Sequence[float]] = None,
+    sets: Optional[Mapping[str, Sequence[str]]] = None,
+) -> Any:
+    """Make the environment of a task.
+
+    Args:
+        task: such as `mario_3-1`, `mario_3-1+3-2`, `mario_e4`, `gym_CartPole-v1`, `pixel`.
+        seed: everything random in the environment follows from it.
+        size: (height, width) of images.
+        grayscale: images with one channel or three.
+        action_repeat: frames for each agent step; None: 4 in Mario, else 1.
+        sticky: probability that the previous action is executed again; None: 0.2 in Mario, else 0.
+        time_limit: agent steps after which an episode is cut off; None or 0: never.
+        level_weights: with several levels, how often each is drawn; None: uniformly.
+        sets: named sets of levels beside the thesis's, `{'mario_e4': ['3-1', ...]}`.
+
+    Returns:
+        An `Environment`.
+
+    Raises:
+        UsageError: there is no such task, or an option has an impossible value.
+    """
+    parsed = parse_task(task, sets)
+    check_options(size, action_repeat, sticky, time_limit)
+    options = {
+        'size': (int(size[0]), int(size[1])),
+        'grayscale': bool(grayscale),
+        'action_repeat': action_repeat,
+        'sticky': sticky,
+        'time_limit': time_limit,
+    }
+    options = {name: value for name, value in options.items() if value is not None}
+    makers = _makers(parsed, seed, options)
+    if len(makers) == 1:
+        return next(iter(makers.values()))()
+    from dreamerv2.envs.multi_level import MultiLevelEnv
+
+    return MultiLevelEnv(makers, weights=level_weights, seed=seed)
+
+
+def spawn_seeds(seed: int, count: int) -> list[int]:
+    """Independent seeds that follow from one (`numpy.random.SeedSequence.spawn`)."""
+    children = np.random.SeedSequence(seed).spawn(count)
+    return [int(child.generate_state(1, np.uint64)[0]) for child in children]
+
+
+def _makers(task: Task, seed: int, options: Mapping[str, Any]) -> dict[str, Callable[[], Any]]:
+    """For each name in the task a function that makes its environment."""
+    # A single level takes the seed itself, so that its draws do not depend on being one of several.
+    seeds = [seed] if len(task.names) == 1 else spawn_seeds(seed, len(task.names))
+    make_one = {'mario': _make_mario, 'gym': _make_gym, 'pixel': _make_pixel}[task.family]
+
+    def maker(name: str, own_seed: int) -> Callable[[], Any]:
+        return lambda: make_one(name, seed=own_seed, **options)
+
+    return {name: maker(name, own_seed) for name, own_seed in zip(task.names, seeds)}
+
+
+def _make_mario(name: str, **options: Any) -> Any:
+    from dreamerv2.envs.mario import MarioEnv
+
+    return MarioEnv(name, **options)
+
+
+def _make_gym(name: str, **options: Any) -> Any:
+    from dreamerv2.envs.gym_env import GymEnv
+
+    return GymEnv(name, **options)
+
+
+def _make_pixel(name: str, **options: Any) -> Any:
+    from dreamerv2.envs.pixel_task import PixelTask
+
+    return PixelTask(**options)

@@ -1,0 +1,195 @@
+"""Levels of Super Mario Bros.
+
+Built on the environment class of gym-super-mario-bros itself: Gym's wrappers around it expect
+another `step` than nes-py's. The reward is the package's own: pixels moved to the right, minus ticks
+of the game's clock, minus 25 for dying, clipped to +-15 a frame, and nothing for jumps of more than 5
+pixels (entering pipes).
+
+Endings. The package ends a single-level episode, without saying which it was, when Mario is dying
+(also by the clock, and by falling out of the picture) and when he reaches the flag or the axe; both
+are terminal here, the latter with `log_completed` 1. What else it does, seen by playing and by
+writing the emulator's memory (`tests/envs/test_mario_areas.py`):
+
+- A pipe or a vine into a bonus area and back is played inside one frame: the package runs the
+  emulator on until Mario can be moved again. The episode goes on. Falling out of a bonus area in the
+  clouds, which the game counts as the way back, is death to the package.
+- The wrong way in a castle's maze moves Mario back by some pages: the episode goes on.
+- A warp pipe takes Mario to the first level of another world, and the package plays on there, under
+  the old level's name. Here the episode ends as terminal and not completed, at the frame where he
+  arrives.
+
+`log_x` is the x of Mario in the level's main area (see `level_lengths`, also for the four levels
+whose flag stands in an area of its own). In a bonus area it stays at the value with which he left.
+`log_progress` is the largest x of the episode over the level's length; 1 exactly when completed.
+"""
+
+import hashlib
+import importlib.metadata
+from typing import Any
+
+import numpy as np
+
+from dreamerv2.envs.contract import (
+    Environment,
+    Observation,
+    bookkeeping_spaces,
+    log_space,
+    spaces,
+)
+from dreamerv2.envs.image import cv2, resize
+from dreamerv2.envs.level_lengths import EXIT_AREA, exit_offset, level_length
+from dreamerv2.envs.quiet import import_quietly
+
+_BUTTONS = {'right': 128, 'left': 64, 'down': 32, 'up': 16, 'B': 2, 'A': 1, 'NOOP': 0}
+_WORLD, _STAGE, _AREA_LOW, _AREA_HIGH = 0x075F, 0x075C, 0x00E7, 0x00E8
+_ALMOST_DONE = 0.999
+_PACKAGES = ('gym-super-mario-bros', 'nes-py', 'gym', 'opencv-python-headless')
+
+
+def button_bytes(actions: list[list[str]]) -> tuple[int, ...]:
+    """The byte on the joypad's port for each combination of buttons.
+
+    Args:
+        actions: button names of each action, as in `gym_super_mario_bros.actions`.
+
+    Returns:
+        One byte for each action.
+    """
+    return tuple(sum(_BUTTONS[button] for button in action) for action in actions)
+
+
+class MarioEnv(Environment):
+    """One level of Super Mario Bros.
+
+    Args:
+        level: `world-stage`, `1-1` to `8-4`.
+        size: (height, width) of the image.
+        grayscale: one channel (OpenCV's `RGB2GRAY`, then `INTER_AREA`) or three.
+        action_repeat: frames for each agent step; their rewards are summed.
+        sticky: probability of executing the previous action again, see `Environment`.
+        time_limit: agent steps after which an episode is cut off (not terminal); 0 for none but
+            the game's own clock.
+        seed: seed of the sticky actions; the emulator itself is deterministic.
+
+    Raises:
+        UsageError: there is no such level.
+    """
+
+    def __init__(
+        self,
+        level: str,
+        *,
+        size: tuple[int, int] = (64, 64),
+        grayscale: bool = True,
+        action_repeat: int = 4,
+        sticky: float = 0.2,
+        time_limit: int = 0,
+        seed: int = 0,
+    ):
+        super().__init__(
+            seed=seed, action_repeat=action_repeat, sticky=sticky, time_limit=time_limit
+        )
+        self._length = level_length(level)
+        self._exit_offset = exit_offset(level)
+        world, stage = (int(number) for number in level.split('-'))
+        package = import_quietly('gym_super_mario_bros.smb_env')
+        actions = import_quietly('gym_super_mario_bros.actions')
+        self._buttons = button_bytes(actions.COMPLEX_MOVEMENT)
+        self._game: Any = package.SuperMarioBrosEnv(target=(world, stage))
+        self._screen = _raw_pixels(self._game.screen)
+        self._home = (world - 1, stage - 1)
+        self._main_area = self._area()
+        self._size = (int(size[0]), int(size[1]))
+        self._grayscale = grayscale
+        self._x = self._furthest = 0
+        self._completed = False
+        self.levels = [level]
+        self.act_space = spaces.Discrete(len(self._buttons))
+        self.obs_space = {
+            'image': spaces.Box(0, 255, (*self._size, 1 if grayscale else 3), np.uint8),
+            **bookkeeping_spaces(1),
+            'log_x': log_space(),
+            'log_completed': log_space(),
+            'log_progress': log_space(),
+        }
+
+    def render(self) -> np.ndarray:
+        """The whole screen in colour, uint8 `[240, 256, 3]` (RGB)."""
+        return cv2.cvtColor(self._screen, cv2.COLOR_BGRA2RGB)
+
+    def close(self) -> None:
+        super().close()
+        if self._game is not None:
+            self._screen = np.zeros_like(self._screen)
+            self._game.close()
+            self._game = None
+
+    def describe(self) -> dict[str, Any]:
+        with open(self._game._rom_path, 'rb') as file:
+            rom = hashlib.sha256(file.read()).hexdigest()
+        return {
+            'name': f'mario_{self.levels[0]}',
+            'options': {**self.options(), 'size': list(self._size), 'grayscale': self._grayscale},
+            'packages': {name: importlib.metadata.version(name) for name in _PACKAGES},
+            'rom_sha256': rom,
+        }
+
+    def _begin(self) -> None:
+        self._game.reset()
+        self._x = self._furthest = int(self._game.ram[0x6D]) * 256 + int(self._game.ram[0x86])
+        self._completed = False
+
+    def _frame(self, action: int) -> tuple[float, bool, bool]:
+        with np.errstate(over='ignore'):  # the package lets bytes overflow on purpose
+            _, reward, done, info = self._game.step(self._buttons[action])
+        if info['flag_get']:
+            self._completed = True
+        ram = self._game.ram
+        if (ram[_WORLD], ram[_STAGE]) != self._home:
+            return reward, True, False
+        self._locate(int(info['x_pos']))
+        return reward, done, False
+
+    def _observe(self) -> Observation:
+        code = cv2.COLOR_BGRA2GRAY if self._grayscale else cv2.COLOR_BGRA2RGB
+        progress = min(self._furthest / self._length, _ALMOST_DONE)
+        return {
+            'image': resize(cv2.cvtColor(self._screen, code), self._size),
+            'log_x': np.float32(self._x),
+            'log_completed': np.float32(self._completed),
+            'log_progress': np.float32(1.0 if self._completed else progress),
+        }
+
+    def _area(self) -> int:
+        return int(self._game.ram[_AREA_LOW]) + 256 * int(self._game.ram[_AREA_HIGH])
+
+    def _locate(self, x: int) -> None:
+        area = self._area()
+        if area == self._main_area:
+            self._x = x
+        elif area == EXIT_AREA and self._exit_offset is not None:
+            self._x = x + self._exit_offset
+        self._furthest = max(self._furthest, self._x)
+
+
+def _raw_pixels(screen: np.ndarray) -> np.ndarray:
+    """The emulator's own picture behind the RGB view that nes-py makes of it.
+
+    OpenCV wants neighbouring channels in order, and copying the reversed view into that shape takes
+    ten times as long as everything else that is done to a frame. This is a live view: whoever reads
+    it copies (colour conversion does).
+
+    Args:
+        screen: nes-py's `[240, 256, 3]` view of 32-bit pixels in the order blue, green, red, unused.
+
+    Returns:
+        `[240, 256, 4]` contiguous view of the same memory.
+
+    Raises:
+        RuntimeError: the memory is laid out in another way (a big-endian machine).
+    """
+    height, width, _ = screen.shape
+    if screen.strides != (4 * width, 4, -1):
+        raise RuntimeError(f'unexpected layout of the screen: strides {screen.strides}')
+    blue = screen[:, :, 2:]
+    return np.lib.stride_tricks.as_strided(blue, (height, width, 4), (4 * width, 4, 1))
