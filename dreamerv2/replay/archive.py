@@ -1,0 +1,142 @@
+"""The folder of episode files of one replay: what is loaded, written, dropped and put aside."""
+
+import logging
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from dreamerv2.errors import UsageError
+from dreamerv2.replay import disk
+from dreamerv2.replay.episode import Episode, from_arrays
+from dreamerv2.replay.writer import EpisodeWriter
+
+logger = logging.getLogger(__name__)
+
+
+class EpisodeArchive:
+    """Files of one directory, which has no other writer.
+
+    Attributes:
+        steps, episodes: of all readable files, loaded or not.
+        next_serial: the lowest number above those of all files.
+
+    Raises:
+        UsageError: the directory is a file, or holds episodes of other levels.
+    """
+
+    def __init__(
+        self, directory: Path, levels: list[str] | None = None, keep_on_disk: bool = False
+    ) -> None:
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            raise UsageError(
+                f'{directory} is no directory: choose another logdir or move the file away'
+            ) from None
+        self.directory = directory
+        self.levels = disk.keep_levels(directory, levels)
+        self.steps = self.episodes = self.next_serial = 0
+        self._keep_on_disk = keep_on_disk
+        self._writer = EpisodeWriter()
+        self._paths: dict[int, Path] = {}
+        # Files of evicted episodes that the last checkpoint may need, and those since.
+        self._doomed: tuple[list[Path], list[Path]] = ([], [])
+        self._checkpointed = False
+        disk.remove_leftovers(directory)
+
+    def load(self, capacity: int, loaded: Mapping[int, Episode]) -> list[Episode]:
+        """The newest episodes of up to `capacity` steps (0: all), oldest first.
+
+        Those in `loaded`, by serial number, are not read again. Damaged files are named and left
+        out.
+        """
+        files = disk.list_files(self.directory)
+        wanted = newest_within(files, capacity)
+        rest = files[: len(files) - len(wanted)]
+        self._paths = {file.serial: file.path for file in files}
+        self.next_serial = files[-1].serial + 1 if files else 0
+        self._doomed = ([], [] if self._keep_on_disk else [file.path for file in rest])
+
+        def read(file):
+            if file.serial in loaded:
+                return loaded[file.serial]
+            arrays = disk.read_episode(file)
+            return None if arrays is None else from_arrays(arrays, file.serial)
+
+        # zlib and lz4 let other threads run.
+        with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
+            episodes = list(pool.map(read, wanted))
+        bad = [file for file, episode in zip(wanted, episodes, strict=True) if episode is None]
+        self.episodes = len(files) - len(bad)
+        self.steps = sum(file.steps for file in files) - sum(file.steps for file in bad)
+        return [episode for episode in episodes if episode is not None]
+
+    def put(self, episode: Episode, logs: dict[str, np.ndarray]) -> None:
+        """Write a finished episode in the background."""
+        file = disk.new_file(self.directory, episode.serial, episode.rows)
+        self._paths[episode.serial] = file.path
+        self._writer.put(file.path, episode, logs)
+
+    def evict(self, episode: Episode) -> None:
+        """Drop the file of an episode that left memory.
+
+        From the first checkpoint on this waits until the second next one, so that a run that
+        starts again from the last complete checkpoint finds what it had.
+        """
+        path = self._paths.pop(episode.serial, None)
+        if path is None or self._keep_on_disk:
+            return
+        if self._checkpointed:
+            self._doomed[1].append(path)
+        else:
+            self._writer.delete(path)
+
+    def checkpoint(self) -> None:
+        """Wait for pending writes and drop the files that only older checkpoints need."""
+        self._writer.flush()
+        for path in self._doomed[0]:
+            self._writer.delete(path)
+        self._doomed = (self._doomed[1], [])
+        self._checkpointed = True
+
+    def supersede(self, serial: int) -> int:
+        """Move the files of episodes numbered `serial` and above into `superseded/`; how many."""
+        self._writer.flush()
+        files = [file for file in disk.list_files(self.directory) if file.serial >= serial]
+        for file in files:
+            disk.move_aside(file)
+        if files:
+            logger.warning(
+                'Moved %d episodes newer than the checkpoint to %s.',
+                len(files),
+                self.directory / 'superseded',
+            )
+        return len(files)
+
+    def check(self) -> None:
+        """Raise the OSError of a write in the background that failed, once."""
+        self._writer.check()
+
+    def flush(self) -> None:
+        """Wait until every finished episode is on disk.
+
+        Raises:
+            OSError: one cannot be written.
+        """
+        self._writer.flush()
+
+
+def newest_within(files: list[disk.EpisodeFile], capacity: int) -> list[disk.EpisodeFile]:
+    """The newest of files sorted by age that hold up to `capacity` steps, at least one; 0: all."""
+    if not capacity:
+        return files
+    steps = count = 0
+    for file in reversed(files):
+        steps += file.steps
+        if count and steps > capacity:
+            break
+        count += 1
+    return files[len(files) - count :]
