@@ -1,0 +1,175 @@
+"""Actor and critic, trained on imagined rollouts (arXiv:2010.02193, section 2.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import tensorflow as tf
+
+from dreamerv2.agent.returns import lambda_return, masked_mean
+from dreamerv2.agent.reward_normalizer import RewardNormalizer
+from dreamerv2.agent.schedules import schedule
+from dreamerv2.nets.mlp import Head
+
+Tensors = dict[str, tf.Tensor]
+
+
+class ActorCritic(tf.Module):
+    """Policy, value function and the slow copy of it that gives the targets.
+
+    Args are those of the configuration; `features` is the size of the latent features.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        action_size: int,
+        discrete: bool,
+        *,
+        actor: Mapping,
+        critic: Mapping,
+        discount_lambda: float,
+        actor_grad: str,
+        actor_grad_mix: float | str,
+        actor_ent: float | str,
+        slow_target: bool,
+        slow_target_update: int,
+        slow_target_fraction: float,
+        reward_norm: Mapping,
+        rng: np.random.Generator,
+        dtype: tf.DType,
+    ):
+        super().__init__()
+        actor = dict(actor)
+        if actor['dist'] == 'auto':
+            actor['dist'] = 'onehot' if discrete else 'trunc_normal'
+        if actor['dist'] == 'onehot':
+            actor.pop('min_std', None)
+        if actor_grad == 'auto':
+            actor_grad = 'reinforce' if discrete else 'dynamics'
+        self.actor_grad = actor_grad
+        # Shape of the uniform numbers that an action is drawn from, without batch axes.
+        self.noise_shape = [] if actor['dist'] == 'onehot' else [action_size]
+        self._lambda, self._grad_mix, self._entropy = discount_lambda, actor_grad_mix, actor_ent
+        self._slow_target = slow_target
+        self._slow_update, self._slow_fraction = slow_target_update, float(slow_target_fraction)
+        kwargs = {'rng': rng, 'dtype': dtype}
+        self.actor = Head(features, [action_size], **actor, **kwargs)
+        self.critic = Head(features, [], **critic, **kwargs)
+        self.slow_critic = Head(features, [], **critic, **kwargs) if slow_target else self.critic
+        self.reward_norm = RewardNormalizer(**reward_norm)
+        self.updates = tf.Variable(0, dtype=tf.int64)
+        if slow_target:
+            self._copy_slow(1.0)
+
+    def parameters(self) -> dict[str, tf.Variable]:
+        parts = {'actor': self.actor, 'critic': self.critic}
+        if self._slow_target:
+            parts['slow_critic'] = self.slow_critic
+        return {f'{p}/{k}': v for p, part in parts.items() for k, v in part.parameters().items()}
+
+    def targets(self, sequence: Tensors, mask: tf.Tensor) -> tuple[tf.Tensor, Tensors]:
+        """Lambda-targets of an imagined sequence.
+
+            States:     [z0]  [z1]  [z2]  [z3]
+            Rewards:    [r0]  [r1]  [r2]   r3
+            Values:     [v0]  [v1]  [v2]  [v3]
+            Discounts:  [d0]  [d1]  [d2]   d3
+            Targets:     t0    t1    t2
+
+        Args:
+            sequence: `[horizon + 1, N, ...]` with `reward`.
+            mask: rows that count, `[horizon + 1, N]`.
+
+        Returns:
+            Targets `[horizon, N]`, and metrics; `slow_value` is in the sequence afterwards.
+        """
+        value = self.slow_critic(sequence['feat']).mode()
+        sequence['slow_value'] = value
+        target = lambda_return(
+            sequence['reward'][:-1],
+            value[:-1],
+            sequence['discount'][:-1],
+            value[-1],
+            self._lambda,
+        )
+        metrics = {
+            'critic_slow': masked_mean(value, mask),
+            'critic_target': masked_mean(target, mask[:-1]),
+        }
+        return target, metrics
+
+    def actor_loss(
+        self, sequence: Tensors, target: tf.Tensor, mask: tf.Tensor, step: tf.Tensor
+    ) -> tuple[tf.Tensor, Tensors]:
+        """Loss of the policy (arXiv:2010.02193, equation 6).
+
+            Actions:      0   [a1]  [a2]   a3
+                             ^  |  ^  |  ^  |
+                            /   v /   v /   v
+            States:     [z0]->[z1]-> z2 -> z3
+            Targets:     t0   [t1]  [t2]
+            Baselines:  [v0]  [v1]   v2    v3
+            Weights:    [w0]  [w1]   w2    w3
+            Loss:              l1    l2
+
+        The first target is lost because its action came from the replay, the last action because
+        no target follows it.
+
+        Args:
+            sequence: `[horizon + 1, N, ...]` with `slow_value`, from `targets`.
+            target: `[horizon, N]`.
+            mask: rows that count, `[horizon + 1, N]`.
+            step: agent steps so far, for the schedules.
+        """
+        policy = self.actor(tf.stop_gradient(sequence['feat'][:-2]))
+        metrics = {}
+        if self.actor_grad == 'dynamics':
+            objective = target[1:]
+        else:
+            advantage = tf.stop_gradient(target[1:] - sequence['slow_value'][:-2])
+            action = tf.stop_gradient(sequence['action'][1:-1])
+            objective = policy.log_prob(action) * advantage
+            if self.actor_grad == 'both':
+                objective = policy.log_prob(sequence['action'][1:-1]) * advantage
+                mix = schedule(self._grad_mix, step)
+                objective = mix * target[1:] + (1 - mix) * objective
+                metrics['actor_grad_mix'] = mix
+        entropy = policy.entropy()
+        scale = schedule(self._entropy, step)
+        objective += scale * entropy
+        weight = tf.stop_gradient(sequence['weight'])[:-2]
+        metrics['actor_ent'] = masked_mean(entropy, mask[:-2])
+        metrics['actor_ent_scale'] = scale
+        return -masked_mean(weight * objective, mask[:-2]), metrics
+
+    def critic_loss(
+        self, sequence: Tensors, target: tf.Tensor, mask: tf.Tensor
+    ) -> tuple[tf.Tensor, Tensors]:
+        """Squared error to the targets as a log-likelihood (arXiv:2010.02193, equation 5).
+
+            States:     [z0]  [z1]  [z2]   z3
+            Values:     [v0]  [v1]  [v2]   v3
+            Weights:    [ 1]  [w1]  [w2]   w3
+            Targets:    [t0]  [t1]  [t2]
+            Loss:        l0    l1    l2
+        """
+        dist = self.critic(tf.stop_gradient(sequence['feat'][:-1]))
+        weight = tf.stop_gradient(sequence['weight'])[:-1]
+        loss = -masked_mean(dist.log_prob(tf.stop_gradient(target)) * weight, mask[:-1])
+        return loss, {'critic': masked_mean(dist.mode(), mask[:-1])}
+
+    def update_slow_critic(self):
+        """Moves the slow critic after an update: a copy after the first, then every so many."""
+        if not self._slow_target:
+            return
+        due = tf.equal(self.updates % self._slow_update, 0)
+        fraction = tf.where(tf.equal(self.updates, 0), 1.0, self._slow_fraction)
+        self._copy_slow(tf.where(due, fraction, 0.0))
+        self.updates.assign_add(1)
+
+    def _copy_slow(self, mix: tf.Tensor | float):
+        critic, slow = self.critic.parameters(), self.slow_critic.parameters()
+        for name, variable in slow.items():
+            variable.assign(mix * critic[name] + (1 - mix) * variable)

@@ -1,0 +1,316 @@
+"""The agent: world model and actor-critic behind three compiled calls (act, learn, report)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from dreamerv2.agent.actor_critic import ActorCritic
+from dreamerv2.agent.exploration import add_noise
+from dreamerv2.agent.learner import Learner
+from dreamerv2.agent.state import assign_arrays, read_arrays
+from dreamerv2.agent.world_model import WorldModel
+from dreamerv2.nets.rssm import State
+
+MODES = ('train', 'eval', 'eval_sample')
+REPORT_SEQUENCES = 6  # Sequences side by side in an open-loop video.
+
+
+class Agent:
+    """DreamerV2 (arXiv:2010.02193).
+
+    Every random number comes from `seed` and a counter of the calls made so far, so that an agent
+    with the same state computes the same whatever happened around it.
+
+    Args:
+        obs_space: name to Gym space of every observation; `log_*` and the bookkeeping entries
+            are not shown to the agent.
+        act_space: one Gym space, discrete or a box in [-1, 1].
+        seed: seeds the weights and every draw.
+        precision: `float32`, `bfloat16` or `float16`, the type of the computation.
+        jit: compile the calls; False runs them eagerly, for debugging.
+        xla: compile the learner with XLA (for GPUs; slow on a CPU).
+        Everything else: as in `configs.yaml`, under the same names.
+
+    Raises:
+        ValueError: where observations and network sizes do not fit.
+    """
+
+    def __init__(
+        self,
+        obs_space: Mapping[str, Any],
+        act_space: Any,
+        *,
+        seed: int,
+        precision: str,
+        jit: bool,
+        rssm: Mapping,
+        encoder: Mapping,
+        decoder: Mapping,
+        reward_head: Mapping,
+        discount_head: Mapping,
+        loss_scales: Mapping,
+        kl: Mapping,
+        grad_heads: list[str],
+        pred_discount: bool,
+        model_opt: Mapping,
+        actor: Mapping,
+        critic: Mapping,
+        actor_opt: Mapping,
+        critic_opt: Mapping,
+        discount: float,
+        discount_lambda: float,
+        imag_horizon: int,
+        actor_grad: str,
+        actor_grad_mix: float | str,
+        actor_ent: float | str,
+        slow_target: bool,
+        slow_target_update: int,
+        slow_target_fraction: float,
+        clip_rewards: str,
+        reward_norm: Mapping,
+        expl_noise: float,
+        eval_noise: float,
+        eval_state_mean: bool,
+        xla: bool = False,
+    ):
+        dtype = tf.as_dtype(precision)
+        rng = np.random.default_rng(np.random.SeedSequence([seed, 0]))
+        self._discrete = hasattr(act_space, 'n')
+        self._action_size = int(act_space.n if self._discrete else act_space.shape[0])
+        self._shapes = agent_shapes(obs_space)
+        self._noises = {'train': expl_noise, 'eval': eval_noise, 'eval_sample': eval_noise}
+        self._eval_state_mean = eval_state_mean
+        self.world_model = WorldModel(
+            self._shapes,
+            self._action_size,
+            rssm=rssm,
+            encoder=encoder,
+            decoder=decoder,
+            reward_head=reward_head,
+            discount_head=discount_head,
+            loss_scales=loss_scales,
+            kl=kl,
+            grad_heads=grad_heads,
+            pred_discount=pred_discount,
+            discount=discount,
+            clip_rewards=clip_rewards,
+            rng=rng,
+            dtype=dtype,
+        )
+        self.actor_critic = ActorCritic(
+            self.world_model.rssm.feature_size,
+            self._action_size,
+            self._discrete,
+            actor=actor,
+            critic=critic,
+            discount_lambda=discount_lambda,
+            actor_grad=actor_grad,
+            actor_grad_mix=actor_grad_mix,
+            actor_ent=actor_ent,
+            slow_target=slow_target,
+            slow_target_update=slow_target_update,
+            slow_target_fraction=slow_target_fraction,
+            reward_norm=reward_norm,
+            rng=rng,
+            dtype=dtype,
+        )
+        self.learner = Learner(
+            self.world_model,
+            self.actor_critic,
+            imag_horizon=imag_horizon,
+            model_opt=model_opt,
+            actor_opt=actor_opt,
+            critic_opt=critic_opt,
+            scaled=dtype == tf.float16,
+        )
+        self._key = np.random.SeedSequence([seed, 1]).generate_state(2).view(np.int32)
+        self._calls = {'act': 0, 'learn': 0, 'report': 0}
+        self.traces = {'act': 0, 'learn': 0, 'report': 0}
+        compiled = tf.function if jit else lambda function, **_: function
+        self._act = {mode: compiled(self._traced('act', self._make_act(mode))) for mode in MODES}
+        self._learn = compiled(
+            self._traced('learn', self.learner.update), **({'jit_compile': True} if xla else {})
+        )
+        self._report = compiled(self._traced('report', self._open_loop))
+
+    # Acting
+
+    def policy(
+        self, obs: Mapping[str, np.ndarray], state: Any = None, mode: str = 'train'
+    ) -> tuple[np.ndarray, Any]:
+        """Chooses one action for each environment.
+
+        Args:
+            obs: stacked observations `[envs, ...]` with `is_first`; other entries are ignored.
+            state: what the last call returned, or None at the start.
+            mode: `train` (draw, `expl_noise`), `eval` (mode, `eval_noise`) or `eval_sample`
+                (draw, `eval_noise`).
+
+        Returns:
+            Actions `[envs, actions]` float32, one-hot or in [-1, 1], and the next state.
+        """
+        seen = {k: tf.convert_to_tensor(obs[k]) for k in (*self._shapes, 'is_first')}
+        if state is None:
+            envs = len(obs['is_first'])
+            state = self.world_model.rssm.initial(envs), tf.zeros([envs, self._action_size])
+        action, state = self._act[mode](seen, state, self._seed('act'))
+        return action.numpy(), state
+
+    def _make_act(self, mode: str):
+        amount = self._noises[mode]
+        draw = mode != 'eval'
+        draw_state = mode == 'train' or not self._eval_state_mean
+
+        def act(obs, state: tuple[State, tf.Tensor], seed: tf.Tensor):
+            latent, action = state
+            envs = action.shape[0]
+            seeds = split_seed(seed, 4)
+            rssm = self.world_model.rssm
+            embed = self.world_model.encoder(self.world_model.preprocess(obs))
+            noise = rssm.noise([envs], seeds[0]) if draw_state else None
+            latent = rssm.observe_step(embed, action, obs['is_first'], latent, noise)
+            policy = self.actor_critic.actor(rssm.features(latent))
+            if draw:
+                shape = [envs] if self._discrete else [envs, self._action_size]
+                action = policy.sample(tf.random.stateless_uniform(shape, seeds[1]))
+            else:
+                action = policy.mode()
+            if amount:
+                uniform = tf.random.stateless_uniform([envs, self._action_size], seeds[2])
+                pick = tf.random.stateless_uniform([envs], seeds[3])
+                action = add_noise(action, amount, self._discrete, uniform, pick)
+            return action, (latent, action)
+
+        return act
+
+    # Learning
+
+    def train(
+        self, batch: Mapping[str, np.ndarray], state: State | None = None, step: int = 0
+    ) -> tuple[State, dict[str, tf.Tensor]]:
+        """One update of world model, actor and critic.
+
+        Args:
+            batch: `[batch, length, ...]` as the replay gives it.
+            state: latent state behind the last batch; None starts from zeros.
+            step: agent steps so far, for the schedules.
+
+        Returns:
+            The latent state behind this batch, and metrics as scalar tensors.
+        """
+        data = self._tensors(batch)
+        if state is None:
+            state = self.world_model.rssm.initial(data['action'].shape[0])
+        return self._learn(data, state, self._seed('learn'), tf.constant(step, tf.int64))
+
+    def _tensors(self, batch: Mapping[str, np.ndarray]) -> dict[str, tf.Tensor]:
+        keys = (*self._shapes, 'action', 'reward', 'is_first', 'is_terminal')
+        data = {k: tf.convert_to_tensor(batch[k]) for k in keys}
+        mask = batch.get('mask')
+        mask = tf.ones(data['reward'].shape) if mask is None else tf.cast(mask, tf.float32)
+        return {**data, 'mask': mask}
+
+    def warm_up(self, batch: Mapping[str, np.ndarray], envs: int = 1, mode: str = 'train'):
+        """Traces and optimises the compiled calls without changing the agent.
+
+        Args:
+            batch: any batch of the shapes to come; zeros will do.
+            envs: number of environments that will act together.
+            mode: the policy's mode that will act.
+        """
+        before = self.get_state()
+        first = {k: np.asarray(batch[k])[:1, 0] for k in (*self._shapes, 'is_first')}
+        obs = {k: np.repeat(v, envs, 0) for k, v in first.items()}
+        _, state = self.policy(obs, mode=mode)
+        self.policy(obs, state, mode=mode)
+        self.train(batch)
+        self.set_state(before)
+
+    # Looking inside
+
+    def report(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Open-loop videos of every image: `openloop_KEY` uint8 `[time, 3 height, width, channels]`.
+
+        From top to bottom: truth, model, error; up to six sequences side by side. The model sees
+        the first five frames. Sequences of fewer than seven rows give no video.
+        """
+        if batch['action'].shape[1] < 7:
+            return {}
+        data = {k: v[:REPORT_SEQUENCES] for k, v in self._tensors(batch).items()}
+        seed = self._seed('report')
+        videos = self._report(data, seed)
+        return {k: (v.numpy() * 255 + 0.5).astype(np.uint8) for k, v in videos.items()}
+
+    def _open_loop(self, data, seed: tf.Tensor):
+        rssm = self.world_model.rssm
+        batch, time = data['action'].shape[:2]
+        noise = rssm.noise([batch, time], seed)
+        state = rssm.initial(batch)
+        return {
+            f'openloop_{key}': self.world_model.open_loop(data, key, state, noise)
+            for key in self.world_model.decoder.cnn_keys
+        }
+
+    # State
+
+    def parameters(self) -> dict[str, tf.Variable]:
+        """Every weight by its name, such as `rssm/gru/kernel`."""
+        return {**self.world_model.parameters(), **self.actor_critic.parameters()}
+
+    def variables(self) -> dict[str, tf.Variable]:
+        """Everything that learning changes, by name: weights, optimizers, counters."""
+        found = {f'parameters/{k}': v for k, v in self.parameters().items()}
+        found.update(self.learner.variables())
+        return found
+
+    def get_state(self) -> dict[str, np.ndarray]:
+        """Copies of all variables and of the random-number counters, by name."""
+        calls = {f'calls/{k}': np.array(v, np.int64) for k, v in self._calls.items()}
+        return {**read_arrays(self.variables()), **calls}
+
+    def set_state(self, arrays: Mapping[str, np.ndarray]):
+        """Takes what `get_state` gave.
+
+        Raises:
+            ValueError: naming entries that are missing, extra or of another shape; nothing is
+                assigned then.
+        """
+        calls = {f'calls/{k}': np.array(v) for k, v in self._calls.items()}
+        assign_arrays(self.variables(), arrays, others=calls)
+        self._calls = {k: int(arrays[f'calls/{k}']) for k in self._calls}
+
+    @property
+    def updates(self) -> int:
+        """Number of learning steps taken."""
+        return int(self._calls['learn'])
+
+    def _seed(self, purpose: str) -> tf.Tensor:
+        self._calls[purpose] += 1
+        stream = list(self._calls).index(purpose)
+        return tf.constant(self._key ^ np.array([stream, self._calls[purpose]], np.int32))
+
+    def _traced(self, name: str, function):
+        def traced(*args):
+            self.traces[name] += 1
+            return function(*args)
+
+        return traced
+
+
+def split_seed(seed: tf.Tensor, number: int) -> list[tf.Tensor]:
+    """Independent seeds from one."""
+    return tf.unstack(tf.random.experimental.stateless_split(seed, number))
+
+
+def agent_shapes(obs_space: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Shapes of the observations an agent may see: all but bookkeeping and `log_*` entries."""
+    hidden = ('reward', 'is_first', 'is_last', 'is_terminal', 'level')
+    return {
+        key: tuple(space.shape)
+        for key, space in obs_space.items()
+        if key not in hidden and not key.startswith('log_')
+    }

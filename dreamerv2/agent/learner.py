@@ -1,0 +1,152 @@
+"""One update of everything: world model, then actor, then critic, as one compiled call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import tensorflow as tf
+
+from dreamerv2.agent.actor_critic import ActorCritic
+from dreamerv2.agent.world_model import WorldModel
+from dreamerv2.nets.optimizer import Optimizer
+from dreamerv2.nets.rssm import State
+
+Tensors = dict[str, tf.Tensor]
+
+
+class Learner:
+    """Updates the two parts of the agent; args are those of the configuration.
+
+    `scaled` turns on loss scaling (float16).
+    """
+
+    def __init__(
+        self,
+        world_model: WorldModel,
+        actor_critic: ActorCritic,
+        *,
+        imag_horizon: int,
+        model_opt: Mapping,
+        actor_opt: Mapping,
+        critic_opt: Mapping,
+        scaled: bool,
+    ):
+        self._world_model, self._actor_critic = world_model, actor_critic
+        self._horizon = imag_horizon
+        parts = {
+            'model': world_model.parameters(),
+            'actor': actor_critic.actor.parameters(),
+            'critic': actor_critic.critic.parameters(),
+        }
+        options = {'model': model_opt, 'actor': actor_opt, 'critic': critic_opt}
+        self._optimizers = {
+            name: Optimizer(parts[name], **options[name], scaled=scaled) for name in parts
+        }
+
+    def variables(self) -> dict[str, tf.Variable]:
+        """Optimizer state, reward scale and the slow critic's clock, by name."""
+        found = {}
+        for name, optimizer in self._optimizers.items():
+            found.update({f'{name}_opt/{k}': v for k, v in optimizer.state().items()})
+        found['reward_norm/magnitude'] = self._actor_critic.reward_norm.magnitude
+        found['slow_critic_updates'] = self._actor_critic.updates
+        return found
+
+    def update(
+        self, data: Tensors, state: State, seed: tf.Tensor | None, step: tf.Tensor
+    ) -> tuple[State, Tensors]:
+        """One update on a batch `[batch, length, ...]`.
+
+        Args:
+            data: batch as tensors, with `mask`.
+            state: latent state before the first row.
+            seed: int32 [2] for all draws; None takes modes everywhere.
+            step: agent steps so far, for the schedules.
+
+        Returns:
+            The latent state behind the last row, and metrics.
+        """
+        seeds = [None] * 3 if seed is None else tf.unstack(
+            tf.random.experimental.stateless_split(seed, 3)
+        )  # fmt: skip
+        state, start, metrics = self.update_model(data, state, seeds[0])
+        mask = tf.cast(data['mask'], tf.float32)
+        metrics.update(
+            self.update_behavior(start, data['is_terminal'], mask, seeds[1], step)
+        )
+        return state, metrics
+
+    def update_model(
+        self, data: Tensors, state: State, seed: tf.Tensor | None
+    ) -> tuple[State, State, Tensors]:
+        """Updates the world model; returns last state, all posterior states and metrics."""
+        optimizer, rssm = self._optimizers['model'], self._world_model.rssm
+        noise, member = None, 0
+        if seed is not None:
+            noise = rssm.noise(list(data['action'].shape[:2]), seed)
+            member = rssm.pick_member(seed + 1)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(optimizer.variables_to_watch)
+            loss, outputs, metrics = self._world_model.loss(data, state, noise, member)
+        metrics.update(optimizer(tape, loss, 'model'))
+        return outputs['last_state'], outputs['posterior'], metrics
+
+    def update_behavior(
+        self,
+        start: State,
+        is_terminal: tf.Tensor,
+        mask: tf.Tensor,
+        seed: tf.Tensor | None,
+        step: tf.Tensor,
+    ) -> Tensors:
+        """Updates actor, critic and slow critic on rollouts from `start [batch, time, ...]`."""
+        actor_opt, critic_opt = self._optimizers['actor'], self._optimizers['critic']
+        behavior = self._actor_critic
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(actor_opt.variables_to_watch)
+            sequence, target, rows, metrics = self.imagine(start, is_terminal, mask, seed)
+            loss, more = behavior.actor_loss(sequence, target, rows, step)
+        metrics.update(more)
+        with tf.GradientTape(watch_accessed_variables=False) as critic_tape:
+            critic_tape.watch(critic_opt.variables_to_watch)
+            critic_loss, more = behavior.critic_loss(sequence, target, rows)
+        metrics.update(more)
+        metrics.update(actor_opt(tape, loss, 'actor'))
+        metrics.update(critic_opt(critic_tape, critic_loss, 'critic'))
+        behavior.update_slow_critic()
+        return metrics
+
+    def imagine(
+        self, start: State, is_terminal: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor | None
+    ) -> tuple[Tensors, tf.Tensor, tf.Tensor, Tensors]:
+        """Imagined sequence with rewards, its targets, its rows' mask and metrics.
+
+        A rollout from a row whose mask is 0 has mask 0 throughout.
+        """
+        behavior, rssm = self._actor_critic, self._world_model.rssm
+        rows = tf.reshape(mask, [1, -1]) * tf.ones([self._horizon + 1, 1])
+        noise, members = None, None
+        if seed is not None:
+            noise = self._imagination_noise(rows.shape[1], seed)
+            members = tf.stack([rssm.pick_member(seed + i) for i in range(self._horizon)])
+        sequence = self._world_model.imagine(
+            behavior.actor,
+            start,
+            is_terminal,
+            self._horizon,
+            noise,
+            members,
+            differentiable=behavior.actor_grad != 'reinforce',
+        )
+        reward = self._world_model.reward(sequence['feat']).mode()
+        sequence['reward'], metrics = behavior.reward_norm(reward, rows)
+        target, more = behavior.targets(sequence, rows)
+        return sequence, target, rows, {**metrics, **more}
+
+    def _imagination_noise(self, number: int, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
+        event = self._actor_critic.noise_shape
+        return (
+            self._world_model.rssm.noise([self._horizon, number], seeds[0]),
+            tf.random.stateless_uniform([self._horizon, number, *event], seeds[1]),
+        )

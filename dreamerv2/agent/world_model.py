@@ -1,0 +1,318 @@
+"""World model: encoder, recurrent state-space model and the heads it is trained with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from dreamerv2.agent.returns import masked_mean
+from dreamerv2.nets.decoder import Decoder
+from dreamerv2.nets.encoder import Encoder, Shapes
+from dreamerv2.nets.mlp import Head
+from dreamerv2.nets.rssm import RSSM, State
+from dreamerv2.nets.scan import scan
+
+Tensors = dict[str, tf.Tensor]
+
+CLIP_REWARDS = {'identity': tf.identity, 'sign': tf.sign, 'tanh': tf.tanh}
+
+
+def stop_gradient(structure: Any) -> Any:
+    return tf.nest.map_structure(tf.stop_gradient, structure)
+
+
+def categorical_kl(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
+    """KL divergence in nats between categoricals by logits `[..., latents, classes]`, summed."""
+    left, right = tf.nn.log_softmax(left), tf.nn.log_softmax(right)
+    return tf.reduce_sum(tf.exp(left) * (left - right), [-2, -1])
+
+
+def normal_kl(left: State, right: State) -> tf.Tensor:
+    """KL divergence between diagonal normals `mean`, `std [..., latents]`, summed over latents."""
+    ratio = tf.square(left['std'] / right['std'])
+    distance = tf.square((left['mean'] - right['mean']) / right['std'])
+    return 0.5 * tf.reduce_sum(ratio + distance - 1 - tf.math.log(ratio), -1)
+
+
+def kl_divergence(left: State, right: State) -> tf.Tensor:
+    """KL divergence between two latent distributions, `[...]`."""
+    if 'logit' in left:
+        return categorical_kl(left['logit'], right['logit'])
+    return normal_kl(left, right)
+
+
+def kl_loss(
+    posterior: State,
+    prior: State,
+    mask: tf.Tensor,
+    *,
+    forward: bool,
+    balance: float,
+    free: float,
+    free_avg: bool,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """KL loss with balancing and free nats (arXiv:2010.02193, Algorithm 2).
+
+    Args:
+        posterior, prior: states `[batch, time, ...]`.
+        mask: rows that count, `[batch, time]`.
+        forward: exchange the two sides.
+        balance: weight of the gradient that moves the prior; 0.5 trains both alike.
+        free: nats below which there is no gradient.
+        free_avg: whether free nats apply to the mean or to each row.
+
+    Returns:
+        The loss, and the divergence of every row `[batch, time]`.
+    """
+    statistics = ('logit', 'mean', 'std')
+    posterior = {k: v for k, v in posterior.items() if k in statistics}
+    prior = {k: v for k, v in prior.items() if k in statistics}
+    left, right = (prior, posterior) if forward else (posterior, prior)
+
+    def average(value):
+        if free_avg:
+            return tf.maximum(masked_mean(value, mask), free)
+        return masked_mean(tf.maximum(value, free), mask)
+
+    if balance == 0.5:
+        value = kl_divergence(left, right)
+        # The original's free nats apply to each row here, whatever free_avg says.
+        return masked_mean(tf.maximum(value, free), mask), value
+    value = kl_divergence(left, stop_gradient(right))
+    other = kl_divergence(stop_gradient(left), right)
+    mix = balance if forward else 1 - balance
+    return mix * average(value) + (1 - mix) * average(other), value
+
+
+class WorldModel(tf.Module):
+    """Learns to predict observations, rewards and discounts (arXiv:2010.02193, section 2.1).
+
+    Args are those of the configuration; `shapes` are the observations' without batch axes.
+    """
+
+    def __init__(
+        self,
+        shapes: Shapes,
+        action_size: int,
+        *,
+        rssm: Mapping,
+        encoder: Mapping,
+        decoder: Mapping,
+        reward_head: Mapping,
+        discount_head: Mapping,
+        loss_scales: Mapping[str, float],
+        kl: Mapping,
+        grad_heads: list[str],
+        pred_discount: bool,
+        discount: float,
+        clip_rewards: str,
+        rng: np.random.Generator,
+        dtype: tf.DType,
+    ):
+        super().__init__()
+        kwargs = {'rng': rng, 'dtype': dtype}
+        self._dtype = dtype
+        self._loss_scales, self._kl = dict(loss_scales), dict(kl)
+        self._grad_heads, self._discount = list(grad_heads), discount
+        self._clip_reward = CLIP_REWARDS[clip_rewards]
+        self.encoder = Encoder(shapes, **encoder, **kwargs)
+        self.rssm = RSSM(self.encoder.size, action_size, **rssm, **kwargs)
+        size = self.rssm.feature_size
+        self.decoder = Decoder(size, shapes, **decoder, **kwargs)
+        self.reward = Head(size, [], **reward_head, **kwargs)
+        self.discount = Head(size, [], **discount_head, **kwargs) if pred_discount else None
+        unknown = sorted(set(grad_heads) - {'decoder', 'reward', 'discount'})
+        if unknown or ('discount' in grad_heads and not pred_discount):
+            raise ValueError(
+                f'grad_heads {list(grad_heads)} may name decoder, reward and, '
+                'with pred_discount, discount.'
+            )
+
+    def parameters(self) -> dict[str, tf.Variable]:
+        parts = {'rssm': self.rssm, 'encoder': self.encoder, 'decoder': self.decoder}
+        parts['reward'] = self.reward
+        if self.discount is not None:
+            parts['discount'] = self.discount
+        return {f'{p}/{k}': v for p, part in parts.items() for k, v in part.parameters().items()}
+
+    def preprocess(self, data: Mapping[str, tf.Tensor]) -> Tensors:
+        """Images to [-0.5, 0.5], rewards clipped, discount target from `is_terminal`."""
+        out = {}
+        for key, value in data.items():
+            if key.startswith('log_'):
+                continue
+            if value.dtype == tf.uint8:
+                value = tf.cast(value, tf.float32) / 255 - 0.5
+            out[key] = value
+        if 'reward' in out:
+            out['reward'] = self._clip_reward(tf.cast(out['reward'], tf.float32))
+        if 'is_terminal' in out:
+            out['discount'] = self._discount * (1 - tf.cast(out['is_terminal'], tf.float32))
+        return out
+
+    def loss(
+        self,
+        data: Mapping[str, tf.Tensor],
+        state: State,
+        noise: tf.Tensor | None,
+        member: tf.Tensor | int = 0,
+    ) -> tuple[tf.Tensor, dict[str, Any], Tensors]:
+        """Loss of a batch (thesis, equation 3).
+
+        Args:
+            data: batch `[batch, time, ...]` as the replay gives it, with `mask`.
+            state: latent state before the first row.
+            noise: uniform numbers for the posterior's draws, or None for the mode.
+            member: which prior head to use.
+
+        Returns:
+            The loss, a dict of what was computed on the way, and metrics.
+        """
+        data = self.preprocess(data)
+        mask = tf.cast(data['mask'], tf.float32)
+        embed = self.encoder(data)
+        posterior, prior = self.rssm.observe(
+            embed, data['action'], data['is_first'], state, noise, member=member
+        )
+        kl, kl_value = kl_loss(posterior, prior, mask, **self._kl)
+        features = self.rssm.features(posterior)
+        dists = self.heads(features, self._grad_heads)
+        rows = {key: -dist.log_prob(data[key]) for key, dist in dists.items()}
+        losses = {'kl': kl, **{key: masked_mean(row, mask) for key, row in rows.items()}}
+        total = sum(self._loss_scales.get(key, 1.0) * value for key, value in losses.items())
+        outputs = {
+            'embed': embed,
+            'features': features,
+            'posterior': posterior,
+            'prior': prior,
+            'kl': kl_value,
+            'rows': rows,
+            'dists': dists,
+            'last_state': {key: value[:, -1] for key, value in posterior.items()},
+            'mask': mask,
+        }
+        metrics = {f'{key}_loss': value for key, value in losses.items()}
+        metrics['model_kl'] = masked_mean(kl_value, mask)
+        metrics['prior_ent'] = masked_mean(self.rssm.entropy(prior), mask)
+        metrics['post_ent'] = masked_mean(self.rssm.entropy(posterior), mask)
+        return total, outputs, metrics
+
+    def heads(self, features: tf.Tensor, grad_heads: list[str]) -> dict[str, Any]:
+        """Distributions over every target; heads not in `grad_heads` leave the model unmoved."""
+
+        def inputs(name):
+            return features if name in grad_heads else tf.stop_gradient(features)
+
+        dists = dict(self.decoder(inputs('decoder')))
+        dists['reward'] = self.reward(inputs('reward'))
+        if self.discount is not None:
+            dists['discount'] = self.discount(inputs('discount'))
+        return dists
+
+    def imagine(
+        self,
+        actor: Callable[[tf.Tensor], Any],
+        start: State,
+        is_terminal: tf.Tensor,
+        horizon: int,
+        noise: tuple[tf.Tensor, tf.Tensor] | None,
+        members: tf.Tensor | None = None,
+        differentiable: bool = True,
+    ) -> Tensors:
+        """Rolls the policy out in latent space from every row of a batch.
+
+            States:    [z0]  z1   z2   z3      (z0 from the replay)
+            Actions:    0    a1   a2   a3      (a_t led to z_t)
+            Discounts: [d0]  d1   d2   d3      (d0 from the replay)
+            Weights:    1    d0  d0 d1  ...
+
+        Args:
+            actor: features `[N, features]` to an action distribution.
+            start: states `[batch, time, ...]`.
+            is_terminal: `[batch, time]`; imagining goes no further from there.
+            horizon: number of imagined steps.
+            noise: uniform numbers for states `[horizon, N, stoch]` and for actions
+                `[horizon, N, ...]`, or None for modes.
+            members: prior head of each step, `[horizon]` int32; None for the first.
+            differentiable: whether gradients shall flow through the rollout.
+
+        Returns:
+            Tensors `[horizon + 1, batch * time, ...]`: the state's, `feat`, `action`,
+            `discount`, `weight`.
+        """
+        start = {k: tf.reshape(v, [-1, *v.shape[2:]]) for k, v in stop_gradient(start).items()}
+        features = self.rssm.features(start)
+
+        def step(carry, now):
+            state, features = carry
+            policy = actor(tf.stop_gradient(features))
+            action = policy.sample(now.get('action'))
+            if not differentiable:
+                action = tf.stop_gradient(action)
+            state = self.rssm.imagine_step(state, action, now.get('state'), now.get('member', 0))
+            features = self.rssm.features(state)
+            return (state, features), {**state, 'feat': features, 'action': action}
+
+        inputs: Tensors = {'index': tf.range(horizon)}
+        if noise is not None:
+            inputs['state'], inputs['action'] = noise
+        if members is not None:
+            inputs['member'] = members
+        _, rollout = scan(step, (start, features), inputs)
+        first = {**start, 'feat': features, 'action': tf.zeros_like(rollout['action'][0])}
+        sequence = {k: tf.concat([first[k][None], v], 0) for k, v in rollout.items()}
+        if not differentiable:
+            sequence = stop_gradient(sequence)
+        shape = sequence['feat'].shape[:-1]
+        if self.discount is not None:
+            discount = self.discount(sequence['feat']).mean()
+            true_first = self._discount * (1 - tf.cast(tf.reshape(is_terminal, [-1]), tf.float32))
+            discount = tf.concat([true_first[None], discount[1:]], 0)
+        else:
+            discount = self._discount * tf.ones(shape)
+        sequence['discount'] = discount
+        # A discount says whether the state after it counts, so weights lag by one step.
+        sequence['weight'] = tf.math.cumprod(
+            tf.concat([tf.ones_like(discount[:1]), discount[:-1]], 0), 0
+        )
+        return sequence
+
+    def open_loop(
+        self, data: Mapping[str, tf.Tensor], key: str, state: State, noise: tf.Tensor, context: int = 5
+    ) -> tf.Tensor:
+        """Video of truth, model and error, stacked: `[time, 3 height, batch width, channels]` in [0, 1].
+
+        The model sees the first `context` frames and imagines the rest from the actions alone;
+        `noise` is uniform `[batch, time, stoch]`.
+        """
+        data = self.preprocess(data)
+        truth = tf.cast(data[key], tf.float32) + 0.5
+        embed = self.encoder(data)
+        seen, _ = self.rssm.observe(
+            embed[:, :context],
+            data['action'][:, :context],
+            data['is_first'][:, :context],
+            state,
+            noise[:, :context],
+        )
+        last = {k: v[:, -1] for k, v in seen.items()}
+
+        def step(state, now):
+            state = self.rssm.imagine_step(state, now['action'], now['noise'])
+            return state, state
+
+        later = {'action': data['action'][:, context:], 'noise': noise[:, context:]}
+        later = {k: tf.transpose(v, [1, 0, 2]) for k, v in later.items()}
+        _, dreamed = scan(step, last, later)
+        dreamed = {k: tf.transpose(v, [1, 0, *range(2, v.shape.rank)]) for k, v in dreamed.items()}
+        states = {k: tf.concat([seen[k], dreamed[k]], 1) for k in seen}
+        model = self.decoder(self.rssm.features(states))[key].mode() + 0.5
+        error = (model - truth + 1) / 2
+        video = tf.clip_by_value(tf.concat([truth, model, error], 2), 0, 1)
+        video = tf.transpose(video, [1, 2, 0, 3, 4])
+        time, height, batch, width, channels = video.shape
+        return tf.reshape(video, [time, height, batch * width, channels])
+

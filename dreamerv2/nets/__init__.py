@@ -1,0 +1,1 @@
+"""Building blocks: layers, distributions, encoder, decoder, recurrent state-space model, optimizer."""

@@ -1,0 +1,98 @@
+"""Decoder: features to a distribution over every observation it rebuilds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from dreamerv2.nets.distributions import UnitNormal
+from dreamerv2.nets.encoder import Shapes, select_keys
+from dreamerv2.nets.layers import ConvTranspose, Dense, activation, make_norm
+from dreamerv2.nets.mlp import MLP, DistributionLayer, named
+
+
+class Decoder(tf.Module):
+    """Features `[..., inputs]` to `{key: distribution over [..., *shape]}`; images in [-0.5, 0.5].
+
+    The convolutional part starts from a 1x1 image of 32 `cnn_depth` channels and halves the
+    channels with each stride-2 transposed convolution. Arguments are those of the encoder.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        shapes: Shapes,
+        *,
+        cnn_keys: str,
+        mlp_keys: str,
+        act: str,
+        norm: str,
+        cnn_depth: int,
+        cnn_kernels: Sequence[int],
+        mlp_layers: Sequence[int],
+        rng: np.random.Generator,
+        dtype: tf.DType,
+    ):
+        super().__init__()
+        self.cnn_keys = select_keys(shapes, cnn_keys, 3)
+        self.mlp_keys = select_keys(shapes, mlp_keys, 1)
+        self._dtype = dtype
+        self._act = activation(act)
+        self._start = None
+        self._convs, self._norms = [], []
+        if self.cnn_keys:
+            self._channels = [shapes[k][2] for k in self.cnn_keys]
+            units, side, last = 32 * cnn_depth, 1, len(cnn_kernels) - 1
+            self._start = Dense(inputs, units, rng=rng, dtype=dtype)
+            for index, size in enumerate(cnn_kernels):
+                is_last = index == last
+                # The original's depth may fall below one channel with many kernels; keep one.
+                out = sum(self._channels) if is_last else max(1, 2 ** (last - index - 1) * cnn_depth)
+                self._convs.append(ConvTranspose(units, out, size, rng=rng, dtype=dtype))
+                self._norms.append(make_norm('none' if is_last else norm, out))
+                units, side = out, 2 * (side - 1) + size
+            for key in self.cnn_keys:
+                if list(shapes[key][:2]) != [side, side]:
+                    raise ValueError(
+                        f'decoder.cnn_kernels {list(cnn_kernels)} give images of {side}x{side}, '
+                        f'but {key!r} is {shapes[key][0]}x{shapes[key][1]}.'
+                    )
+        self._mlp = None
+        if self.mlp_keys:
+            self._mlp = MLP(inputs, mlp_layers, act=act, norm=norm, rng=rng, dtype=dtype)
+            self._heads = {
+                k: DistributionLayer(self._mlp.size, shapes[k], rng=rng, dtype=dtype)
+                for k in self.mlp_keys
+            }
+
+    def parameters(self) -> dict[str, tf.Variable]:
+        found = named('in', self._start)
+        for index, (conv, norm) in enumerate(zip(self._convs, self._norms, strict=True)):
+            found.update(named(f'conv{index}', conv))
+            found.update(named(f'conv{index}_norm', norm))
+        if self._mlp:
+            found.update(self._mlp.parameters())
+            for key, head in self._heads.items():
+                found.update(head.parameters(f'out_{key}'))
+        return found
+
+    def _images(self, features: tf.Tensor) -> dict[str, UnitNormal]:
+        x = tf.reshape(features, [-1, features.shape[-1]])
+        x = self._start(x)[:, None, None, :]
+        for index, (conv, norm) in enumerate(zip(self._convs, self._norms, strict=True)):
+            x = conv(x)
+            if index < len(self._convs) - 1:
+                x = self._act(norm(x) if norm else x)
+        x = tf.reshape(x, [*features.shape[:-1], *x.shape[1:]])
+        means = tf.split(x, self._channels, -1)
+        return {k: UnitNormal(mean, 3) for k, mean in zip(self.cnn_keys, means, strict=True)}
+
+    def __call__(self, features: tf.Tensor) -> dict[str, UnitNormal]:
+        features = tf.cast(features, self._dtype)
+        outputs = self._images(features) if self.cnn_keys else {}
+        if self._mlp:
+            hidden = self._mlp(features)
+            outputs.update({key: head(hidden) for key, head in self._heads.items()})
+        return outputs

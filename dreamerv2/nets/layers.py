@@ -1,0 +1,145 @@
+"""Layers as small modules: float32 parameters made in the constructor, computation in `dtype`.
+
+They are our own rather than Keras's because the recurrent model needs the bare kernels: cast once
+per update, outside the time loop, and differentiated outside of it (see `rssm`).
+Initialisation is that of DreamerV2: Glorot uniform kernels, zero biases.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+Weights = tuple[tf.Tensor, tf.Tensor]
+
+
+def activation(name: str) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Activation function by its configuration name: `none`, `mish`, or any unary of `tf.nn`."""
+    if name == 'none':
+        return tf.identity
+    if name == 'mish':
+        return lambda x: x * tf.tanh(tf.nn.softplus(x))
+    return getattr(tf.nn, name, None) or getattr(tf, name)
+
+
+def glorot_uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Draws a kernel whose last two axes are channels and whose others are the receptive field."""
+    receptive_field = math.prod(shape[:-2])
+    limit = math.sqrt(6 / (receptive_field * (shape[-2] + shape[-1])))
+    return rng.uniform(-limit, limit, shape).astype(np.float32)
+
+
+def linear(weights: Weights, x: tf.Tensor) -> tf.Tensor:
+    """`x [..., in]` times the kernel `[in, out]` plus the bias `[out]`, both cast already."""
+    kernel, bias = weights
+    if x.shape.rank == 2:
+        return tf.nn.bias_add(tf.matmul(x, kernel), bias)
+    flat = tf.matmul(tf.reshape(x, [-1, x.shape[-1]]), kernel)
+    shape = tf.concat([tf.shape(x)[:-1], [kernel.shape[-1]]], 0)
+    return tf.ensure_shape(
+        tf.reshape(tf.nn.bias_add(flat, bias), shape), x.shape[:-1] + kernel.shape[-1:]
+    )
+
+
+class Dense(tf.Module):
+    """Fully connected layer, `[..., inputs]` to `[..., units]`."""
+
+    def __init__(self, inputs: int, units: int, *, rng: np.random.Generator, dtype: tf.DType):
+        super().__init__()
+        self.dtype = dtype
+        self.kernel = tf.Variable(glorot_uniform(rng, (inputs, units)))
+        self.bias = tf.Variable(tf.zeros([units]))
+
+    def weights(self) -> Weights:
+        """Kernel `[inputs, units]` and bias `[units]` in the computation's type."""
+        return tf.cast(self.kernel, self.dtype), tf.cast(self.bias, self.dtype)
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        return linear(self.weights(), tf.cast(x, self.dtype))
+
+
+class LayerNorm(tf.Module):
+    """Layer normalisation over the last axis in float32, epsilon 1e-3 as in DreamerV2."""
+
+    def __init__(self, units: int):
+        super().__init__()
+        self.scale = tf.Variable(tf.ones([units]))
+        self.offset = tf.Variable(tf.zeros([units]))
+
+    def weights(self) -> Weights:
+        return tf.convert_to_tensor(self.scale), tf.convert_to_tensor(self.offset)
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        return layer_norm(self.weights(), x)
+
+
+def layer_norm(weights: Weights, x: tf.Tensor, epsilon: float = 1e-3) -> tf.Tensor:
+    """Normalises `x [..., units]` in float32 and returns it in its own type."""
+    scale, offset = weights
+    value = tf.cast(x, tf.float32)
+    centered = value - tf.reduce_mean(value, -1, keepdims=True)
+    variance = tf.reduce_mean(tf.square(centered), -1, keepdims=True)
+    return tf.cast(centered * tf.math.rsqrt(variance + epsilon) * scale + offset, x.dtype)
+
+
+def make_norm(name: str, units: int) -> LayerNorm | None:
+    """Normalisation by its configuration name: `none` or `layer`."""
+    return LayerNorm(units) if name == 'layer' else None
+
+
+class Conv(tf.Module):
+    """Convolution with stride 2 and no padding, `[N, H, W, inputs]` to `[N, H', W', units]`."""
+
+    def __init__(
+        self, inputs: int, units: int, size: int, *, rng: np.random.Generator, dtype: tf.DType
+    ):
+        super().__init__()
+        self.dtype = dtype
+        self.kernel = tf.Variable(glorot_uniform(rng, (size, size, inputs, units)))
+        self.bias = tf.Variable(tf.zeros([units]))
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        kernel = tf.cast(self.kernel, self.dtype)
+        return tf.nn.bias_add(tf.nn.conv2d(x, kernel, 2, 'VALID'), tf.cast(self.bias, self.dtype))
+
+
+class ConvTranspose(tf.Module):
+    """Transposed convolution with stride 2 and no padding.
+
+    `[N, H, W, inputs]` to `[N, 2 (H - 1) + size, 2 (W - 1) + size, units]`, kernel
+    `[size, size, units, inputs]`. Computed as the stride-1 convolution with a regrouped kernel and
+    a depth-to-space that it equals: the pixels of each of the four parities are an ordinary
+    convolution of the input with every other tap of the kernel.
+    """
+
+    def __init__(
+        self, inputs: int, units: int, size: int, *, rng: np.random.Generator, dtype: tf.DType
+    ):
+        super().__init__()
+        self.dtype = dtype
+        self.size = size
+        self.kernel = tf.Variable(glorot_uniform(rng, (size, size, units, inputs)))
+        self.bias = tf.Variable(tf.zeros([units]))
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        kernel, bias = tf.cast(self.kernel, self.dtype), tf.cast(self.bias, self.dtype)
+        units, inputs = kernel.shape[2:]
+        height, width = x.shape[1:3]
+        if height == width == 1:  # A matrix product in disguise.
+            flat = tf.transpose(kernel, [3, 0, 1, 2])
+            out = tf.matmul(x[:, 0, 0], tf.reshape(flat, [inputs, -1]))
+            return tf.nn.bias_add(tf.reshape(out, [-1, self.size, self.size, units]), bias)
+        taps = (self.size + 1) // 2
+        odd = 2 * taps - self.size
+        kernel = tf.pad(kernel, [[0, odd], [0, odd], [0, 0], [0, 0]])
+        kernel = tf.reshape(kernel, [taps, 2, taps, 2, units, inputs])
+        kernel = tf.reverse(tf.transpose(kernel, [0, 2, 5, 1, 3, 4]), [0, 1])
+        kernel = tf.reshape(kernel, [taps, taps, inputs, 4 * units])
+        pad = [taps - 1, taps - 1]
+        out = tf.nn.conv2d(x, kernel, 1, [[0, 0], pad, pad, [0, 0]])
+        out = tf.nn.depth_to_space(out, 2)
+        out = out[:, : 2 * (height - 1) + self.size, : 2 * (width - 1) + self.size]
+        return tf.nn.bias_add(out, bias)

@@ -1,0 +1,140 @@
+"""Gradient step of one group of parameters: clipping, decay, loss scaling, fused update kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+OPTIMIZERS = ('adam', 'adamax', 'sgd', 'momentum')
+SCALE_GROWTH_STEPS = 2000  # Clean steps after which the loss scale doubles (arXiv:1710.03740).
+
+
+class Optimizer(tf.Module):
+    """Updates `parameters` along the gradient of a loss.
+
+    The order is DreamerV2's: clip by the global norm, then decay `w *= 1 - wd`, then the update.
+    With float16 the loss is scaled; a step whose gradient is not finite is skipped whole, decay
+    and moments too, counted in `skipped`, and halves the scale.
+
+    Args:
+        parameters: name to variable; frozen ones must not be among them.
+        opt: one of `OPTIMIZERS`.
+        lr: learning rate.
+        eps: epsilon of Adam.
+        clip: largest global norm; 0 for none.
+        wd: decay per step, not scaled by the learning rate.
+        scaled: whether to scale the loss (float16).
+    """
+
+    def __init__(
+        self,
+        parameters: dict[str, tf.Variable],
+        *,
+        lr: float,
+        opt: str = 'adam',
+        eps: float = 1e-5,
+        clip: float = 100.0,
+        wd: float = 0.0,
+        scaled: bool = False,
+    ):
+        super().__init__()
+        if opt not in OPTIMIZERS:
+            raise ValueError(f'Unknown optimizer {opt!r}; there are {", ".join(OPTIMIZERS)}.')
+        self._parameters = dict(parameters)
+        self._opt, self._lr, self._eps, self._clip, self._wd = opt, lr, eps, clip, wd
+        self.updates = tf.Variable(0, dtype=tf.int64)
+        moments = {'adam': 2, 'adamax': 2, 'momentum': 1, 'sgd': 0}[opt]
+        self._moments = [
+            [tf.Variable(tf.zeros_like(value)) for value in parameters.values()]
+            for _ in range(moments)
+        ]
+        self._scaled = scaled
+        self.scale = tf.Variable(2.0**15) if scaled else None
+        self._clean = tf.Variable(0, dtype=tf.int64) if scaled else None
+        self.skipped = tf.Variable(0, dtype=tf.int64) if scaled else None
+
+    @property
+    def variables_to_watch(self) -> list[tf.Variable]:
+        return list(self._parameters.values())
+
+    def state(self) -> dict[str, tf.Variable]:
+        """Every variable of the optimizer by name: moments under the parameter's name."""
+        found = {'updates': self.updates}
+        for index, group in enumerate(self._moments):
+            for name, variable in zip(self._parameters, group, strict=True):
+                found[f'{name}/moment{index + 1}'] = variable
+        if self._scaled:
+            found.update(scale=self.scale, clean=self._clean, skipped=self.skipped)
+        return found
+
+    def __call__(
+        self, tape: tf.GradientTape, loss: tf.Tensor, name: str
+    ) -> dict[str, tf.Tensor]:
+        """One update; `loss` is a scalar on `tape`. Returns metrics under `name`."""
+        factor = tf.stop_gradient(tf.convert_to_tensor(self.scale)) if self._scaled else None
+        variables = self.variables_to_watch
+        seed = None if factor is None else factor  # d(scale * loss) / d loss
+        gradients = tape.gradient(
+            loss, variables, output_gradients=seed, unconnected_gradients='zero'
+        )
+        if self._scaled:
+            gradients = [gradient / factor for gradient in gradients]
+        norm = tf.linalg.global_norm(gradients)
+        metrics = {f'{name}_loss': loss, f'{name}_grad_norm': norm}
+        if not self._scaled:
+            self._step(gradients, norm)
+            return metrics
+        finite = tf.math.is_finite(norm)
+        tf.cond(finite, lambda: self._step(gradients, norm), lambda: tf.constant(True))
+        self._rescale(finite)
+        metrics[f'{name}_loss_scale'] = factor
+        metrics[f'{name}_skipped'] = tf.cast(self.skipped, tf.float32)
+        return metrics
+
+    def _step(self, gradients: list[tf.Tensor], norm: tf.Tensor) -> tf.Tensor:
+        if self._clip:
+            shrink = self._clip / tf.maximum(norm, self._clip)
+            gradients = [gradient * shrink for gradient in gradients]
+        count = tf.cast(self.updates.assign_add(1), tf.float32)
+        update = getattr(self, f'_{self._opt}')(count)
+        for index, (variable, gradient) in enumerate(
+            zip(self.variables_to_watch, gradients, strict=True)
+        ):
+            if self._wd:
+                variable.assign(variable * (1 - self._wd))
+            update(variable.handle, [group[index].handle for group in self._moments], gradient)
+        return tf.constant(True)
+
+    def _rescale(self, finite: tf.Tensor):
+        clean = tf.where(finite, self._clean + 1, 0)
+        grow = clean >= SCALE_GROWTH_STEPS
+        factor = tf.where(finite, tf.where(grow, 2.0, 1.0), 0.5)
+        self.scale.assign(tf.clip_by_value(self.scale * factor, 1.0, 2.0**24))
+        self._clean.assign(tf.where(grow, tf.zeros_like(clean), clean))
+        self.skipped.assign_add(tf.cast(tf.logical_not(finite), tf.int64))
+
+    def _adam(self, count: tf.Tensor) -> Callable:
+        beta1, beta2 = 0.9, 0.999
+        powers = tf.pow(beta1, count), tf.pow(beta2, count)
+        return lambda handle, moments, gradient: tf.raw_ops.ResourceApplyAdam(
+            var=handle, m=moments[0], v=moments[1], beta1_power=powers[0], beta2_power=powers[1],
+            lr=self._lr, beta1=beta1, beta2=beta2, epsilon=self._eps, grad=gradient,
+        )  # fmt: skip
+
+    def _adamax(self, count: tf.Tensor) -> Callable:
+        beta1, beta2 = 0.9, 0.999
+        return lambda handle, moments, gradient: tf.raw_ops.ResourceApplyAdaMax(
+            var=handle, m=moments[0], v=moments[1], beta1_power=tf.pow(beta1, count),
+            lr=self._lr, beta1=beta1, beta2=beta2, epsilon=self._eps, grad=gradient,
+        )  # fmt: skip
+
+    def _sgd(self, count: tf.Tensor) -> Callable:
+        return lambda handle, moments, gradient: tf.raw_ops.ResourceApplyGradientDescent(
+            var=handle, alpha=self._lr, delta=gradient
+        )
+
+    def _momentum(self, count: tf.Tensor) -> Callable:
+        return lambda handle, moments, gradient: tf.raw_ops.ResourceApplyKerasMomentum(
+            var=handle, accum=moments[0], lr=self._lr, grad=gradient, momentum=0.9
+        )

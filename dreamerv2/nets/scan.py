@@ -1,0 +1,58 @@
+"""A loop over time that compiles everywhere: constant bound, static shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+Structure = Any
+
+
+def scan(
+    step: Callable[[Structure, Structure], tuple[Structure, Structure]],
+    carry: Structure,
+    inputs: Structure,
+) -> tuple[Structure, Structure]:
+    """Runs `step(carry, input) -> (carry, output)` over the first axis of `inputs`.
+
+    Args:
+        step: one step; structures of tensors with static shapes in and out.
+        carry: structure that goes from step to step.
+        inputs: structure of tensors `[time, ...]`, with static `time`.
+
+    Returns:
+        The last carry and the outputs, stacked to `[time, ...]`.
+    """
+    length = tf.nest.flatten(inputs)[0].shape[0]
+    first = tf.nest.map_structure(lambda x: x[0], inputs)
+    shapes = _output_spec(step, carry, first)
+    arrays = [
+        tf.TensorArray(spec.dtype, size=length, element_shape=spec.shape)
+        for spec in tf.nest.flatten(shapes)
+    ]
+
+    def body(index, carry, arrays):
+        now = tf.nest.map_structure(lambda x: x[index], inputs)
+        carry, output = step(carry, now)
+        flat = tf.nest.flatten(output)
+        arrays = [array.write(index, value) for array, value in zip(arrays, flat, strict=True)]
+        return index + 1, carry, arrays
+
+    _, carry, arrays = tf.while_loop(
+        lambda index, *_: index < length,
+        body,
+        (tf.constant(0), carry, arrays),
+        maximum_iterations=length,
+        parallel_iterations=1,
+    )
+    outputs = [array.stack() for array in arrays]
+    return carry, tf.nest.pack_sequence_as(shapes, outputs)
+
+
+def _output_spec(step, carry, first) -> Structure:
+    """Shapes and types of one step's output, found by tracing the step apart."""
+    spec = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), (carry, first))
+    traced = tf.function(lambda carry, now: step(carry, now)[1]).get_concrete_function(*spec)
+    return traced.structured_outputs

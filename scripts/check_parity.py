@@ -1,0 +1,267 @@
+"""Compares the agent with recorded outputs of the original DreamerV2.
+
+    python scripts/check_parity.py FILE.npz
+
+A file holds a configuration, a batch, weights, and under `out/` what the original computed from
+them in float32 with the mode in place of every random draw. Prints one row for each `out/` entry
+and exits with 0 if all agree, 1 if any does not, 2 if the file is no such file. The format is
+described in `tests/reference/README.md`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import types
+from typing import Any
+
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+
+import numpy as np
+import tensorflow as tf
+
+from dreamerv2.agent import Agent
+from dreamerv2.agent.returns import lambda_return
+from dreamerv2.errors import UsageError
+
+RELATIVE, ABSOLUTE, GRADIENT, WEIGHT = 1e-4, 1e-5, 1e-3, 1e-6
+# Beside the elementwise tolerances no array may be off by this share of its norm: small arrays
+# would otherwise agree with anything.
+NORM = 1e-2
+BOOKKEEPING = ('action', 'reward', 'is_first', 'is_last', 'is_terminal')
+
+
+def read_file(path: str) -> dict[str, np.ndarray]:
+    """Arrays of the file by name; raises UsageError where it is no parity file."""
+    try:
+        with np.load(path) as file:
+            arrays = {key: file[key] for key in file.files}
+        config = json.loads(bytes(arrays['config']).decode())
+    except (OSError, ValueError, KeyError) as error:
+        raise UsageError(
+            f'{path} is no parity file ({error}): expected an .npz with config, data/*, weights/* '
+            'and out/*, such as tests/reference/dreamerv2_parity.npz.'
+        ) from error
+    return {**arrays, 'config': config}
+
+
+def group(arrays: dict[str, Any], prefix: str) -> dict[str, np.ndarray]:
+    """Entries below `prefix`, without it."""
+    return {k[len(prefix) :]: v for k, v in arrays.items() if k.startswith(prefix)}
+
+
+def make_agent(arrays: dict[str, Any]) -> Agent:
+    """Agent of the file's configuration and sizes, with its weights."""
+    config, data = dict(arrays['config']), group(arrays, 'data/')
+    seen = {k: v for k, v in data.items() if k not in BOOKKEEPING}
+    shapes = {k: types.SimpleNamespace(shape=v.shape[2:]) for k, v in seen.items()}
+    size = data['action'].shape[-1]
+    continuous = 'weights/actor/std/kernel' in arrays or not is_one_hot(data['action'])
+    act_space = types.SimpleNamespace(shape=(size,))
+    if not continuous:
+        act_space.n = size
+    known = {k: v for k, v in config.items() if k in AGENT_KEYS}
+    agent = Agent(shapes, act_space, seed=0, precision='float32', jit=True, **{**DEFAULTS, **known})
+    assign(agent.parameters(), group(arrays, 'weights/'))
+    return agent
+
+
+AGENT_KEYS = {
+    'rssm', 'encoder', 'decoder', 'reward_head', 'discount_head', 'loss_scales', 'kl', 'grad_heads',
+    'pred_discount', 'model_opt', 'actor', 'critic', 'actor_opt', 'critic_opt', 'discount',
+    'discount_lambda', 'imag_horizon', 'actor_grad', 'actor_grad_mix', 'actor_ent', 'slow_target',
+    'slow_target_update', 'slow_target_fraction', 'clip_rewards', 'reward_norm',
+}  # fmt: skip
+DEFAULTS = {
+    'actor_grad': 'auto', 'actor_grad_mix': 0.1, 'slow_target': True, 'slow_target_update': 100,
+    'slow_target_fraction': 1, 'pred_discount': True, 'expl_noise': 0.0, 'eval_noise': 0.0,
+    'eval_state_mean': True,
+}  # fmt: skip
+
+
+def is_one_hot(action: np.ndarray) -> bool:
+    return bool(np.isin(action, (0, 1)).all() and (action.sum(-1) <= 1).all())
+
+
+def canonical(name: str) -> str:
+    """One spelling for the names that normalisation layers may have in a file."""
+    module, *rest = name.split('/')
+    layer, leaf = rest[-2], rest[-1]
+    if leaf in ('gamma', 'beta'):
+        leaf = {'gamma': 'scale', 'beta': 'offset'}[leaf]
+    if leaf in ('scale', 'offset') and layer != 'gru_norm':
+        digits = re.search(r'\d+', layer)
+        kind = 'conv' if 'conv' in layer else 'dense'
+        if module != 'rssm' and digits:
+            layer = f'{kind}{digits.group()}_norm'
+    return '/'.join([module, *rest[:-2], layer, leaf])
+
+
+def assign(parameters: dict[str, tf.Variable], weights: dict[str, np.ndarray]):
+    """Sets all parameters; raises UsageError naming those that do not fit."""
+    given = {canonical(name): value for name, value in weights.items()}
+    missing = sorted(set(parameters) - set(given))
+    extra = sorted(set(given) - set(parameters))
+    differ = [n for n in set(given) & set(parameters) if given[n].shape != parameters[n].shape]
+    if missing or extra or differ:
+        raise UsageError(
+            f'The weights do not fit the configuration: missing {missing}, extra {extra}, of '
+            f'another shape {sorted(differ)}.'
+        )
+    for name, variable in parameters.items():
+        variable.assign(given[name])
+
+
+def world_model_outputs(agent: Agent, data, state) -> dict[str, tf.Tensor]:
+    """Everything under `out/wm/`, and the posterior under `start`."""
+    model = agent.world_model
+    variables = model.parameters()
+    with tf.GradientTape() as tape:
+        loss, outputs, metrics = model.loss(data, state, None)
+    gradients = tape.gradient(loss, list(variables.values()), unconnected_gradients='zero')
+    found = {f'loss/{k}': v for k, v in metrics.items()}
+    found['loss/total'] = loss
+    for name, key in (('post', 'posterior'), ('prior', 'prior'), ('last_state', 'last_state')):
+        found.update({f'{name}/{k}': v for k, v in outputs[key].items()})
+    found.update(embed=outputs['embed'], feat=outputs['features'], kl=outputs['kl'])
+    means = {key: dist.mean() for key, dist in outputs['dists'].items()}
+    for key in ('reward', 'discount'):
+        if key in means:
+            found[f'{key}_mean'] = means.pop(key)
+    found.update({f'recon/{key}': value for key, value in means.items()})
+    if len(means) == 1:
+        found['recon'] = next(iter(means.values()))
+    found.update({f'grad/{k}': g for k, g in zip(variables, gradients, strict=True)})
+    found['grad_norm'] = tf.linalg.global_norm(gradients)
+    return {'out': found, 'start': outputs['posterior']}
+
+
+def behavior_outputs(agent: Agent, start, data) -> dict[str, tf.Tensor]:
+    """Everything under `out/ac/`."""
+    behavior, learner = agent.actor_critic, agent.learner
+    heads = {'actor': behavior.actor.parameters(), 'critic': behavior.critic.parameters()}
+    mask, step = tf.cast(data['mask'], tf.float32), tf.constant(0, tf.int64)
+    with tf.GradientTape(persistent=True) as tape:
+        sequence, target, rows, _ = learner.imagine(start, data['is_terminal'], mask, None)
+        actor_loss, metrics = behavior.actor_loss(sequence, target, rows, step)
+        critic_loss, _ = behavior.critic_loss(sequence, target, rows)
+    found = {f'seq/{k}': v for k, v in sequence.items() if k != 'slow_value'}
+    found.update(target=target, slow_value=sequence['slow_value'])
+    found.update(actor_loss=actor_loss, critic_loss=critic_loss)
+    found['actor_entropy'] = metrics['actor_ent']
+    for name, loss in (('actor', actor_loss), ('critic', critic_loss)):
+        gradients = tape.gradient(loss, list(heads[name].values()), unconnected_gradients='zero')
+        pairs = zip(heads[name], gradients, strict=True)
+        found.update({f'grad/{name}/{k}': gradient for k, gradient in pairs})
+        found[f'{name}_grad_norm'] = tf.linalg.global_norm(gradients)
+    return found
+
+
+def training_outputs(agent: Agent, data, state, steps: int) -> dict[str, np.ndarray]:
+    """Everything under `out/step1/` and so on: metrics and weights after each update."""
+    update = tf.function(lambda data, state: agent.learner.update(data, state, None, tf.constant(0, tf.int64)))
+    found = {}
+    for index in range(1, steps + 1):
+        state, metrics = update(data, state)
+        found.update({f'step{index}/metrics/{k}': v for k, v in metrics.items()})
+        weights = {k: v.numpy() for k, v in agent.parameters().items()}
+        found.update({f'step{index}/weights/{k}': v for k, v in weights.items()})
+    return found
+
+
+def lambda_return_outputs(recorded: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Everything under `out/lambda_return/out/`, from the inputs beside it."""
+    inputs = [tf.constant(recorded[f'in/{k}']) for k in ('reward', 'value', 'discount', 'bootstrap')]
+    lambdas = [key[len('out/') :] for key in recorded if key.startswith('out/')]
+    return {f'out/{text}': lambda_return(*inputs, float(text)) for text in lambdas}
+
+
+def compute(arrays: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Our value for every entry under `out/` that we can compute."""
+    agent = make_agent(arrays)
+    data = {k: tf.constant(v) for k, v in group(arrays, 'data/').items()}
+    data['mask'] = tf.ones(data['reward'].shape)
+    state = agent.world_model.rssm.initial(data['reward'].shape[0])
+    found = {}
+    result = tf.function(lambda: world_model_outputs(agent, data, state))()
+    found.update({f'wm/{k}': v for k, v in result['out'].items()})
+    magnitude = agent.actor_critic.reward_norm.magnitude
+    behavior = tf.function(lambda: behavior_outputs(agent, result['start'], data))()
+    found.update({f'ac/{k}': v for k, v in behavior.items()})
+    magnitude.assign(1.0)  # The recorded training steps start with a fresh reward scale.
+    steps = [int(m.group(1)) for m in (re.match(r'out/step(\d+)/', k) for k in arrays) if m]
+    found.update(training_outputs(agent, data, state, max(steps, default=0)))
+    recorded = group(arrays, 'out/lambda_return/')
+    if recorded:
+        returns = lambda_return_outputs(recorded)
+        found.update({f'lambda_return/{k}': v for k, v in returns.items()})
+    return {f'out/{canonical_out(k)}': np.asarray(v) for k, v in found.items()}
+
+
+def canonical_out(key: str) -> str:
+    """Spelling of an output's name under which ours and the file's are compared."""
+    match = re.match(r'((?:wm|ac)/grad/|step\d+/weights/)(.*)', key)
+    return match.group(1) + canonical(match.group(2)) if match else key
+
+
+def compare(key: str, ours: np.ndarray, reference: np.ndarray) -> tuple[float, float]:
+    """Error and tolerance of one quantity; it agrees where the error is not above the tolerance."""
+    ours, reference = ours.astype(np.float64), reference.astype(np.float64)
+    if ours.shape != reference.shape:
+        return float('inf'), 0.0
+    difference = np.abs(ours - reference)
+    norm = np.linalg.norm(reference)
+    share = np.linalg.norm(difference) / norm if norm > 0 else 0.0
+    if '/grad/' in key:
+        return (share if norm > 0 else float(difference.max())), GRADIENT
+    if '/weights/' in key:
+        error, tolerance = float(difference.max()), WEIGHT
+    else:
+        excess = difference / (ABSOLUTE / RELATIVE + np.abs(reference))
+        error, tolerance = float(excess.max()), RELATIVE
+    return (max(error, share * tolerance / NORM), tolerance)
+
+
+def table(arrays: dict[str, Any], found: dict[str, np.ndarray]) -> list[tuple[str, float, float]]:
+    """Rows (quantity, error, tolerance), one for each `out/` key of the file."""
+    rows = []
+    for key, reference in arrays.items():
+        if not key.startswith('out/') or key.startswith('out/lambda_return/in/'):
+            continue
+        name = 'out/' + canonical_out(key[len('out/') :])
+        ours = found.get(name)
+        rows.append((key, *(compare(key, ours, reference) if ours is not None else (np.inf, 0.0))))
+    returns = [row for row in rows if row[0].startswith('out/lambda_return/')]
+    for key in arrays:
+        if key.startswith('out/lambda_return/in/'):  # As wrong as what follows from it.
+            worst = max(returns, key=lambda row: row[1], default=('', np.inf, 0.0))
+            rows.append((key, *worst[1:]))
+    return rows
+
+
+def main(argv: list[str]) -> int:
+    if len(argv) != 1 or argv[0] in ('-h', '--help'):
+        print(__doc__)
+        return 0 if argv and argv[0] in ('-h', '--help') else 2
+    try:
+        arrays = read_file(argv[0])
+        rows = table(arrays, compute(arrays))
+    except (UsageError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    width = max(len(row[0]) for row in rows)
+    print(f'{"quantity":<{width}}  {"error":>9}  {"tolerance":>9}')
+    wrong = []
+    for key, error, tolerance in rows:
+        agrees = error <= tolerance
+        print(f'{key:<{width}}  {error:9.2e}  {tolerance:9.2e}  {"" if agrees else "DIFFERS"}'.rstrip())
+        if not agrees:
+            wrong.append(key)
+    print(f'{len(rows) - len(wrong)} of {len(rows)} quantities agree.')
+    return 1 if wrong else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main(sys.argv[1:]))
