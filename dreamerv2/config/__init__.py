@@ -1,0 +1,12 @@
+"""Configuration: YAML presets and command-line flags become one validated, frozen `Config`.
+
+    config = load_config(['--configs', 'mario', 'debug', '--seed', '1'])
+    config.rssm.deter, config['rssm.deter'], config.flat, config.to_dict()
+
+No part of it imports TensorFlow, so that a user's mistake is answered at once.
+"""
+
+from dreamerv2.config.config import Config, Section, load_config
+from dreamerv2.config.schedules import Schedule, parse_schedule
+
+__all__ = ['Config', 'Schedule', 'Section', 'load_config', 'parse_schedule']

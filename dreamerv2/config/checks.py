@@ -1,0 +1,140 @@
+"""What a whole configuration must satisfy, beyond each key by itself, and what it has to say."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dreamerv2.config.merge import nearest, shown
+from dreamerv2.config.schema import UNBUILT_EXPLORATION
+from dreamerv2.errors import UsageError
+
+UNBUILT_TASKS = {
+    'dmc': 'DeepMind Control is not built; use a gym_ task, such as '
+    '--configs control --task gym_Pendulum-v1',
+    'crafter': 'Crafter is not built; if its package is installed, try --task gym_CrafterReward-v1',
+}
+UNBUILT_PRESETS = {
+    'dmc_proprio': 'it is called control here, for any gym_ task',
+    'dmc_vision': UNBUILT_TASKS['dmc'],
+    'crafter': UNBUILT_TASKS['crafter'],
+}
+
+
+def check(flat: Mapping[str, Any]) -> None:
+    """Raises UsageError where keys contradict each other or ask for what is not built."""
+    for problem in _problems(flat):
+        raise UsageError(problem)
+
+
+def check_preset(name: str, known: Mapping[str, Any], path: pathlib.Path) -> None:
+    """Raises UsageError when a preset is not in the file."""
+    if name in known:
+        return
+    if name in UNBUILT_PRESETS:
+        raise UsageError(f'--configs {name}: {UNBUILT_PRESETS[name]}')
+    hint = nearest(name, known)
+    listed = ', '.join(known)
+    raise UsageError(
+        ' '.join(filter(None, [f'--configs: unknown preset {shown(name)};', hint,
+                               f'{path} has {listed}']))
+    )  # fmt: skip
+
+
+def check_folder(logdir: str) -> None:
+    """Raises UsageError when the logdir, or a folder that it would lie in, is a file."""
+    path = pathlib.Path(logdir)
+    for place in (path, *path.parents):
+        try:
+            if place.exists() and not place.is_dir():
+                raise UsageError(f'--logdir {logdir}: {place} is a file; give a folder')
+        except OSError as error:
+            raise UsageError(f'--logdir {shown(logdir)}: {error.strerror}') from error
+
+
+def resolve_logdir(flat: Mapping[str, Any]) -> str:
+    """The logdir with `{key}` filled in and `~` expanded; raises UsageError for unknown keys."""
+
+    def fill(match: re.Match[str]) -> str:
+        name = match.group(1)
+        if name not in flat or name == 'logdir':
+            raise UsageError(
+                f'--logdir {flat["logdir"]}: {{{name}}} is no key; use {{task}} or {{seed}}'
+            )
+        return str(flat[name])
+
+    try:
+        return str(pathlib.Path(re.sub(r'\{([\w.]*)\}', fill, flat['logdir'])).expanduser())
+    except RuntimeError as error:
+        raise UsageError(f'--logdir {flat["logdir"]}: there is no such home folder') from error
+
+
+def notes(flat: Mapping[str, Any], defaults: Mapping[str, Any]) -> tuple[str, ...]:
+    """One line for each setting that is accepted but does nothing."""
+    changed = [key for key in flat if flat[key] != defaults.get(key)]
+    lines = []
+    if 'slow_baseline' in changed:
+        lines.append('slow_baseline does nothing, as in the original')
+    if 'dmc_camera' in changed:
+        lines.append('dmc_camera does nothing: DeepMind Control is not built')
+    if 'expl_until' in changed:
+        lines.append('expl_until does nothing: expl_behavior greedy is the actor itself')
+    unused = [key for key in changed if key in UNBUILT_EXPLORATION]
+    if unused:
+        verb = 'does' if len(unused) == 1 else 'do'
+        lines.append(f'{", ".join(unused)} {verb} nothing: only expl_behavior greedy is built')
+    return tuple(lines)
+
+
+def _problems(flat: Mapping[str, Any]) -> Iterator[str]:
+    family = flat['task'].partition('_')[0]
+    if family in UNBUILT_TASKS:
+        yield f'--task {flat["task"]}: {UNBUILT_TASKS[family]}'
+    if 'discount' in flat['grad_heads'] and not flat['pred_discount']:
+        yield 'pred_discount is False but grad_heads has discount: add --grad_heads decoder reward'
+    low, high = flat['replay.minlen'], flat['replay.maxlen']
+    if high and low > high:
+        yield f'replay.minlen {low} is above replay.maxlen {high}: lower the one or raise the other'
+    if flat['dataset.length'] > flat['replay.capacity']:
+        yield (
+            f'replay.capacity {flat["replay.capacity"]} is below dataset.length '
+            f'{flat["dataset.length"]}: raise it'
+        )
+    if flat['level_weights'] and not sum(flat['level_weights']) > 0:
+        yield 'level_weights are all 0: give at least one level a weight'
+    given = [key for key in flat if key.startswith('init.') and key != 'init.from' and flat[key]]
+    if given and not flat['init.from']:
+        yield f'{given[0]} needs a run to start from: add --init.from LOGDIR'
+    yield from _image_problems(flat)
+
+
+def _image_problems(flat: Mapping[str, Any]) -> Iterator[str]:
+    """The convolutions must fit the size of images: kernels of stride 2 without padding."""
+    height, width = flat['render_size']
+    if flat['encoder.cnn_keys'] != '$^':
+        size = min(height, width)
+        for kernel in flat['encoder.cnn_kernels']:
+            size = (size - kernel) // 2 + 1 if size >= kernel else 0
+        if size < 1:
+            yield (
+                f'encoder.cnn_kernels {list(flat["encoder.cnn_kernels"])} are too large for '
+                f'render_size {height} {width}: use fewer or smaller kernels'
+            )
+    if flat['decoder.cnn_keys'] != '$^':
+        size = 1
+        for kernel in flat['decoder.cnn_kernels']:
+            size = (size - 1) * 2 + kernel
+        if (height, width) != (size, size):
+            yield (
+                f'decoder.cnn_kernels {list(flat["decoder.cnn_kernels"])} draw images of '
+                f'{size}x{size}, but render_size is {height} {width}: make them agree'
+            )
+
+
+def complete(flat: Mapping[str, Any], keys: Mapping[str, Any], path: pathlib.Path) -> None:
+    """Raises UsageError when the defaults of a file lack a key."""
+    missing = [key for key in keys if key not in flat]
+    if missing:
+        raise UsageError(f'{path}: defaults lack the key {missing[0]}; add it')

@@ -1,0 +1,174 @@
+"""The frozen configuration, and how presets and flags become it."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from dreamerv2.config import checks, files
+from dreamerv2.config.flags import parse_flags
+from dreamerv2.config.merge import merge, plain
+from dreamerv2.config.overview import overview
+from dreamerv2.config.schema import SCHEMA
+from dreamerv2.errors import UsageError
+
+
+def load_config(
+    argv: Sequence[str] = (),
+    *,
+    file: str | os.PathLike[str] | None = None,
+    presets: Sequence[str] = (),
+) -> Config:
+    """The configuration that a command line asks for.
+
+    Args:
+        argv: flags without the program's name, such as `['--configs', 'mario', '--seed', '1']`.
+        file: a file of presets in place of the package's `configs.yaml`.
+        presets: names applied before those of `--configs`.
+
+    The preset `defaults` comes first, then the others in order, then flags in order. `{key}` in
+    `logdir` is filled in and `~` expanded. `--help` prints an overview and ends the program with
+    exit code 0. Raises UsageError for everything that a user can get wrong.
+    """
+    path = pathlib.Path(file) if file is not None else files.default_file()
+    flags = parse_flags(argv)
+    if flags.help:
+        print(overview(_defaults(path), files.descriptions(path)))
+        raise SystemExit(0)
+    known = files.read_presets(path)
+    for name in (*presets, *flags.presets):
+        checks.check_preset(name, known, path)
+    defaults = _defaults(path, known)
+    flat = defaults
+    for name in (*presets, *flags.presets):
+        flat = merge(flat, known[name])
+    flat = merge(flat, flags.entries)
+    flat['logdir'] = checks.resolve_logdir(flat)
+    checks.check(flat)
+    checks.check_folder(flat['logdir'])
+    return Config(flat, checks.notes(flat, defaults))
+
+
+def _defaults(
+    path: pathlib.Path, known: Mapping[str, list[files.Entry]] | None = None
+) -> dict[str, Any]:
+    known = files.read_presets(path) if known is None else known
+    if 'defaults' not in known:
+        raise UsageError(f'{path}: there is no preset called defaults; add it')
+    flat = merge({}, known['defaults'])
+    checks.complete(flat, SCHEMA, path)
+    return {key: flat[key] for key in SCHEMA} | flat
+
+
+def _nest(flat: Mapping[str, Any]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for key, value in flat.items():
+        *parents, name = key.split('.')
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[name] = value
+    return tree
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str = '') -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f'{prefix}{name}.')
+        else:
+            yield prefix + name, value
+
+
+class Section(Mapping[str, Any]):
+    """A frozen nested mapping; `section.a.b`, `section['a.b']` and `section['a']['b']` are one."""
+
+    __slots__ = ('_tree',)
+    _tree: dict[str, Any]
+
+    def __init__(self, tree: dict[str, Any]) -> None:
+        object.__setattr__(self, '_tree', tree)
+
+    def __getitem__(self, key: str) -> Any:
+        value: Any = self._tree
+        for name in key.split('.'):
+            if not isinstance(value, dict):
+                raise KeyError(key)
+            value = value[name]
+        return Section(value) if isinstance(value, dict) else value
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f'the configuration has no key {name}') from None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f'the configuration is frozen; use update({{{name!r}: {value!r}}})')
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError('the configuration is frozen')
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tree)
+
+    def __len__(self) -> int:
+        return len(self._tree)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._tree,)
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}({self.to_dict()})'
+
+    @property
+    def flat(self) -> dict[str, Any]:
+        """Dotted key -> value; lists are tuples."""
+        return dict(_flatten(self._tree))
+
+    def to_dict(self) -> dict[str, Any]:
+        """A nested plain dict of its own; lists are lists, as JSON and YAML have them."""
+        return _nest({key: plain(value) for key, value in _flatten(self._tree)})
+
+
+class Config(Section):
+    """A complete, validated configuration; made by `load_config` or `Config.load`.
+
+    `notes` has one line for each setting that is accepted but does nothing.
+    """
+
+    __slots__ = ('notes',)
+    notes: tuple[str, ...]
+
+    def __init__(self, flat: Mapping[str, Any], notes: Sequence[str] = ()) -> None:
+        super().__init__(_nest(flat))
+        object.__setattr__(self, 'notes', tuple(notes))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Config, (self.flat, self.notes)
+
+    def update(self, values: Mapping[str, Any]) -> Config:
+        """A new configuration with some values replaced; keys as in presets (dotted, patterns).
+
+        Raises UsageError for unknown keys and impossible values.
+        """
+        entries = [files.Entry(key, value, 'update') for key, value in _flatten(values)]
+        flat = merge(self.flat, entries)
+        checks.check(flat)
+        return Config(flat, checks.notes(flat, _defaults(files.default_file())))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes YAML from which `Config.load` gives an equal configuration."""
+        files.write(path, self.to_dict())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Config:
+        """Reads what `save` wrote; keys that the file lacks have their defaults.
+
+        Raises UsageError for a file that is no configuration, naming the line.
+        """
+        defaults = _defaults(files.default_file())
+        flat = merge(defaults, files.read_entries(pathlib.Path(path)))
+        checks.check(flat)
+        return cls(flat, checks.notes(flat, defaults))

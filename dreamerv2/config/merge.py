@@ -1,0 +1,91 @@
+"""Entries from presets and flags, laid over each other and checked key by key."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from dreamerv2.config.files import Entry
+from dreamerv2.config.schema import OPEN_GROUPS, SCHEMA, kind_of
+from dreamerv2.errors import UsageError
+
+HELP = '--help lists every key'
+UNBUILT_KEYS = re.compile(r'(dmc|crafter)_\w+$')
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """'did you mean X?' for the closest of the names, or '' when none is close."""
+    found = difflib.get_close_matches(name[:200], list(names), 1, 0.6)
+    return f'did you mean {found[0]}?' if found else ''
+
+
+def shown(value: Any, most: int = 60) -> str:
+    """A value on one line, shortened, as it stands in an error."""
+    text = repr(value)
+    return text if len(text) <= most else text[: most - 3] + '...'
+
+
+def expand(entry: Entry, flat: Mapping[str, Any]) -> list[str]:
+    """The dotted keys that an entry sets: the key itself, or all that its pattern matches.
+
+    A key with a character that no key has is a regular expression, matched from the key's start.
+    Raises UsageError when there is no such key.
+    """
+    key = entry.key
+    if kind_of(key):
+        return [key]
+    known = [*SCHEMA, *(name for name in flat if name not in SCHEMA)]
+    if re.search(r'[^A-Za-z0-9_.-]', key):
+        try:
+            compiled = re.compile(key)
+        except (re.error, RecursionError, OverflowError) as error:
+            raise UsageError(
+                f'{entry.where}: {shown(key)} is neither a key nor a regular expression ({error})'
+            ) from error
+        matched = [name for name in known if compiled.match(name)]
+        if not matched:
+            raise UsageError(f'{entry.where}: the pattern {shown(key)} matches no key; {HELP}')
+        return matched
+    members = [name for name in known if name.startswith(f'{key}.')]
+    if members or key in OPEN_GROUPS:
+        example = members[0] if members else f'{key}.NAME'
+        raise UsageError(f'{entry.where}: {key} is a group of keys; set one, such as {example}')
+    if UNBUILT_KEYS.match(key):
+        raise UsageError(f'{entry.where}: key {key} is not built; {HELP}')
+    # A key typed without its group, such as `deter`, is nearest to `rssm.deter`.
+    same_name = [name for name in known if name.rpartition('.')[2] == key]
+    hint = f'did you mean {same_name[0]}?' if same_name else nearest(key, known)
+    raise UsageError(
+        '; '.join(filter(None, [f'{entry.where}: unknown key {shown(key)}', hint, HELP]))
+    )
+
+
+def convert(key: str, entry: Entry, default: Any) -> Any:
+    """The value of an entry as the kind of the key has it; raises UsageError."""
+    kind = kind_of(key)
+    assert kind is not None, key
+    try:
+        return kind.convert(entry.value)
+    except (ValueError, TypeError, OverflowError) as error:
+        known = default in (None, '', ()) or str(default) in kind.expected
+        example = '' if known else f', such as {plain(default)}'
+        subject = entry.where if entry.where == f'--{key}' else f'{entry.where}: {key}'
+        bare_flag = entry.value is True and entry.where.startswith('--')
+        given = 'has no value' if bare_flag else f'is {shown(plain(entry.value))}'
+        raise UsageError(f'{subject} {given}, expected {kind.expected}{example}') from error
+
+
+def merge(flat: Mapping[str, Any], entries: Iterable[Entry]) -> dict[str, Any]:
+    """A new flat dict with the entries laid over `flat`, later ones last; raises UsageError."""
+    merged = dict(flat)
+    for entry in entries:
+        for key in expand(entry, merged):
+            merged[key] = convert(key, entry, merged.get(key))
+    return merged
+
+
+def plain(value: Any) -> Any:
+    """Tuples as lists, as they are saved and shown."""
+    return list(value) if isinstance(value, tuple) else value

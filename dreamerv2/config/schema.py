@@ -1,0 +1,273 @@
+"""Every key of the configuration: its kind of value and one line that explains it.
+
+The values themselves stand in `configs.yaml`; a key is valid when it stands in both.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from dreamerv2.config.kinds import (
+    Kind,
+    boolean,
+    choice,
+    classes,
+    number,
+    pattern,
+    schedule,
+    several,
+    text,
+    whole,
+)
+
+# Below a key of these, users may add keys of their own (task sets).
+OPEN_GROUPS = {
+    'sets': several(text('a level or game'), 1, noun='levels'),
+}
+ACTIVATIONS = (
+    'elu', 'relu', 'relu6', 'selu', 'gelu', 'silu', 'swish', 'leaky_relu', 'softplus', 'softsign',
+    'sigmoid', 'tanh', 'mish', 'none',
+)  # fmt: skip
+WIDTH = 65536
+FLOATS = {'16': 'float16', '32': 'float32'}  # as the original writes them
+RATIO = number(0, 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Key:
+    """What a key may hold and what it is for."""
+
+    kind: Kind
+    doc: str
+
+
+def _network(what: str) -> dict[str, Key]:
+    return {
+        'act': Key(choice(*ACTIVATIONS), f'activation in the {what}'),
+        'norm': Key(choice('none', 'layer'), f'normalisation in the {what}'),
+    }
+
+
+def _head(what: str, *distributions: str) -> dict[str, Key]:
+    return {
+        'layers': Key(whole(0, 100), f'hidden layers of the {what}'),
+        'units': Key(whole(1, WIDTH), f'units of each hidden layer of the {what}'),
+        **_network(what),
+        'dist': Key(choice(*distributions), f'distribution that the {what} gives'),
+    }
+
+
+def _vision(what: str) -> dict[str, Key]:
+    return {
+        'mlp_keys': Key(pattern(), f'vector observations of the {what} (regular expression)'),
+        'cnn_keys': Key(pattern(), f'image observations of the {what} (regular expression)'),
+        **_network(what),
+        'cnn_depth': Key(whole(1, 4096), f'channel multiplier of the {what}'),
+        'cnn_kernels': Key(
+            several(whole(1, 64), 1, 16, 'kernel sizes'), f'kernel size per layer of the {what}'
+        ),
+        'mlp_layers': Key(
+            several(whole(1, WIDTH), 0, 100, 'layer widths'), f'units per MLP layer of the {what}'
+        ),
+    }
+
+
+def _optimizer(what: str) -> dict[str, Key]:
+    return {
+        'opt': Key(choice('adam'), f'optimiser of the {what}'),
+        'lr': Key(number(0), f'learning rate of the {what}'),
+        'eps': Key(number(0, above=True), f'epsilon of Adam for the {what}'),
+        'clip': Key(number(0), f'largest global gradient norm of the {what} (0: no clipping)'),
+        'wd': Key(number(0, 1), f'weight decay per update of the {what}'),
+    }
+
+
+def _normalizer(what: str) -> dict[str, Key]:
+    return {
+        'momentum': Key(RATIO, f'momentum of the {what} normaliser (1: it never moves)'),
+        'scale': Key(number(), f'scale of the normalised {what}'),
+        'eps': Key(number(0, above=True), f'added to the magnitude of the {what}'),
+    }
+
+
+def _with_prefix(prefix: str, keys: dict[str, Key]) -> dict[str, Key]:
+    return {f'{prefix}.{name}': key for name, key in keys.items()}
+
+
+RUN = {
+    'logdir': Key(text('a folder'), 'folder of the run; {task} and {seed} are filled in'),
+    'seed': Key(whole(0, 2**31 - 1), 'the one source of randomness'),
+    'device': Key(choice('auto', 'cpu', 'gpu'), 'where to compute; auto: on a GPU if there is one'),
+    'precision': Key(
+        choice('auto', 'float32', 'float16', 'bfloat16', aliases=FLOATS),
+        'number format of the networks; auto chooses by device',
+    ),
+    'jit': Key(boolean(), 'compile the training step'),
+    'gpu_memory': Key(whole(0), 'cap on GPU memory in MB, to share a card (0: grow as needed)'),
+    'dry_run': Key(boolean(), 'check the configuration, print it and end'),
+}  # fmt: skip
+
+ENVIRONMENT = {
+    'task': Key(text('a task'), 'mario_1-1, mario_3-1+3-2, a set such as mario_e4, gym_ID'),
+    'envs': Key(whole(1, 1024), 'environments that collect side by side'),
+    'envs_parallel': Key(choice('none', 'thread', 'process'), 'how several environments run'),
+    'async_collect': Key(boolean(), 'collect while the agent learns'),
+    'render_size': Key(
+        several(whole(1, 4096), 2, 2, 'whole numbers'), 'height and width of images'
+    ),
+    'grayscale': Key(boolean(), 'gray images instead of colour'),
+    'atari_grayscale': Key(boolean(), 'gray images instead of colour for Atari'),
+    'dmc_camera': Key(whole(-1, 100), 'camera of DeepMind Control tasks (not built)'),
+    'sticky': Key(RATIO, 'probability that the previous action is executed again'),
+    'action_repeat': Key(whole(1, 1000), 'frames per agent step'),
+    'time_limit': Key(whole(0), 'longest episode in agent steps (0: no limit)'),
+    'level_weights': Key(
+        several(number(0), 0, noun='numbers'), 'weight of each level of the task (empty: uniform)'
+    ),
+}
+
+SCHEDULE = {
+    'steps': Key(whole(1), 'length of the run, prefill included'),
+    'prefill': Key(whole(0), 'random steps before training starts'),
+    'prefill_policy': Key(choice('random'), 'what acts during prefill'),
+    'pretrain': Key(whole(0), 'updates on the prefill before collecting goes on'),
+    'train_every': Key(whole(1), 'steps between updates'),
+    'train_steps': Key(whole(1, 10**6), 'updates each time'),
+    'log_every': Key(whole(1), 'steps between logged metrics'),
+    'save_every': Key(whole(1), 'steps between checkpoints'),
+    'eval_every': Key(whole(0), 'steps between evaluations (0: none)'),
+    'eval_eps': Key(whole(1, 10**6), 'evaluation episodes on each level'),
+    'eval_policy': Key(choice('mode', 'sample'), 'action taken in evaluation'),
+}
+
+LOGGING = {
+    'log_keys_video': Key(several(text('a key')), 'images of which videos are logged'),
+    'log_keys_sum': Key(pattern(), 'observations whose sum over an episode is logged'),
+    'log_keys_mean': Key(pattern(), 'observations whose mean over an episode is logged'),
+    'log_keys_max': Key(pattern(), 'observations whose maximum over an episode is logged'),
+}
+
+EXPERIENCE = {
+    'replay.capacity': Key(whole(1), 'steps kept in replay'),
+    'replay.ongoing': Key(boolean(), 'sample from unfinished episodes too'),
+    'replay.minlen': Key(whole(1), 'shortest piece of an episode that is sampled'),
+    'replay.maxlen': Key(whole(0), 'longest piece of an episode that is sampled (0: no limit)'),
+    'replay.prioritize_ends': Key(boolean(), 'sample the ends of episodes more often'),
+    'replay.past_end': Key(
+        choice('short', 'all', 'off'), 'which windows go on past the end of an episode'
+    ),
+    'replay.keep_on_disk': Key(boolean(), 'keep evicted episodes on disk'),
+    'dataset.batch': Key(whole(1, WIDTH), 'sequences in a batch'),
+    'dataset.length': Key(whole(1, WIDTH), 'steps of each sequence in a batch'),
+    'init.from': Key(text(empty=True), 'LOGDIR or LOGDIR@STEP to take parameters from'),
+    'init.include': Key(pattern(), 'parameters that are taken (empty: all)'),
+    'init.exclude': Key(pattern(), 'parameters that start fresh all the same'),
+    'init.freeze': Key(pattern(), 'parameters that training does not change'),
+    'init.optimizer': Key(boolean(), 'take the optimiser state as well'),
+    'init.dry_run': Key(boolean(), 'only print what would be taken'),
+}
+
+WORLD_MODEL = {
+    'grad_heads': Key(
+        several(choice('decoder', 'reward', 'discount'), 0, 3, 'heads'),
+        'heads whose gradients reach the latent states',
+    ),
+    'pred_discount': Key(boolean(), 'learn the discount factor (ends of episodes)'),
+    'rssm.ensemble': Key(whole(1, 100), 'priors, of which imagination uses one at random'),
+    'rssm.hidden': Key(whole(1, WIDTH), 'units of the hidden layers'),
+    'rssm.deter': Key(whole(1, WIDTH), 'units of the recurrent state'),
+    'rssm.stoch': Key(whole(1, 4096), 'latent variables'),
+    'rssm.discrete': Key(classes(), 'classes of each latent variable (0: Gaussian)'),
+    **_with_prefix('rssm', _network('recurrent model')),
+    'rssm.std_act': Key(
+        choice('softplus', 'sigmoid', 'sigmoid2'), 'deviation of Gaussian latent variables'
+    ),
+    'rssm.min_std': Key(number(0), 'smallest deviation of Gaussian latent variables'),
+    **_with_prefix('encoder', _vision('encoder')),
+    **_with_prefix('decoder', _vision('decoder')),
+    **_with_prefix('reward_head', _head('reward head', 'mse', 'normal', 'binary')),
+    **_with_prefix('discount_head', _head('discount head', 'binary', 'mse', 'normal')),
+    'loss_scales.kl': Key(number(0), 'weight of the KL loss'),
+    'loss_scales.reward': Key(number(0), 'weight of the reward loss'),
+    'loss_scales.discount': Key(number(0), 'weight of the discount loss'),
+    'loss_scales.proprio': Key(number(0), 'weight of the loss of an observation named proprio'),
+    'kl.free': Key(number(0), 'nats of KL that cost nothing'),
+    'kl.forward': Key(boolean(), 'swap the two distributions of the KL'),
+    'kl.balance': Key(RATIO, 'share of the KL gradient that trains the prior'),
+    'kl.free_avg': Key(boolean(), 'apply free nats to the mean, not to each step'),
+    **_with_prefix('model_opt', _optimizer('world model')),
+}
+
+ACTOR_CRITIC = {
+    **_with_prefix('actor', _head(
+        'actor', 'auto', 'onehot', 'trunc_normal', 'tanh_normal', 'normal'
+    )),
+    'actor.min_std': Key(number(0), 'smallest deviation of continuous actions'),
+    **_with_prefix('critic', _head('critic', 'mse', 'normal')),
+    **_with_prefix('actor_opt', _optimizer('actor')),
+    **_with_prefix('critic_opt', _optimizer('critic')),
+    'discount': Key(RATIO, 'discount factor'),
+    'discount_lambda': Key(RATIO, 'lambda of the lambda-return'),
+    'imag_horizon': Key(whole(1, 1000), 'steps of imagination'),
+    'actor_grad': Key(
+        choice('auto', 'dynamics', 'reinforce', 'both'),
+        'gradient of the actor; auto: reinforce for discrete actions, else dynamics',
+    ),
+    'actor_grad_mix': Key(schedule(0, 1), 'share of dynamics gradients when both are used'),
+    'actor_ent': Key(schedule(), 'weight of the entropy of the actor'),
+    'slow_target': Key(boolean(), 'compute targets with a slow copy of the critic'),
+    'slow_target_update': Key(whole(1), 'updates between copies to the slow critic'),
+    'slow_target_fraction': Key(RATIO, 'share of the critic in each copy'),
+    'slow_baseline': Key(boolean(), 'does nothing, as in the original'),
+    'clip_rewards': Key(choice('identity', 'sign', 'tanh'), 'how rewards are clipped'),
+    **_with_prefix('reward_norm', _normalizer('reward')),
+}  # fmt: skip
+
+ACTING = {
+    'expl_behavior': Key(
+        choice('greedy', note=' (Plan2Explore, ModelLoss and Random are not built)'),
+        'what collects: greedy is the actor itself',
+    ),
+    'expl_noise': Key(RATIO, 'noise on actions while collecting'),
+    'expl_until': Key(whole(0), 'frames until exploration ends (no effect with greedy)'),
+    'eval_noise': Key(RATIO, 'noise on actions in evaluation'),
+    'eval_state_mean': Key(boolean(), 'latent means instead of samples in evaluation'),
+}
+
+UNBUILT_EXPLORATION = {
+    'expl_intr_scale': Key(number(), 'weight of the intrinsic reward'),
+    'expl_extr_scale': Key(number(), 'weight of the task reward'),
+    **_with_prefix('expl_opt', _optimizer('exploration models')),
+    **_with_prefix('expl_head', _head('exploration head', 'mse', 'normal')),
+    **_with_prefix('expl_reward_norm', _normalizer('intrinsic reward')),
+    'expl_model_loss': Key(text('the name of a loss'), 'loss that is the intrinsic reward'),
+    'disag_target': Key(
+        choice('embed', 'stoch', 'deter', 'feat'), 'what the ensemble predicts'
+    ),
+    'disag_log': Key(boolean(), 'intrinsic reward is the logarithm of disagreement'),
+    'disag_models': Key(whole(1, 1000), 'models of the ensemble'),
+    'disag_offset': Key(whole(0, 1000), 'steps ahead that the ensemble predicts'),
+    'disag_action_cond': Key(boolean(), 'the ensemble sees the action'),
+}  # fmt: skip
+
+GROUPS = {
+    'Run': RUN,
+    'Environment': ENVIRONMENT,
+    'Length of the run, in agent steps (logged `step` counts frames)': SCHEDULE,
+    'Logging': LOGGING,
+    'Experience': EXPERIENCE,
+    'World model': WORLD_MODEL,
+    'Actor and critic': ACTOR_CRITIC,
+    'Acting': ACTING,
+    'Exploration models (accepted, no effect)': UNBUILT_EXPLORATION,
+}
+SCHEMA: dict[str, Key] = {name: key for group in GROUPS.values() for name, key in group.items()}
+
+
+def kind_of(key: str) -> Kind | None:
+    """The kind of value of a dotted key, or None where there is no such key."""
+    if key in SCHEMA:
+        return SCHEMA[key].kind
+    group, _, name = key.partition('.')
+    valid = bool(name) and name.replace('_', '').isalnum()
+    return OPEN_GROUPS[group] if group in OPEN_GROUPS and valid else None
