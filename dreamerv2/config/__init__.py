@@ -7,6 +7,5 @@ No part of it imports TensorFlow, so that a user's mistake is answered at once.
 """
 
 from dreamerv2.config.config import Config, Section, load_config
-from dreamerv2.config.schedules import Schedule, parse_schedule
 
-__all__ = ['Config', 'Schedule', 'Section', 'load_config', 'parse_schedule']
+__all__ = ['Config', 'Section', 'load_config']

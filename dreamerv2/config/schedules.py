@@ -1,6 +1,6 @@
-"""Schedules written as text, such as `linear(1,0.1,1e6)`: parsing and evaluation at a step.
+"""Schedules written as text, such as `linear(1,0.1,1e6)`, read so that mistakes are found early.
 
-The forms are DreamerV2's. The step is in agent steps.
+The forms are DreamerV2's; durations are in agent steps.
 """
 
 from __future__ import annotations
@@ -59,20 +59,6 @@ class Schedule:
 
     form: str
     arguments: tuple[float, ...]
-
-    def __call__(self, step: float) -> float:
-        """The value at `step` agent steps, as a Python float."""
-        if self.form == 'constant':
-            return self.arguments[0]
-        if self.form == 'warmup':
-            duration, value = self.arguments
-            return min(max(step / duration, 0.0), 1.0) * value
-        initial, final, duration = self.arguments
-        if self.form == 'exp':
-            return (initial - final) * 0.5 ** (step / duration) + final
-        mix = min(max(step / duration, 0.0), 1.0)
-        mixed = (1 - mix) * initial + mix * final
-        return mixed if self.form == 'linear' else 1 - 1 / mixed
 
     @property
     def bounds(self) -> tuple[float, float]:

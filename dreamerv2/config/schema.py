@@ -22,7 +22,7 @@ from dreamerv2.config.kinds import (
 
 # Below a key of these, users may add keys of their own (task sets).
 OPEN_GROUPS = {
-    'sets': several(text('a level or game'), 1, noun='levels'),
+    'sets': several(text('the name of a level'), 1, noun='levels'),
 }
 ACTIVATIONS = (
     'elu', 'relu', 'relu6', 'selu', 'gelu', 'silu', 'swish', 'leaky_relu', 'softplus', 'softsign',
@@ -74,7 +74,7 @@ def _vision(what: str) -> dict[str, Key]:
 
 def _optimizer(what: str) -> dict[str, Key]:
     return {
-        'opt': Key(choice('adam'), f'optimiser of the {what}'),
+        'opt': Key(choice('adam', 'adamax', 'momentum', 'sgd'), f'optimiser of the {what}'),
         'lr': Key(number(0), f'learning rate of the {what}'),
         'eps': Key(number(0, above=True), f'epsilon of Adam for the {what}'),
         'clip': Key(number(0), f'largest global gradient norm of the {what} (0: no clipping)'),
@@ -103,7 +103,7 @@ RUN = {
         'number format of the networks; auto chooses by device',
     ),
     'jit': Key(boolean(), 'compile the training step'),
-    'gpu_memory': Key(whole(0), 'cap on GPU memory in MB, to share a card (0: grow as needed)'),
+    'gpu_memory': Key(number(0), 'cap on GPU memory in GB, to share a card (0: grow as needed)'),
     'dry_run': Key(boolean(), 'check the configuration, print it and end'),
 }  # fmt: skip
 
