@@ -260,16 +260,16 @@ def run_levels(
 ) -> tuple[str, ...]:
     """The level names of a run, from the first source that has them.
 
-    In this order: its place in a study, a list under `levels` in its configuration, its task's
-    name (`mario_3-1+3-2`, or a set of the thesis such as `mario_e4`), its per-level metrics
+    In this order: its task's name (`mario_3-1+3-2`), `levels` of its place in a study, the set that
+    the task names (`mario_e4`) in its configuration or in the thesis, its per-level metrics
     (`train_return/3-1`), and the task's name without the suite.
     """
-    for listed in (study.get('levels'), config.get('levels')):
-        if isinstance(listed, list) and listed:
-            return tuple(str(level) for level in listed)
     name = task.split('_', 1)[-1]
     if '+' in name:
         return tuple(name.split('+'))
+    for listed in (study.get('levels'), config.get(f'sets.{name}')):
+        if isinstance(listed, list) and listed:
+            return tuple(str(level) for level in listed)
     if name in reference.LEVEL_SETS:
         return reference.LEVEL_SETS[name]
     logged = {key.split('/', 1)[1] for key in metrics if key.startswith('train_return/')}

@@ -1,0 +1,155 @@
+"""One metric over frames: a panel a task, a line a setting, with the numbers behind them."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from dreamerv2.analysis import curves, groups, logdirs, plotting, reference
+from dreamerv2.analysis.logdirs import Run
+
+_COLUMNS = 3
+
+
+def draw(
+    runs: Sequence[Run], metric: str, *, window: int = 20, bins: int = 50
+) -> tuple[Figure, list[dict[str, Any]], list[str]]:
+    """A figure with a panel a task.
+
+    Args:
+        runs: runs that have the metric.
+        metric: its name.
+        window: least number of values in each running mean.
+        bins: points of the common grid of frames, a task each.
+
+    Returns:
+        The figure, the rows of its table, and one line of text a task and setting.
+    """
+    tasks = groups.by_task(runs)
+    columns = min(_COLUMNS, len(tasks))
+    height = math.ceil(len(tasks) / columns)
+    size = (6.4, 4.4) if len(tasks) == 1 else (4.6, 3.7)
+    figure, axes = plotting.new_figure(height, columns, width=size[0], height=size[1])
+    rows: list[dict[str, Any]] = []
+    lines: list[str] = []
+    for ax, (task, members) in zip(axes.flat, tasks.items(), strict=False):
+        _draw_task(ax, task, members, metric, window, bins, rows, lines)
+    for ax in axes.flat[len(tasks) :]:
+        ax.set_visible(False)
+    return figure, rows, lines
+
+
+def _draw_task(
+    ax: Axes,
+    task: str,
+    runs: Sequence[Run],
+    metric: str,
+    window: int,
+    bins: int,
+    rows: list[dict[str, Any]],
+    lines: list[str],
+) -> None:
+    end = max(max(run.end for run in runs), 1)
+    grid = curves.frame_grid(end, bins)
+    plotting.style_axis(ax, title=task, ylabel=plotting.metric_label(metric), end=end)
+    ended_early = False
+    settings = groups.by_setting(runs)
+    for index, (label, members) in enumerate(settings):
+        color = plotting.COLORS[index % len(plotting.COLORS)]
+        style = ('-', '--', '-.')[index // len(plotting.COLORS) % 3]
+        if len(members) == 1:
+            _draw_single(ax, members[0].series[metric], window, color, dots=len(settings) == 1)
+        stack = np.stack([_curve(run, metric, grid, window) for run in members])
+        text = _legend(label, metric, len(members), window)
+        drawn = plotting.draw_curves(ax, grid, stack, color=color, label=text, linestyle=style)
+        short = [run for run in members if run.end < end]
+        plotting.draw_ends(ax, [_end_mark(run, metric, window) for run in short], color=color)
+        ended_early |= bool(short)
+        names = {'task': task, 'setting': label, 'metric': metric}
+        rows.extend(_rows(names, grid, drawn))
+        lines.append(_summary(task, label, members, metric, window))
+    random = reference.random_return(task, runs[0].levels)
+    if metric.startswith(('train_return', 'eval_return')):
+        if '/' in metric:
+            random = reference.random_return(task, [metric.split('/', 1)[1]])
+        if random is not None:
+            plotting.draw_level(ax, random, f'random policy: {random:.0f}')
+    if ended_early:
+        ax.plot(
+            [],
+            [],
+            'x',
+            color=plotting.GREY,
+            label='ended early or still going (dotted: the others)',
+        )
+    plotting.draw_legend(ax)
+
+
+def _curve(run: Run, metric: str, grid: np.ndarray, window: int) -> np.ndarray:
+    series = run.series[metric]
+    return curves.on_grid(series.steps, series.values, grid, end=run.end, window=window)
+
+
+def _draw_single(ax: Axes, series: logdirs.Series, window: int, color: str, *, dots: bool) -> None:
+    """A lone run has no band: its episodes as faint dots show how far they spread."""
+    if dots and window > 1:
+        size = 6 if len(series) < 1000 else 2
+        ax.scatter(
+            series.steps,
+            series.values,
+            s=size,
+            color=color,
+            alpha=0.25,
+            linewidths=0,
+            label='an episode',
+        )
+
+
+def _legend(label: str, metric: str, n: int, window: int) -> str:
+    kind = 'episodes' if metric.startswith('train_') else 'values'
+    if n > 1:
+        what = 'mean over seeds, 95 % band'
+    else:
+        what = f'running mean of {window} {kind}' if window > 1 else 'one run'
+    return f'{label}: n = {n}' if label else f'{what}, n = {n}'
+
+
+def _end_mark(run: Run, metric: str, window: int) -> tuple[float, float]:
+    series = run.series[metric]
+    value = curves.value_at(series.steps, series.values, run.end, end=run.end, window=window)
+    return float(run.end), value
+
+
+def _rows(
+    names: dict[str, str], grid: np.ndarray, drawn: dict[str, np.ndarray]
+) -> list[dict[str, Any]]:
+    return [
+        {
+            **names,
+            'frames': round(float(frame)),
+            'mean': drawn['mean'][i],
+            'low': drawn['low'][i],
+            'high': drawn['high'][i],
+            'n': int(drawn['n'][i]),
+        }
+        for i, frame in enumerate(grid)
+    ]
+
+
+def _summary(task: str, label: str, runs: Sequence[Run], metric: str, window: int) -> str:
+    """One line: who is in the group, how far they are, and their last running means."""
+    ends = [_end_mark(run, metric, window)[1] for run in runs]
+    done = sum(run.done for run in runs)
+    seeds = ', '.join(str(run.seed) for run in sorted(runs, key=lambda run: run.seed))
+    frames = sorted({plotting.short_frames(run.end) for run in runs})
+    reach = frames[0] if len(frames) == 1 else f'{frames[0]} to {frames[-1]}'
+    name = f'{task}, {label}' if label else task
+    values = ' '.join(f'{value:.4g}' for value in ends)
+    plural = 's' * (len(runs) > 1)
+    return (
+        f'{name}: {len(runs)} run{plural} (seed{plural} {seeds}), {done} finished, '
+        f'{reach} frames, last {metric}: {values}'
+    )

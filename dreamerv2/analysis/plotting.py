@@ -1,0 +1,207 @@
+"""Drawing, and nothing else: axes in one style, curves with bands, marks, and files.
+
+Figures are made with matplotlib's object interface, so that no state is shared with a caller's
+own figures and no display is needed.
+"""
+
+import csv
+import math
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import ScaledTranslation
+
+from dreamerv2.analysis import curves
+
+# Okabe and Ito's colours, told apart with any colour vision; the yellow, too pale for a line on
+# white, is left out.
+COLORS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#000000')
+GREY = '#707070'
+FONT = 9.0
+DPI = 150
+
+_METRIC_LABELS = {
+    'train_return': 'training return',
+    'train_length': 'episode length (agent steps)',
+    'train_progress': 'progress (share of the level)',
+    'train_completed': 'share of episodes completed',
+    'eval_return': 'evaluation return',
+    'eval_length': 'evaluation episode length (agent steps)',
+    'eval_progress': 'evaluation progress (share of the level)',
+    'eval_completed': 'share of evaluation episodes completed',
+    'image_loss': 'image loss (nats)',
+    'reward_loss': 'reward loss (nats)',
+    'discount_loss': 'discount loss (nats)',
+    'kl_loss': 'KL loss (nats)',
+    'model_kl': 'KL divergence (nats)',
+    'prior_ent': 'prior entropy (nats)',
+    'post_ent': 'posterior entropy (nats)',
+    'actor_ent': 'policy entropy (nats)',
+    'fps': 'speed (frames/s)',
+}
+
+
+def metric_label(metric: str) -> str:
+    """A metric's name for an axis: words and unit where it is known, with the level if any."""
+    name, _, level = metric.partition('/')
+    label = _METRIC_LABELS.get(name, name)
+    return f'{label}, {level}' if level else label
+
+
+def frame_unit(end: float) -> tuple[float, str]:
+    """Frames to a tick's unit, and the axis label that says so."""
+    for size, name in ((1e6, 'M'), (1e3, 'k')):
+        if end >= 2 * size:
+            return size, f'frames ({name})'
+    return 1.0, 'frames'
+
+
+def short_frames(frames: float) -> str:
+    """A number of frames in three digits or fewer with its unit: 2.5M, 240k, 96."""
+    for size, name in ((1e6, 'M'), (1e3, 'k')):
+        if frames >= size:
+            value = frames / size
+            return f'{value:.0f}{name}' if value >= 100 else f'{value:.3g}{name}'
+    return f'{frames:.0f}'
+
+
+def new_figure(
+    rows: int, columns: int, *, width: float = 4.4, height: float = 3.3
+) -> tuple[Figure, np.ndarray]:
+    """A figure and its axes `[rows, columns]`, each `width` by `height` inches."""
+    figure = Figure(figsize=(width * columns, height * rows), layout='constrained', dpi=DPI)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08, wspace=0.03, hspace=0.03)  # type: ignore[union-attr, call-arg]
+    return figure, axes
+
+
+def style_axis(ax: Axes, *, title: str = '', ylabel: str = '', end: float = 0.0) -> None:
+    """Titles, labels, grid and, with `end`, an axis of frames from 0 to there."""
+    if title:
+        ax.set_title(title, loc='left', fontsize=FONT + 1, fontweight='bold')
+    ax.set_ylabel(ylabel, fontsize=FONT)
+    ax.tick_params(labelsize=FONT - 1, length=3, color=GREY)
+    ax.grid(True, color='#E4E4E4', linewidth=0.7)
+    ax.set_axisbelow(True)
+    ax.spines[['top', 'right']].set_visible(False)
+    ax.spines[['left', 'bottom']].set_color(GREY)
+    if end > 0:
+        size, label = frame_unit(end)
+        ax.set_xlim(0, end * 1.01)
+        ax.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
+        ax.xaxis.set_major_formatter(lambda x, _: f'{x / size:g}')
+        ax.set_xlabel(label, fontsize=FONT)
+
+
+def draw_curves(
+    ax: Axes,
+    grid: np.ndarray,
+    stack: np.ndarray,
+    *,
+    color: str,
+    label: str,
+    linestyle: str = '-',
+    linewidth: float = 1.8,
+) -> dict[str, np.ndarray]:
+    """Mean over seeds with its 95 % bootstrap band, of curves `[S, B]` over frames `[B]`.
+
+    Where fewer runs are left than the curve has elsewhere, its line is thin and dotted.
+    Returns what was drawn: `mean`, `low`, `high` and `n`, each `[B]`.
+    """
+    mean, count = curves.seed_mean(stack)
+    low, high = curves.bootstrap_band(stack)
+    full = count == count.max(initial=0)
+    ax.fill_between(grid, low, high, color=color, alpha=0.18, linewidth=0)
+    # One shared point on either side keeps the line unbroken where it changes.
+    solid = np.where(full, mean, np.nan)
+    ax.plot(grid, solid, color=color, linestyle=linestyle, linewidth=linewidth, label=label)
+    if not full[count > 0].all():
+        thin = np.where(full & _inner(full), np.nan, mean)
+        ax.plot(grid, thin, color=color, linestyle=':', linewidth=linewidth * 0.7)
+    return {'mean': mean, 'low': low, 'high': high, 'n': count}
+
+
+def _inner(mask: np.ndarray) -> np.ndarray:
+    """True where a point and both its neighbours are true `[B] -> [B]`."""
+    padded = np.concatenate([mask[:1], mask, mask[-1:]])
+    return padded[:-2] & padded[1:-1] & padded[2:]
+
+
+def draw_ends(ax: Axes, marks: Sequence[tuple[float, float]], *, color: str) -> None:
+    """A cross where each run that ended before the others stands: (frame, value)."""
+    known = [(x, y) for x, y in marks if math.isfinite(y)]
+    if known:
+        x, y = zip(*known, strict=True)
+        ax.plot(x, y, linestyle='', marker='x', markersize=5, markeredgewidth=1.4, color=color)
+
+
+def draw_level(ax: Axes, value: float, label: str) -> None:
+    """A dashed horizontal line, such as what a random policy gets."""
+    ax.axhline(value, color=GREY, linestyle='--', linewidth=1.1, label=label, zorder=1)
+
+
+def draw_mark(ax: Axes, frame: float, label: str) -> None:
+    """A thin vertical line with its name at its top, such as the budget at T/N."""
+    ax.axvline(frame, color=GREY, linestyle=':', linewidth=1.1, zorder=1)
+    ax.annotate(
+        label,
+        (frame, 1.0),
+        xycoords=('data', 'axes fraction'),
+        xytext=(3, -2),
+        textcoords='offset points',
+        va='top',
+        fontsize=FONT - 2,
+        color=GREY,
+    )
+
+
+def draw_legend(ax: Axes, columns: int = 1) -> None:
+    """The legend below the axis, where it hides nothing; none where nothing has a label."""
+    handles, labels = ax.get_legend_handles_labels()
+    if labels:
+        # In points, so that tall and flat axes leave the same room for the axis label.
+        below = ScaledTranslation(0, -30 / 72, ax.figure.dpi_scale_trans)
+        ax.legend(
+            handles,
+            labels,
+            loc='upper center',
+            bbox_to_anchor=(0.5, 0),
+            bbox_transform=ax.transAxes + below,
+            ncols=columns,
+            fontsize=FONT - 1,
+            frameon=False,
+            handlelength=2.2,
+        )
+
+
+def save_figure(
+    figure: Figure, stem: pathlib.Path, rows: Sequence[Mapping[str, Any]]
+) -> list[pathlib.Path]:
+    """Writes `stem`.png, .svg and, of the numbers behind it, .csv; returns the three paths."""
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    paths = [stem.with_name(stem.name + suffix) for suffix in ('.png', '.svg', '.csv')]
+    figure.savefig(paths[0], dpi=DPI)
+    # Without a date the same numbers give the same file.
+    figure.savefig(paths[1], metadata={'Date': None})
+    write_csv(paths[2], rows)
+    return paths
+
+
+def write_csv(path: pathlib.Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """One line a row under the names of the first; numbers in six digits, NaN left empty."""
+    with path.open('w', newline='', encoding='utf-8') as file:
+        writer = csv.writer(file, lineterminator='\n')
+        if rows:
+            writer.writerow(rows[0])
+        writer.writerows([_cell(value) for value in row.values()] for row in rows)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, (float, np.floating)):
+        return '' if math.isnan(value) else f'{float(value):.6g}'
+    return str(value)
