@@ -23,7 +23,7 @@ def draw(
         runs: runs that have the metric.
         metric: its name.
         window: least number of values in each running mean.
-        bins: points of the common grid of frames, a task each.
+        bins: points of the common grid of frames of a task and setting.
 
     Returns:
         The figure, the rows of its table, and one line of text a task and setting.
@@ -53,7 +53,6 @@ def _draw_task(
     lines: list[str],
 ) -> None:
     end = max(max(run.end for run in runs), 1)
-    grid = curves.frame_grid(end, bins)
     plotting.style_axis(ax, title=task, ylabel=plotting.metric_label(metric), end=end)
     ended_early = False
     settings = groups.by_setting(runs)
@@ -62,10 +61,13 @@ def _draw_task(
         style = ('-', '--', '-.')[index // len(plotting.COLORS) % 3]
         if len(members) == 1:
             _draw_single(ax, members[0].series[metric], window, color, dots=len(settings) == 1)
+        # Short runs of one setting keep their detail beside long ones of another.
+        last = max(max(run.end for run in members), 1)
+        grid = curves.frame_grid(last, bins)
         stack = np.stack([_curve(run, metric, grid, window) for run in members])
         text = _legend(label, metric, len(members), window)
         drawn = plotting.draw_curves(ax, grid, stack, color=color, label=text, linestyle=style)
-        short = [run for run in members if run.end < end]
+        short = [run for run in members if run.end < last]
         plotting.draw_ends(ax, [_end_mark(run, metric, window) for run in short], color=color)
         ended_early |= bool(short)
         names = {'task': task, 'setting': label, 'metric': metric}
@@ -83,7 +85,7 @@ def _draw_task(
             [],
             'x',
             color=plotting.GREY,
-            label='ended early or still going (dotted: the others)',
+            label='a run ends here (dotted: the others)',
         )
     plotting.draw_legend(ax)
 

@@ -75,7 +75,7 @@ def test_a_panel_a_task_with_n_random_policy_and_ends(study):
     assert legend(first) == [
         'mean over seeds, 95 % band, n = 3',
         'random policy: 259',
-        'ended early or still going (dotted: the others)',
+        'a run ends here (dotted: the others)',
     ]
     assert legend(second) == [
         'an episode',
@@ -118,6 +118,16 @@ def test_settings_get_a_line_each(tmp_path, logdir, episodes):
         logdir(tmp_path / name, lines=lines, config={'actor_ent': ent})
     (ax,) = axes(tmp_path)
     assert legend(ax)[:2] == ['actor_ent=1: n = 1', 'actor_ent=2: n = 2']
+
+
+def test_a_short_run_keeps_its_detail_beside_a_long_one(tmp_path, logdir, episodes):
+    for name, end in [('a', 40_000), ('b', 1_000_000)]:
+        lines = episodes({'1-1': lambda f: 1.0}, end=end)
+        logdir(tmp_path / name, lines=lines, config={'actor_ent': name}, steps=end // 4)
+    (ax,) = axes(tmp_path)
+    assert [np.nanmax(line.get_xdata()) for line in ax.lines[:2]] == [40_000, 1_000_000]
+    assert np.isfinite(ax.lines[0].get_ydata()).sum() == 10
+    assert not any('ends here' in text for text in legend(ax))
 
 
 def test_broken_lines_are_told(study, capsys):
