@@ -98,8 +98,8 @@ class Replay:
             worker: which of several environments it is from.
 
         Raises:
-            ValueError: keys, shapes or dtypes differ from earlier rows, or an episode starts
-                without `is_first`.
+            UsageError: keys, shapes or dtypes differ from earlier rows.
+            ValueError: a key is missing, or an episode starts without `is_first`.
             OSError: an earlier episode could not be written to disk. The step was not taken; the
                 episode is kept in memory and tried again.
         """
@@ -256,7 +256,7 @@ class Replay:
         difference = describe_difference(self._spec, episode.spec())
         if difference:
             logger.warning(
-                'Skipped episode %d of %s: %s', episode.serial, self.directory, difference
+                'Skipped episode %d of %s: %s', episode.serial, self._archive.directory, difference
             )
         return not difference
 
@@ -269,7 +269,10 @@ class Replay:
             self._spec = spec
         difference = describe_difference(self._spec, spec)
         if difference:
-            raise ValueError(f'the step does not fit the replay: {difference}')
+            raise UsageError(
+                f'{difference} in the episodes collected before: '
+                f'use another logdir for another environment'
+            )
 
     def _drop(self, worker):
         builder = self._partial.pop(worker, None)

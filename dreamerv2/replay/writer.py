@@ -45,13 +45,13 @@ class EpisodeWriter:
             error, self._error = self._error, None
             if self._queue:
                 self._start()
-            unsaved = len(self._queue)
+            unsaved, path = len(self._queue), next(iter(self._queue), '')
         if isinstance(error, OSError):
             raise OSError(
                 error.errno,
                 f'cannot write an episode ({error.strerror or error}), free some space; the '
                 f'{unsaved} unsaved ones stay in memory and are tried again',
-                str(error.filename),
+                str(path),
             ) from error
         if error is not None:
             raise error
