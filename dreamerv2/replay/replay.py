@@ -79,12 +79,12 @@ class Replay:
         self._spec: dict[str, tuple[tuple[int, ...], np.dtype]] = {}
         self._next_serial = 0
         self._totals = {'episodes': 0, 'steps': 0, 'dropped_episodes': 0, 'dropped_steps': 0}
-        self._archive = None
+        self._archive: EpisodeArchive | None = None
         self.levels = levels
         if directory is not None:
             self._archive = EpisodeArchive(Path(directory).expanduser(), levels, keep_on_disk)
             self.levels = self._archive.levels
-            self._load()
+            self._load(self._archive)
 
     # Collecting
 
@@ -225,7 +225,7 @@ class Replay:
                 self._totals['steps'] += sum(episode.steps for episode in newer)
         if discard_newer and self._archive and self._archive.supersede(mark):
             totals = dict(self._totals)
-            self._load()
+            self._load(self._archive)
             self._totals = totals
         self._next_serial = mark if discard_newer else max(mark, self._next_serial)
 
@@ -240,25 +240,24 @@ class Replay:
 
     # Inside the lock
 
-    def _load(self):
+    def _load(self, archive):
         loaded = {episode.serial: episode for episode in self._index}
-        episodes = self._archive.load(self._capacity, loaded)
-        for episode in reversed(episodes):
-            self._spec = self._spec or episode.spec()
-        fitting = [episode for episode in episodes if self._fits(episode)]
+        episodes = archive.load(self._capacity, loaded)
+        if episodes and not self._spec:
+            self._spec = episodes[-1].spec()
+        fitting = []
+        for episode in episodes:
+            difference = describe_difference(self._spec, episode.spec())
+            if difference:
+                logger.warning(
+                    'Skipped episode %d of %s: %s', episode.serial, archive.directory, difference
+                )
+            else:
+                fitting.append(episode)
+                self._sampler.see_actions(episode)
         self._index.replace(fitting)
-        for episode in fitting:
-            self._sampler.see_actions(episode)
-        self._next_serial = self._archive.next_serial
-        self._totals |= {'episodes': self._archive.episodes, 'steps': self._archive.steps}
-
-    def _fits(self, episode):
-        difference = describe_difference(self._spec, episode.spec())
-        if difference:
-            logger.warning(
-                'Skipped episode %d of %s: %s', episode.serial, self._archive.directory, difference
-            )
-        return not difference
+        self._next_serial = archive.next_serial
+        self._totals |= {'episodes': archive.episodes, 'steps': archive.steps}
 
     def _check_row(self, row):
         spec = {k: (v.shape, v.dtype) for k, v in row.items() if not k.startswith('log_')}

@@ -124,7 +124,7 @@ def test_a_write_that_fails_leaves_nothing_and_loses_nothing(tmp_path, monkeypat
     with monkeypatch.context() as patch:
         patch.setattr(os, 'fsync', full)
         model.add_rows(replay, 20, 'terminated')
-        with pytest.raises(OSError, match='No space left on device.*free some space') as caught:
+        with pytest.raises(OSError, match=r'No space left on device.*free some space') as caught:
             replay.flush()
         assert caught.value.errno == errno.ENOSPC
         assert '000000001-20.npz' in str(caught.value)
@@ -175,7 +175,7 @@ def test_level_names_are_kept_beside_the_replay(tmp_path):
     fill(tmp_path, levels=['3-1', '3-2'])
     assert Replay(tmp_path).levels == ['3-1', '3-2']
     assert Replay(tmp_path, levels=['3-1', '3-2']).levels == ['3-1', '3-2']
-    with pytest.raises(UsageError, match='1-1.*another logdir'):
+    with pytest.raises(UsageError, match=r'1-1.*another logdir'):
         Replay(tmp_path, levels=['1-1'])
 
 

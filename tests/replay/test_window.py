@@ -160,5 +160,5 @@ def test_an_empty_replay_says_so(past_end):
     [{'past_end': 'both'}, {'capacity': -1}, {'minlen': -1}, {'minlen': 5, 'maxlen': 3}],
 )
 def test_impossible_options(options):
-    with pytest.raises(UsageError, match=str(list(options.values())[0])):
+    with pytest.raises(UsageError, match=str(next(iter(options.values())))):
         Replay(None, **options)
