@@ -14,7 +14,8 @@ An environment gives one dictionary per agent step:
 """
 
 import abc
-from typing import Any, Mapping, Union
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from dreamerv2.envs.quiet import import_quietly
 spaces = import_quietly('gym.spaces')
 
 Observation = dict[str, Any]
-Action = Union[int, np.integer, np.ndarray]
+Action = int | np.integer | np.ndarray
 
 _FLAGS = ('is_first', 'is_last', 'is_terminal')
 RESERVED = ('reward', *_FLAGS, 'level', 'action', 'mask')
@@ -76,62 +77,27 @@ def check_action(space: Any, action: Action) -> Action:
 
 
 class Environment(abc.ABC):
-    """Base of all environments: episodes, action repeat, sticky actions and the time limit.
+    """What the rest of the program may ask of an environment.
 
-    A subclass sets `obs_space`, `act_space` and `levels`, and implements `_begin`, `_frame` and
-    `_observe`; what those return is put together here, so that all environments agree on it.
-
-    Args:
-        seed: seed of the environment's own generator, from which sticky actions are drawn.
+    Attributes:
+        obs_space: name -> Gym space, exactly the keys of every observation.
+        act_space: one Gym space: `Discrete`, or `Box` of one axis with bounds -1 and 1.
+        levels: names of what can be played; an observation's `level` is an index in it.
         action_repeat: emulator frames for each agent step.
-        sticky: probability that the action executed last is executed again in place of the chosen
-            one, for a whole agent step. Never at the first step of an episode. One number is drawn
-            in every step, whatever the probability, so that runs with the same seed stay aligned.
-        time_limit: agent steps after which an episode is cut off; 0 for none.
     """
 
     obs_space: dict[str, Any]
     act_space: Any
     levels: list[str]
-
-    def __init__(
-        self, *, seed: int = 0, action_repeat: int = 1, sticky: float = 0.0, time_limit: int = 0
-    ):
-        self.seed = seed
-        self.action_repeat = action_repeat
-        self.sticky = sticky
-        self.time_limit = time_limit
-        self._rng = np.random.default_rng(seed)
-        self._over = True
-        self._steps = 0
-        self._executed: Any = None
+    action_repeat: int = 1
 
     @abc.abstractmethod
-    def _begin(self) -> None:
-        """Start an episode."""
-
-    @abc.abstractmethod
-    def _frame(self, action: Any) -> tuple[float, bool, bool]:
-        """Execute an action for one frame and return reward, terminated, truncated."""
-
-    @abc.abstractmethod
-    def _observe(self) -> Observation:
-        """Observation entries of now: what the agent sees and `log_*`, in arrays of their own."""
-
-    @abc.abstractmethod
-    def describe(self) -> dict[str, Any]:
-        """How the environment was made, JSON-able: name, options, versions of what is behind it."""
-
     def reset(self) -> Observation:
         """Start an episode, also in the middle of one, and return its first observation."""
-        self._begin()
-        self._steps = 0
-        self._executed = None
-        self._over = False
-        return self._assemble(0.0, is_first=True, is_last=False, is_terminal=False)
 
+    @abc.abstractmethod
     def step(self, action: Action) -> Observation:
-        """Execute an action for `action_repeat` frames, fewer when the episode ends.
+        """Act for one agent step.
 
         Args:
             action: int for a discrete space, float array for a box.
@@ -143,52 +109,23 @@ class Environment(abc.ABC):
             RuntimeError: no episode is running.
             ValueError: the action does not fit `act_space`.
         """
-        if self._over:
-            raise RuntimeError('the episode is over (or none was started): call reset() first')
-        action = check_action(self.act_space, action)
-        repeated = self._rng.random() < self.sticky
-        if repeated and self._executed is not None:
-            action = self._executed
-        self._executed = action
-        reward, terminated, truncated = 0.0, False, False
-        for _ in range(self.action_repeat):
-            frame_reward, terminated, truncated = self._frame(action)
-            reward += frame_reward
-            if terminated or truncated:
-                break
-        self._steps += 1
-        if self.time_limit and self._steps >= self.time_limit:
-            truncated = True
-        self._over = bool(terminated or truncated)
-        return self._assemble(
-            reward, is_first=False, is_last=self._over, is_terminal=bool(terminated)
-        )
 
-    def close(self) -> None:
-        """Free what the environment holds. Calling it again does nothing."""
-        self._over = True
-
+    @abc.abstractmethod
     def get_state(self) -> dict[str, Any]:
         """State of the random numbers, JSON-able. The episode being played is not part of it."""
-        return {'rng': self._rng.bit_generator.state}
 
+    @abc.abstractmethod
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Take the state that `get_state` gave; the next call must be `reset`."""
-        self._rng.bit_generator.state = state['rng']
-        self._over = True
 
-    def options(self) -> dict[str, Any]:
-        """The options that all environments have, for `describe`."""
-        return {
-            'seed': self.seed,
-            'action_repeat': self.action_repeat,
-            'sticky': self.sticky,
-            'time_limit': self.time_limit,
-        }
+    @abc.abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """How it was made, JSON-able: `name`, `options`, and versions of what is behind it."""
 
-    def _assemble(self, reward: float, **flags: bool) -> Observation:
-        observation = self._observe()
-        observation['reward'] = np.float32(reward)
-        observation.update({key: np.bool_(value) for key, value in flags.items()})
-        observation['level'] = np.int32(0)
-        return observation
+    def render(self) -> np.ndarray | None:
+        """What a person would see now, uint8 `[height, width, 3]`; None if there is no such."""
+        return None
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Free what the environment holds. Calling it again does nothing."""

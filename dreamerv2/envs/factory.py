@@ -1,6 +1,7 @@
 """From a task's name to an environment."""
 
-from typing import Any, Callable, Mapping, Optional, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -10,9 +11,9 @@ from dreamerv2.errors import UsageError
 
 def check_options(
     size: Sequence[int],
-    action_repeat: Optional[int],
-    sticky: Optional[float],
-    time_limit: Optional[int],
+    action_repeat: int | None,
+    sticky: float | None,
+    time_limit: int | None,
 ) -> None:
     """Raise UsageError for an option with an impossible value; see `make_env`."""
     if len(size) != 2 or not all(int(side) == side and side > 0 for side in size):
@@ -31,11 +32,11 @@ def make_env(
     seed: int = 0,
     size: Sequence[int] = (64, 64),
     grayscale: bool = True,
-    action_repeat: Optional[int] = None,
-    sticky: Optional[float] = None,
-    time_limit: Optional[int] = None,
-    level_weights: Optional[Sequence[float]] = None,
-    sets: Optional[Mapping[str, Sequence[str]]] = None,
+    action_repeat: int | None = None,
+    sticky: float | None = None,
+    time_limit: int | None = None,
+    level_weights: Sequence[float] | None = None,
+    sets: Mapping[str, Sequence[str]] | None = None,
 ) -> Any:
     """Make the environment of a task.
 
@@ -89,7 +90,7 @@ def _makers(task: Task, seed: int, options: Mapping[str, Any]) -> dict[str, Call
     def maker(name: str, own_seed: int) -> Callable[[], Any]:
         return lambda: make_one(name, seed=own_seed, **options)
 
-    return {name: maker(name, own_seed) for name, own_seed in zip(task.names, seeds)}
+    return {name: maker(name, own_seed) for name, own_seed in zip(task.names, seeds, strict=True)}
 
 
 def _make_mario(name: str, **options: Any) -> Any:

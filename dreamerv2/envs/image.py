@@ -16,27 +16,22 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """
     if image.shape[:2] != tuple(size):
         image = cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_AREA)
-    return image if image.ndim == 3 else image[:, :, None]
+    return image if image.ndim == 3 else image[:, :, None]  # OpenCV drops an axis of one channel
 
 
 def shrink(image: np.ndarray, size: tuple[int, int], grayscale: bool) -> np.ndarray:
-    """Turn a colour or gray picture into what the agent sees.
+    """Turn a picture into what the agent sees.
 
-    Gray is computed before resizing, with OpenCV's weights (0.299, 0.587, 0.114), the order in
-    which DreamerV2 does it for Atari.
+    Gray is computed before resizing, with OpenCV's weights (0.299, 0.587, 0.114).
 
     Args:
-        image: uint8 `[height, width]`, `[height, width, 1]` or RGB `[height, width, 3]`.
+        image: uint8 `[height, width]` or `[height, width, channels]`; three channels are RGB.
         size: (height, width) of the result.
-        grayscale: whether the result has one channel or three.
+        grayscale: whether RGB becomes one channel; other numbers of channels stay.
 
     Returns:
-        uint8 `[*size, 1]` or `[*size, 3]`, contiguous, sharing no memory with the input.
+        uint8 `[*size, channels]`, contiguous, sharing no memory with the input.
     """
-    if image.ndim == 3 and image.shape[2] == 1:
-        image = image[:, :, 0]
-    if grayscale and image.ndim == 3:
-        image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    elif not grayscale and image.ndim == 2:
-        image = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
+    if grayscale and image.ndim == 3 and image.shape[2] == 3:
+        image = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)
     return np.array(resize(image, size), np.uint8, order='C')

@@ -6,11 +6,9 @@ map is right; running it with `--check` compares this table with what it finds.
 
 x counts pixels from the left end of the level's main area, the one an episode starts in. The flag
 (in castles: the axe) stands in that area, but for 1-2, 2-2, 4-2 and 7-2: there a pipe at the end
-leads to a short area with the flag. For these, x goes on counting behind the pipe: the pipe's x plus
-the distance from where Mario comes out.
+leads to a short area with the flag. For these, x goes on counting behind the pipe: the pipe's x
+plus the distance from where Mario comes out.
 """
-
-from typing import Optional
 
 from dreamerv2.errors import UsageError
 
@@ -58,7 +56,7 @@ def level_length(level: str) -> int:
     return length
 
 
-def exit_offset(level: str) -> Optional[int]:
+def exit_offset(level: str) -> int | None:
     """What to add to x in the exit area so that it goes on from the exit pipe; None without one."""
     if level not in _LEVELS_WITH_EXIT_PIPE:
         return None

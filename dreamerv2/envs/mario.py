@@ -1,9 +1,9 @@
 """Levels of Super Mario Bros.
 
 Built on the environment class of gym-super-mario-bros itself: Gym's wrappers around it expect
-another `step` than nes-py's. The reward is the package's own: pixels moved to the right, minus ticks
-of the game's clock, minus 25 for dying, clipped to +-15 a frame, and nothing for jumps of more than 5
-pixels (entering pipes).
+another `step` than nes-py's. The reward is the package's own: pixels moved to the right, minus
+ticks of the game's clock, minus 25 for dying, clipped to +-15 a frame, and nothing for jumps of
+more than 5 pixels (entering pipes).
 
 Endings. The package ends a single-level episode, without saying which it was, when Mario is dying
 (also by the clock, and by falling out of the picture) and when he reaches the flag or the axe; both
@@ -11,8 +11,8 @@ are terminal here, the latter with `log_completed` 1. What else it does, seen by
 writing the emulator's memory (`tests/envs/test_mario_areas.py`):
 
 - A pipe or a vine into a bonus area and back is played inside one frame: the package runs the
-  emulator on until Mario can be moved again. The episode goes on. Falling out of a bonus area in the
-  clouds, which the game counts as the way back, is death to the package.
+  emulator on until Mario can be moved again. The episode goes on. Falling out of a bonus area in
+  the clouds, which the game counts as the way back, is death to the package.
 - The wrong way in a castle's maze moves Mario back by some pages: the episode goes on.
 - A warp pipe takes Mario to the first level of another world, and the package plays on there, under
   the old level's name. Here the episode ends as terminal and not completed, at the frame where he
@@ -29,13 +29,8 @@ from typing import Any
 
 import numpy as np
 
-from dreamerv2.envs.contract import (
-    Environment,
-    Observation,
-    bookkeeping_spaces,
-    log_space,
-    spaces,
-)
+from dreamerv2.envs.contract import Observation, bookkeeping_spaces, log_space, spaces
+from dreamerv2.envs.episodic import EpisodicEnvironment
 from dreamerv2.envs.image import cv2, resize
 from dreamerv2.envs.level_lengths import EXIT_AREA, exit_offset, level_length
 from dreamerv2.envs.quiet import import_quietly
@@ -58,7 +53,7 @@ def button_bytes(actions: list[list[str]]) -> tuple[int, ...]:
     return tuple(sum(_BUTTONS[button] for button in action) for action in actions)
 
 
-class MarioEnv(Environment):
+class MarioEnv(EpisodicEnvironment):
     """One level of Super Mario Bros.
 
     Args:
@@ -66,7 +61,7 @@ class MarioEnv(Environment):
         size: (height, width) of the image.
         grayscale: one channel (OpenCV's `RGB2GRAY`, then `INTER_AREA`) or three.
         action_repeat: frames for each agent step; their rewards are summed.
-        sticky: probability of executing the previous action again, see `Environment`.
+        sticky: probability of executing the previous action again, see `EpisodicEnvironment`.
         time_limit: agent steps after which an episode is cut off (not terminal); 0 for none but
             the game's own clock.
         seed: seed of the sticky actions; the emulator itself is deterministic.
@@ -99,6 +94,8 @@ class MarioEnv(Environment):
         self._screen = _raw_pixels(self._game.screen)
         self._home = (world - 1, stage - 1)
         self._main_area = self._area()
+        with open(self._game._rom_path, 'rb') as rom:
+            self._rom_hash = hashlib.sha256(rom.read()).hexdigest()
         self._size = (int(size[0]), int(size[1]))
         self._grayscale = grayscale
         self._x = self._furthest = 0
@@ -125,13 +122,11 @@ class MarioEnv(Environment):
             self._game = None
 
     def describe(self) -> dict[str, Any]:
-        with open(self._game._rom_path, 'rb') as file:
-            rom = hashlib.sha256(file.read()).hexdigest()
         return {
             'name': f'mario_{self.levels[0]}',
             'options': {**self.options(), 'size': list(self._size), 'grayscale': self._grayscale},
             'packages': {name: importlib.metadata.version(name) for name in _PACKAGES},
-            'rom_sha256': rom,
+            'rom_sha256': self._rom_hash,
         }
 
     def _begin(self) -> None:
@@ -180,7 +175,7 @@ def _raw_pixels(screen: np.ndarray) -> np.ndarray:
     it copies (colour conversion does).
 
     Args:
-        screen: nes-py's `[240, 256, 3]` view of 32-bit pixels in the order blue, green, red, unused.
+        screen: nes-py's `[240, 256, 3]` view of 32-bit pixels (blue, green, red, unused).
 
     Returns:
         `[240, 256, 4]` contiguous view of the same memory.

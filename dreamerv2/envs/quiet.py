@@ -4,7 +4,19 @@ import contextlib
 import importlib
 import io
 import warnings
+from collections.abc import Iterator
 from types import ModuleType
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Drop what is printed on standard error or warned about inside; errors pass through.
+
+    The stream and the warning filters are restored at the end.
+    """
+    with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        yield
 
 
 def import_quietly(name: str) -> ModuleType:
@@ -23,6 +35,5 @@ def import_quietly(name: str) -> ModuleType:
     Raises:
         ImportError: the module is not installed, or fails to import.
     """
-    with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
-        warnings.simplefilter('ignore')
+    with quiet():
         return importlib.import_module(name)

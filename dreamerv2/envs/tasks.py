@@ -6,16 +6,16 @@ A task is a family and what is played in it, joined by `_`: `mario_3-1`, several
 
 import dataclasses
 import difflib
-from typing import Iterable, Mapping, Optional, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from dreamerv2.envs.level_lengths import LEVELS
 from dreamerv2.errors import UsageError
 
 SETS: dict[str, tuple[str, ...]] = {
-    'mario_e4': ('3-1', '3-2', '3-3', '3-4'),
-    'mario_e10': ('2-1', '2-4', '3-1', '3-2', '3-3', '3-4', '4-1', '4-2', '4-3', '4-4'),
-    'mario_ef': ('3-1', '3-2', '3-3', '3-4'),
-    'mario_etau': ('1-1', '1-2', '1-3', '1-4'),
+    'e4': ('3-1', '3-2', '3-3', '3-4'),
+    'e10': ('2-1', '2-4', '3-1', '3-2', '3-3', '3-4', '4-1', '4-2', '4-3', '4-4'),
+    'ef': ('3-1', '3-2', '3-3', '3-4'),
+    'etau': ('1-1', '1-2', '1-3', '1-4'),
 }
 """The thesis's level sets (its section on the experiments): pre-training on 4 and on 10 levels,
 fine-tuning, transfer."""
@@ -43,23 +43,23 @@ class Task:
 
 def near(value: str, known: Iterable[str]) -> str:
     """A hint that names the known values nearest to a wrong one, or nothing."""
-    matches = difflib.get_close_matches(value, list(known), n=3, cutoff=0.6)
+    matches = difflib.get_close_matches(value, dict.fromkeys(known), n=3, cutoff=0.6)
     return f'; did you mean {" or ".join(matches)}?' if matches else ''
 
 
-def named_sets(sets: Optional[Mapping[str, Sequence[str]]] = None) -> dict[str, tuple[str, ...]]:
+def named_sets(sets: Mapping[str, Sequence[str]] | None = None) -> dict[str, tuple[str, ...]]:
     """All named sets: the thesis's, and those given, which win.
 
     Args:
-        sets: `{'mario_e4': ['3-1', ...]}`, with the family in front of each name.
+        sets: `{'e4': ['3-1', ...]}`; a set of one family may also have it in front, `mario_e4`.
 
     Returns:
-        Full set name -> names in it.
+        Set name -> names in it.
     """
     return {**SETS, **{name: tuple(values) for name, values in (sets or {}).items()}}
 
 
-def parse_task(task: str, sets: Optional[Mapping[str, Sequence[str]]] = None) -> Task:
+def parse_task(task: str, sets: Mapping[str, Sequence[str]] | None = None) -> Task:
     """Take a task's name apart. Looks nothing up outside of this file.
 
     Args:
@@ -82,18 +82,18 @@ def parse_task(task: str, sets: Optional[Mapping[str, Sequence[str]]] = None) ->
     known = named_sets(sets)
     names: list[str] = []
     for part in rest.split('+'):
-        names.extend(known.get(f'{family}_{part}', (part,)))
-    if family == 'mario':
-        _check_levels(task, names, known)
+        names.extend(known.get(f'{family}_{part}', known.get(part, (part,))))
     if not all(names):
         raise UsageError(f'task {task!r}: a name is missing beside "+"')
+    if family == 'mario':
+        _check_levels(task, names, known)
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise UsageError(f'task {task!r} names {", ".join(twice)} twice: name each only once')
     return Task(family, tuple(names))
 
 
-def check_task(task: str, sets: Optional[Mapping[str, Sequence[str]]] = None) -> Task:
+def check_task(task: str, sets: Mapping[str, Sequence[str]] | None = None) -> Task:
     """Check that a task exists, in well under a second: no emulator, no TensorFlow.
 
     Args:
@@ -118,7 +118,7 @@ def check_task(task: str, sets: Optional[Mapping[str, Sequence[str]]] = None) ->
 def _check_levels(task: str, names: Sequence[str], known: Mapping[str, Sequence[str]]) -> None:
     unknown = [name for name in names if name not in LEVELS]
     if unknown:
-        own = [name.removeprefix('mario_') for name in known if name.startswith('mario_')]
+        own = {name.removeprefix('mario_') for name, values in known.items() if values[0] in LEVELS}
         raise UsageError(
             f'task {task!r}: unknown level {unknown[0]!r}; there are 1-1 to 8-4 '
             f'({" ".join(LEVELS)}) and the sets {" ".join(sorted(own))}'

@@ -1,0 +1,166 @@
+"""Several environments stepped together: in this process, in threads, or in processes."""
+
+import abc
+import concurrent.futures
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from dreamerv2.envs.contract import Action, Environment, Observation
+from dreamerv2.envs.factory import make_env, spawn_seeds
+from dreamerv2.errors import UsageError
+
+Maker = Callable[[], Environment]
+
+
+class Workers(abc.ABC):
+    """A fixed number of environments with the same spaces.
+
+    Attributes:
+        obs_space: as of each environment.
+        act_space: as of each environment.
+        levels: as of each environment.
+        action_repeat: as of each environment.
+    """
+
+    obs_space: dict[str, Any]
+    act_space: Any
+    levels: list[str]
+    action_repeat: int
+
+    @abc.abstractmethod
+    def __len__(self) -> int:
+        """Number of environments."""
+
+    @abc.abstractmethod
+    def reset(self, indices: Sequence[int] | None = None) -> list[Observation]:
+        """First observations of the environments named by index; None: of all of them."""
+
+    @abc.abstractmethod
+    def step(self, actions: Sequence[Action]) -> list[Observation]:
+        """One action for each environment, one observation from each."""
+
+    @abc.abstractmethod
+    def get_state(self) -> list[dict[str, Any]]:
+        """What each environment's `get_state` gives."""
+
+    @abc.abstractmethod
+    def set_state(self, states: Sequence[Mapping[str, Any]]) -> None:
+        """Take what `get_state` gave; environments beyond its length keep their own state."""
+
+    @abc.abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """Description of the first environment."""
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Close all environments. Calling it again does nothing."""
+
+    def check_count(self, actions: Sequence[Action]) -> None:
+        """Raise ValueError unless there is one action for each environment."""
+        if len(actions) != len(self):
+            raise ValueError(f'{len(actions)} actions for {len(self)} environments')
+
+
+class InProcess(Workers):
+    """Environments one after another in this process.
+
+    Args:
+        makers: functions that make the environments.
+    """
+
+    def __init__(self, makers: Sequence[Maker]):
+        if not makers:
+            raise ValueError('expected at least one environment')
+        self._envs = [maker() for maker in makers]
+        first = self._envs[0]
+        self.obs_space, self.act_space = first.obs_space, first.act_space
+        self.levels, self.action_repeat = first.levels, first.action_repeat
+
+    def __len__(self) -> int:
+        return len(self._envs)
+
+    def reset(self, indices: Sequence[int] | None = None) -> list[Observation]:
+        indices = range(len(self)) if indices is None else indices
+        return [self._envs[index].reset() for index in indices]
+
+    def step(self, actions: Sequence[Action]) -> list[Observation]:
+        self.check_count(actions)
+        return [env.step(action) for env, action in zip(self._envs, actions, strict=True)]
+
+    def get_state(self) -> list[dict[str, Any]]:
+        return [env.get_state() for env in self._envs]
+
+    def set_state(self, states: Sequence[Mapping[str, Any]]) -> None:
+        for env, state in zip(self._envs, states, strict=False):
+            env.set_state(state)
+
+    def describe(self) -> dict[str, Any]:
+        return self._envs[0].describe()
+
+    def close(self) -> None:
+        for env in self._envs:
+            env.close()
+
+
+class ThreadWorkers(InProcess):
+    """Environments side by side in threads; worth it where stepping frees the interpreter.
+
+    nes-py does, while it emulates a frame. Not for environments that share anything.
+
+    Args:
+        makers: functions that make the environments.
+    """
+
+    def __init__(self, makers: Sequence[Maker]):
+        super().__init__(makers)
+        self._pool = concurrent.futures.ThreadPoolExecutor(len(self), 'environment')
+
+    def reset(self, indices: Sequence[int] | None = None) -> list[Observation]:
+        indices = range(len(self)) if indices is None else indices
+        return list(self._pool.map(lambda index: self._envs[index].reset(), indices))
+
+    def step(self, actions: Sequence[Action]) -> list[Observation]:
+        self.check_count(actions)
+        return list(self._pool.map(lambda env, action: env.step(action), self._envs, actions))
+
+    def close(self) -> None:
+        self._pool.shutdown()
+        super().close()
+
+
+def make_workers(
+    task: str, count: int, *, parallel: str = 'none', seed: int = 0, **options: Any
+) -> Workers:
+    """Make several environments of one task.
+
+    Args:
+        task: see `make_env`.
+        count: number of environments.
+        parallel: `none` (one after another), `thread` or `process`.
+        seed: the environments' seeds are derived from it (`numpy.random.SeedSequence.spawn`).
+        **options: see `make_env`.
+
+    Returns:
+        The environments.
+
+    Raises:
+        UsageError: an unknown task or kind, an impossible count or option.
+    """
+    kinds: dict[str, Callable[[Sequence[Maker]], Workers]] = {
+        'none': InProcess,
+        'thread': ThreadWorkers,
+        'process': _process_workers,
+    }
+    if parallel not in kinds:
+        raise UsageError(f'parallel {parallel!r}: expected one of {", ".join(kinds)}')
+    if count < 1:
+        raise UsageError(f'{count} environments: expected a whole number from 1')
+    make = functools.partial(make_env, task, **options)
+    return kinds[parallel]([functools.partial(make, seed=own) for own in spawn_seeds(seed, count)])
+
+
+def _process_workers(makers: Sequence[Maker]) -> Workers:
+    from dreamerv2.envs.process_workers import ProcessWorkers
+
+    return ProcessWorkers(makers)
