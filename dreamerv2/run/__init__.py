@@ -1,0 +1,1 @@
+"""Running an agent: driver, training loop, checkpoints, logging, devices."""

@@ -1,0 +1,147 @@
+"""From the configuration to the parts of a run.
+
+The only place, beside the commands, that knows the configuration's keys; the parts themselves
+take named arguments.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dreamerv2.config import Config
+from dreamerv2.envs import make_env, parse_task
+from dreamerv2.replay import Replay
+from dreamerv2.run import devices, seeding
+from dreamerv2.run.driver import SerialEnvs
+from dreamerv2.run.loop import Plan
+from dreamerv2.run.random_policy import action_size
+from dreamerv2.run.types import Agent, Batch, Env, VectorEnv
+
+AGENT_KEYS = (
+    'rssm',
+    'encoder',
+    'decoder',
+    'reward_head',
+    'discount_head',
+    'loss_scales',
+    'kl',
+    'grad_heads',
+    'pred_discount',
+    'model_opt',
+    'actor',
+    'critic',
+    'actor_opt',
+    'critic_opt',
+    'discount',
+    'discount_lambda',
+    'imag_horizon',
+    'actor_grad',
+    'actor_grad_mix',
+    'actor_ent',
+    'slow_target',
+    'slow_target_update',
+    'slow_target_fraction',
+    'clip_rewards',
+    'reward_norm',
+    'expl_noise',
+    'eval_noise',
+    'eval_state_mean',
+    'jit',
+)
+
+
+def task_sets(config: Config) -> dict[str, tuple[str, ...]]:
+    """The configuration's named sets of levels."""
+    return {name: tuple(levels) for name, levels in config.sets.items()}
+
+
+def single_level_tasks(task: str, sets: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """For each level of a task the task that has this level alone, by the level's name."""
+    parsed = parse_task(task, sets)
+    if len(parsed.names) == 1:
+        return {parsed.names[0]: task}
+    return {name: f'{parsed.family}_{name}' for name in parsed.names}
+
+
+def build_env(config: Config, task: str, seed: int) -> Env:
+    """One environment of a task, with the options of the configuration."""
+    several = len(parse_task(task, task_sets(config)).names) > 1
+    return make_env(
+        task,
+        seed=seed,
+        size=config.render_size,
+        grayscale=config.grayscale,
+        action_repeat=config.action_repeat,
+        sticky=config.sticky,
+        time_limit=config.time_limit,
+        level_weights=(list(config.level_weights) or None) if several else None,
+        sets=task_sets(config),
+    )
+
+
+def build_envs(config: Config) -> VectorEnv:
+    """The environments that collect, each with a seed of its own."""
+    return SerialEnvs(
+        [
+            build_env(config, config.task, seeding.derive(config.seed, 'envs', index))
+            for index in range(config.envs)
+        ]
+    )
+
+
+def build_replay(config: Config, directory: Path, envs: VectorEnv) -> Replay:
+    """The replay of a logdir."""
+    return Replay(
+        directory,
+        capacity=config.replay.capacity,
+        past_end=config.replay.past_end,
+        prioritize_ends=config.replay.prioritize_ends,
+        seed=seeding.derive(config.seed, 'replay'),
+        levels=list(envs.levels),
+        minlen=config.replay.minlen,
+        maxlen=config.replay.maxlen,
+        ongoing=config.replay.ongoing,
+        keep_on_disk=config.replay.keep_on_disk,
+        discrete=hasattr(envs.act_space, 'n'),
+    )
+
+
+def build_plan(config: Config) -> Plan:
+    """How much of what."""
+    return Plan(**{field.name: config[field.name] for field in dataclasses.fields(Plan)})
+
+
+def build_agent(
+    config: Config, obs_space: Mapping[str, Any], act_space: Any, device: devices.Device
+) -> Agent:
+    """The agent; imports TensorFlow, which `devices.configure` has set up."""
+    from dreamerv2.agent import Agent as DreamerAgent
+
+    nested = config.to_dict()
+    agent: Agent = DreamerAgent(
+        obs_space,
+        act_space,
+        seed=seeding.derive(config.seed, 'agent'),
+        precision=device.precision,
+        xla=config.jit and device.kind == 'gpu',
+        **{key: nested[key] for key in AGENT_KEYS},
+    )
+    return agent
+
+
+def example_batch(obs_space: Mapping[str, Any], act_space: Any, batch: int, length: int) -> Batch:
+    """A batch of zeros, of the shapes and types that the replay gives."""
+    zeros = {
+        key: np.zeros((batch, length, *space.shape), space.dtype)
+        for key, space in obs_space.items()
+        if not key.startswith('log_')
+    }
+    zeros['action'] = np.zeros((batch, length, action_size(act_space)), np.float32)
+    zeros['mask'] = np.ones((batch, length), np.float32)
+    zeros['is_first'][:, 0] = True
+    return zeros

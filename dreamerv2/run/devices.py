@@ -1,0 +1,176 @@
+"""What the computation runs on: quiet start-up, memory, threads, precision.
+
+Only `configure` imports TensorFlow.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from dreamerv2.errors import UsageError
+
+PRECISIONS = ('float32', 'float16', 'bfloat16')
+
+
+@dataclasses.dataclass(frozen=True)
+class Device:
+    """What was found and chosen.
+
+    Attributes:
+        kind: 'gpu' or 'cpu'.
+        name: the card's or the processor's kind.
+        precision: number format of the computation, one of `PRECISIONS`.
+        count: how many cards there are.
+    """
+
+    kind: str
+    name: str
+    precision: str
+    count: int = 0
+
+
+def hide_noise() -> None:
+    """Keeps TensorFlow's and its libraries' start-up messages from the user.
+
+    Takes effect only before TensorFlow is imported. A value that the user has set stays.
+    """
+    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+    os.environ.setdefault('GRPC_VERBOSITY', 'ERROR')
+    os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')
+    for name in ('tensorflow', 'absl', 'jax'):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def separate_stderr() -> None:
+    """Gives Python a standard error of its own, apart from the one that native code writes to.
+
+    From then on `hidden_native_stderr` silences only the latter. Does nothing where standard
+    error is already something else (under a test runner).
+    """
+    try:
+        if sys.stderr.fileno() != 2:
+            return
+    except (AttributeError, OSError, ValueError):
+        return
+    sys.stderr.flush()
+    sys.stderr = os.fdopen(os.dup(2), 'w', buffering=1, errors='backslashreplace')
+
+
+@contextlib.contextmanager
+def hidden_native_stderr() -> Iterator[None]:
+    """Keeps what native code writes to standard error from the user, unless an error ends it.
+
+    TensorFlow's libraries write some start-up lines there whatever log level is set. Does nothing
+    unless `separate_stderr` was called: Python's own lines would go the same way.
+    """
+    try:
+        shared = sys.stderr.fileno() == 2
+    except (AttributeError, OSError, ValueError):
+        shared = False
+    if shared:
+        yield
+        return
+    with tempfile.TemporaryFile() as sink:
+        saved = os.dup(2)
+        os.dup2(sink.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            sink.seek(0)
+            os.write(saved, sink.read())
+            raise
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+
+
+def cpu_flags(cpuinfo: str) -> set[str]:
+    """The instruction sets named in the text of `/proc/cpuinfo`."""
+    for line in cpuinfo.splitlines():
+        if line.startswith('flags'):
+            return set(line.partition(':')[2].split())
+    return set()
+
+
+def choose_precision(
+    wanted: str, *, compute_capability: tuple[int, int] | None, flags: set[str]
+) -> str:
+    """The number format of the computation.
+
+    Args:
+        wanted: 'auto' or one of `PRECISIONS`, which is taken as it is.
+        compute_capability: of the GPU, or None on a CPU. From 8.0 (Ampere) on there is bfloat16;
+            older cards have float16.
+        flags: the processor's instruction sets; AVX512-BF16 or AMX-BF16 make bfloat16 worthwhile.
+    """
+    if wanted != 'auto':
+        return wanted
+    if compute_capability is not None:
+        return 'bfloat16' if compute_capability >= (8, 0) else 'float16'
+    return 'bfloat16' if flags & {'avx512_bf16', 'amx_bf16'} else 'float32'
+
+
+def configure(
+    precision: str = 'auto',
+    *,
+    device: str = 'auto',
+    gpu_memory: float = 0,
+    say: Callable[[str], Any] = print,
+) -> Device:
+    """Sets TensorFlow up for this process; call it before anything is computed.
+
+    Args:
+        precision: 'auto' or one of `PRECISIONS`.
+        device: 'auto' (a GPU when there is one), 'cpu' or 'gpu'.
+        gpu_memory: cap on the GPU's memory in GB, so that several runs share a card; 0 lets it
+            grow as needed.
+        say: told one line about what is used.
+
+    Raises:
+        UsageError: 'gpu' was asked for and there is none.
+    """
+    hide_noise()
+    import absl.logging
+    import tensorflow as tf
+
+    absl.logging.set_verbosity(absl.logging.ERROR)
+    tf.get_logger().setLevel('ERROR')
+    gpus = tf.config.list_physical_devices('GPU')
+    if device == 'gpu' and not gpus:
+        raise UsageError('--device gpu: TensorFlow finds no GPU here; use --device cpu or auto.')
+    if device == 'cpu':
+        tf.config.set_visible_devices([], 'GPU')
+        gpus = []
+    for gpu in gpus:
+        if gpu_memory:
+            limit = tf.config.LogicalDeviceConfiguration(memory_limit=int(gpu_memory * 1024))
+            tf.config.set_logical_device_configuration(gpu, [limit])
+        else:
+            tf.config.experimental.set_memory_growth(gpu, True)
+    if not gpus:
+        flags = cpu_flags(_read_cpuinfo())
+        chosen = choose_precision(precision, compute_capability=None, flags=flags)
+        found = 'no GPU asked for' if device == 'cpu' else 'no GPU found'
+        say(f'Computing on the CPU in {chosen} ({found}).')
+        return Device('cpu', 'cpu', chosen)
+    details = tf.config.experimental.get_device_details(gpus[0])
+    capability = details.get('compute_capability') or (0, 0)
+    chosen = choose_precision(precision, compute_capability=capability, flags=set())
+    name = str(details.get('device_name', 'GPU'))
+    say(f'Computing on {name} in {chosen}.')
+    return Device('gpu', name, chosen, len(gpus))
+
+
+def _read_cpuinfo() -> str:
+    try:
+        return Path('/proc/cpuinfo').read_text()
+    except OSError:
+        return ''

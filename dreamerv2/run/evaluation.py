@@ -1,0 +1,183 @@
+"""Evaluation: episodes on each level in turn, in environments of their own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from dreamerv2.run.driver import Driver, SerialEnvs
+from dreamerv2.run.episodes import Episode
+from dreamerv2.run.statistics import mean_interval
+from dreamerv2.run.types import Env, Policy
+
+POLICY_MODES = {'mode': 'eval', 'sample': 'eval_sample'}
+
+
+class Evaluator:
+    """Plays episodes on each of several levels.
+
+    The environments are made at the first evaluation and kept.
+
+    Args:
+        makers: by level name, what makes its environment.
+    """
+
+    def __init__(self, makers: Mapping[str, Callable[[], Env]]) -> None:
+        self._makers = dict(makers)
+        self._envs: dict[str, Env] = {}
+        self._restored: dict[str, Any] = {}
+
+    @property
+    def levels(self) -> list[str]:
+        """Names of the levels, in the order in which they are played."""
+        return list(self._makers)
+
+    def evaluate(
+        self,
+        policy: Policy,
+        episodes: int,
+        *,
+        video_keys: Sequence[str] = (),
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> list[Episode] | None:
+        """Plays `episodes` episodes on each level; None when stopped before the end."""
+        results: list[Episode] = []
+        for level in self._makers:
+            driver = Driver(SerialEnvs([self.env(level)]), video_keys=video_keys)
+            played = 0
+            while played < episodes:
+                if should_stop():
+                    return None
+                ended = driver.step(policy).episodes
+                results.extend(ended)
+                played += len(ended)
+        return results
+
+    def env(self, level: str) -> Env:
+        """A level's environment."""
+        if level not in self._envs:
+            self._envs[level] = self._makers[level]()
+            if level in self._restored:
+                self._envs[level].set_state(self._restored[level])
+        return self._envs[level]
+
+    def get_state(self) -> dict[str, Any]:
+        """The environments' random-number states, by level."""
+        return {**self._restored, **{name: env.get_state() for name, env in self._envs.items()}}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Takes what `get_state` gave."""
+        self._restored = dict(state)
+        for name, env in self._envs.items():
+            if name in state:
+                env.set_state(state[name])
+
+    def close(self) -> None:
+        """Closes the environments."""
+        for env in self._envs.values():
+            env.close()
+        self._envs = {}
+
+
+def by_level(episodes: Sequence[Episode]) -> dict[str, list[Episode]]:
+    """Episodes grouped by level, in the order of first appearance."""
+    groups: dict[str, list[Episode]] = {}
+    for episode in episodes:
+        groups.setdefault(episode.level, []).append(episode)
+    return groups
+
+
+def _present(values: Sequence[float | None]) -> list[float]:
+    return [value for value in values if value is not None]
+
+
+def _statistic(values: Sequence[float]) -> dict[str, float | None]:
+    mean, low, high = mean_interval(values)
+    return {
+        'mean': None if math.isnan(mean) else mean,
+        'low': None if math.isnan(low) else low,
+        'high': None if math.isnan(high) else high,
+    }
+
+
+def level_results(episodes: Sequence[Episode]) -> dict[str, dict[str, Any]]:
+    """By level: number of episodes, and mean with 95 % interval of return, length and so on.
+
+    `progress`, `completed` and `furthest_x` are there only where the environment tells them. A
+    statistic that cannot be computed is None.
+    """
+    results: dict[str, dict[str, Any]] = {}
+    for level, group in by_level(episodes).items():
+        entry: dict[str, Any] = {
+            'episodes': len(group),
+            'return': _statistic([episode.score for episode in group]),
+            'length': _statistic([float(episode.length) for episode in group]),
+        }
+        for name in ('progress', 'completed', 'furthest_x'):
+            values = _present([getattr(episode, name) for episode in group])
+            if values:
+                entry[name] = _statistic(values)
+        entry['returns'] = [episode.score for episode in group]
+        results[level] = entry
+    return results
+
+
+def evaluation_metrics(episodes: Sequence[Episode]) -> dict[str, float]:
+    """The means over an evaluation by the names of `metrics.jsonl`, in all and by level."""
+    metrics = {
+        'eval_return': float(np.mean([episode.score for episode in episodes])),
+        'eval_length': float(np.mean([episode.length for episode in episodes])),
+        'eval_episodes': float(len(episodes)),
+    }
+    for level, entry in level_results(episodes).items():
+        for name in ('return', 'length', 'progress', 'completed'):
+            if name in entry:
+                metrics[f'eval_{name}/{level}'] = entry[name]['mean']
+    return metrics
+
+
+def summary_line(episodes: Sequence[Episode]) -> str:
+    """An evaluation in one line: by level, return with n and 95 % interval."""
+    parts = []
+    for level, entry in level_results(episodes).items():
+        parts.append(f'{level} return {_shown(entry["return"], 1)} (n={entry["episodes"]})')
+    return 'Evaluation: ' + ', '.join(parts)
+
+
+def table(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """Results of `level_results` as a table of text."""
+    header = ('level', 'n', 'return', 'length', 'progress', 'completed')
+    rows = [header]
+    for level, entry in results.items():
+        rows.append(
+            (
+                level,
+                str(entry['episodes']),
+                _shown(entry['return'], 1),
+                _shown(entry['length'], 1),
+                _shown(entry.get('progress'), 3),
+                _shown(entry.get('completed'), 2),
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
+    lines = [
+        '  '.join(
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+    return '\n'.join(lines)
+
+
+def _shown(statistic: Mapping[str, float | None] | None, digits: int) -> str:
+    """Mean with its 95 % interval in brackets, where there is one."""
+    if statistic is None or statistic['mean'] is None:
+        return '-'
+    text = f'{statistic["mean"]:.{digits}f}'
+    if statistic['low'] is not None:
+        text += f' [{statistic["low"]:.{digits}f}, {statistic["high"]:.{digits}f}]'
+    return text

@@ -1,0 +1,87 @@
+"""`metrics.jsonl`: one JSON object a line, each with its `step` in frames."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from dreamerv2.run.files import write_durably
+
+METRICS = 'metrics.jsonl'
+SUPERSEDED = 'metrics.superseded.jsonl'
+
+
+def json_line(step: int, values: Mapping[str, Any]) -> str:
+    """One line without its end; numbers that JSON does not have (NaN, infinities) become null."""
+    plain: dict[str, Any] = {'step': step}
+    for key, value in values.items():
+        number = float(value)
+        if not math.isfinite(number):
+            plain[key] = None
+        else:
+            plain[key] = int(number) if number.is_integer() and abs(number) < 2**53 else number
+    return json.dumps(plain, allow_nan=False)
+
+
+def truncate(logdir: Path, step: int) -> int:
+    """Takes the lines after `step` out of `metrics.jsonl`, and the unreadable ones.
+
+    They are appended to `metrics.superseded.jsonl`: a run that goes on from a checkpoint lives
+    through those steps again.
+
+    Returns:
+        The number of lines moved.
+    """
+    path = logdir / METRICS
+    if not path.exists():
+        return 0
+    kept: list[bytes] = []
+    moved: list[bytes] = []
+    for line in path.read_bytes().splitlines():
+        (kept if _counts(line, step) else moved).append(line + b'\n')
+    if moved:
+        with open(logdir / SUPERSEDED, 'ab') as file:
+            file.writelines(moved)
+            file.flush()
+            os.fsync(file.fileno())
+        write_durably(path, b''.join(kept))
+    return len(moved)
+
+
+class JsonLines:
+    """Appends to `metrics.jsonl`; a line that a crash left unfinished is ended first."""
+
+    def __init__(self, logdir: Path) -> None:
+        path = logdir / METRICS
+        broken = path.exists() and path.stat().st_size and not path.read_bytes().endswith(b'\n')
+        self._file: IO[str] = open(path, 'a', encoding='utf-8')
+        if broken:
+            self._file.write('\n')
+
+    def write(self, step: int, scalars: Mapping[str, Any], videos: Mapping[str, Any]) -> None:
+        """Appends a line with the scalars; videos are not for this file."""
+        if scalars:
+            self._file.write(json_line(step, scalars) + '\n')
+            self._file.flush()
+
+    def flush(self) -> None:
+        """Makes the lines durable."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Flushes and closes the file."""
+        self.flush()
+        self._file.close()
+
+
+def _counts(line: bytes, step: int) -> bool:
+    try:
+        content = json.loads(line)
+        return float(content['step']) <= step
+    except (ValueError, KeyError, TypeError):
+        return False

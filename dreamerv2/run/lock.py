@@ -1,0 +1,166 @@
+"""One training run a logdir: a lock file with the owner's host and process."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from dreamerv2.errors import UsageError
+from dreamerv2.run.files import to_json
+
+REFRESH_SECONDS = 10.0
+SILENCE_SECONDS = 60.0
+
+
+class LockLostError(Exception):
+    """Another process has taken the logdir over."""
+
+
+def process_start(pid: int) -> str | None:
+    """When a process of this machine began, in the kernel's ticks; None when it is gone.
+
+    Together with the number it names a process for good: numbers are used again.
+    """
+    try:
+        stat = Path(f'/proc/{pid}/stat').read_text()
+    except OSError:
+        if Path('/proc/self/stat').exists():
+            return None
+        return '' if _alive(pid) else None
+    fields = stat.rpartition(')')[2].split()
+    return None if fields[0] == 'Z' else fields[19]
+
+
+class Lock:
+    """Holds a logdir for this process while entered as a context.
+
+    A thread refreshes the file. A lock of this host whose process is gone is taken over at once;
+    one of another host after 60 s of silence.
+
+    Args:
+        logdir: an existing folder.
+        refresh: seconds between two refreshments.
+        silence: seconds after which another host's lock counts as abandoned.
+    """
+
+    def __init__(
+        self, logdir: Path, *, refresh: float = REFRESH_SECONDS, silence: float = SILENCE_SECONDS
+    ) -> None:
+        self.path = logdir / 'lock'
+        self._refresh = refresh
+        self._silence = silence
+        self._owner = {
+            'host': socket.gethostname(),
+            'pid': os.getpid(),
+            'start': process_start(os.getpid()),
+            'token': secrets.token_hex(8),
+        }
+        self._released = threading.Event()
+        self._lost = False
+        self._thread = threading.Thread(target=self._keep, name='lock', daemon=True)
+
+    def __enter__(self) -> Lock:
+        """Takes the lock.
+
+        Raises:
+            UsageError: another process holds it; names host and process.
+        """
+        while not self._create():
+            holder = _read(self.path)
+            if holder is None:
+                continue
+            if not self._abandoned(holder):
+                raise UsageError(
+                    f'{self.path.parent} is in use by process {holder.get("pid")} on '
+                    f'{holder.get("host")}: stop that run, or choose another --logdir.'
+                )
+            self._remove(holder)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self._released.set()
+        self._thread.join()
+        holder = _read(self.path)
+        if holder is not None and holder.get('token') == self._owner['token']:
+            self.path.unlink(missing_ok=True)
+
+    def check(self) -> None:
+        """Raises LockLostError when another process has taken the logdir over meanwhile."""
+        if self._lost:
+            holder = _read(self.path) or {}
+            raise LockLostError(
+                f'{self.path.parent} was taken over by process {holder.get("pid")} on '
+                f'{holder.get("host")}: this run ends without saving.'
+            )
+
+    def _create(self) -> bool:
+        # Written apart and linked, so that nobody ever reads half a lock.
+        temporary = self.path.with_name(f'.lock.{self._owner["token"]}')
+        temporary.write_bytes(to_json(self._owner))
+        try:
+            os.link(temporary, self.path)
+        except FileExistsError:
+            return False
+        finally:
+            temporary.unlink(missing_ok=True)
+        return True
+
+    def _abandoned(self, holder: dict[str, Any]) -> bool:
+        if holder.get('host') == self._owner['host']:
+            pid = holder.get('pid')
+            start = process_start(pid) if isinstance(pid, int) else None
+            return start is None or start != holder.get('start')
+        try:
+            return time.time() - self.path.stat().st_mtime > self._silence
+        except FileNotFoundError:
+            return True
+
+    def _remove(self, holder: dict[str, Any]) -> None:
+        """Removes an abandoned lock, unless somebody else has taken it over meanwhile."""
+        stale = self.path.with_name(f'.lock.stale.{self._owner["token"]}')
+        try:
+            os.rename(self.path, stale)
+        except FileNotFoundError:
+            return
+        if (_read(stale) or {}).get('token') != holder.get('token'):
+            os.rename(stale, self.path)
+        else:
+            stale.unlink(missing_ok=True)
+
+    def _keep(self) -> None:
+        while not self._released.wait(self._refresh):
+            holder = _read(self.path)
+            if holder is None or holder.get('token') != self._owner['token']:
+                self._lost = True
+                return
+            try:
+                os.utime(self.path)
+            except OSError:
+                pass  # A short failure of a network file system; the next turn tries again.
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        content = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

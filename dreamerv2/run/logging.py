@@ -1,0 +1,115 @@
+"""Metrics on their way to files: gathered, averaged and written by a thread of their own."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+
+class Output(Protocol):
+    """Where metrics are written to."""
+
+    def write(self, step: int, scalars: Mapping[str, Any], videos: Mapping[str, Any]) -> None: ...
+
+    def flush(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class MetricMeans:
+    """Gathers metrics until they are logged.
+
+    Values may be tensors: they are only turned into numbers by `take`, so that a GPU is not
+    waited for at every update.
+    """
+
+    def __init__(self) -> None:
+        self._values: dict[str, list[Any]] = {}
+
+    def add(self, metrics: Mapping[str, Any]) -> None:
+        """Adds one update's metrics: scalars by name."""
+        for name, value in metrics.items():
+            self._values.setdefault(name, []).append(value)
+
+    def take(self) -> dict[str, float]:
+        """The mean of each metric since the last call, and starts anew."""
+        values, self._values = self._values, {}
+        return {
+            name: float(np.mean([float(value) for value in entries], dtype=np.float64))
+            for name, entries in values.items()
+        }
+
+
+class Logger:
+    """Hands metrics to the outputs in a background thread, in the order given.
+
+    Leaving it as a context, also by an exception, writes everything that is queued. An output's
+    error (a full disk) is raised by the next call.
+    """
+
+    def __init__(self, outputs: Sequence[Output]) -> None:
+        self._outputs = list(outputs)
+        self._queue: queue.Queue[Any] = queue.Queue()
+        self._error: BaseException | None = None
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name='logger', daemon=True)
+        self._thread.start()
+
+    def write(
+        self,
+        step: int,
+        scalars: Mapping[str, Any] | None = None,
+        videos: Mapping[str, np.ndarray] | None = None,
+    ) -> None:
+        """Queues scalars and videos (uint8 `[T, H, W, C]`) of a step, in frames."""
+        self._check()
+        self._queue.put((step, dict(scalars or {}), dict(videos or {})))
+
+    def flush(self) -> None:
+        """Waits until everything queued is written and flushed."""
+        if not self._closed:
+            done = threading.Event()
+            self._queue.put(done)
+            done.wait()
+        self._check()
+
+    def close(self) -> None:
+        """Writes what is queued and closes the outputs; calling it again does nothing."""
+        if not self._closed:
+            self._closed = True
+            self._queue.put(None)
+            self._thread.join()
+            self._check()
+
+    def __enter__(self) -> Logger:
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self.close()
+
+    def _check(self) -> None:
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+
+    def _run(self) -> None:
+        while (item := self._queue.get()) is not None:
+            for output in self._outputs:
+                try:
+                    if isinstance(item, threading.Event):
+                        output.flush()
+                    else:
+                        output.write(*item)
+                except Exception as error:  # Raised again in the thread that logs.
+                    self._error = self._error or error
+            if isinstance(item, threading.Event):
+                item.set()
+        for output in self._outputs:
+            try:
+                output.close()
+            except Exception as error:  # As above.
+                self._error = self._error or error

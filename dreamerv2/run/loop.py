@@ -1,0 +1,200 @@
+"""The training loop: acts, learns, and says what happened and what is due.
+
+It knows nothing of logging, saving or evaluation: whoever iterates over its events does these
+between two steps. All counts are agent steps (transitions).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from dreamerv2.run.driver import Driver
+from dreamerv2.run.episodes import Episode
+from dreamerv2.run.schedule import Every
+from dreamerv2.run.types import Policy
+
+
+@dataclasses.dataclass(frozen=True)
+class Stepped:
+    """The driver made this many transitions."""
+
+    transitions: int
+
+
+@dataclasses.dataclass(frozen=True)
+class EpisodeEnded:
+    """An episode ended; `prefill` when it was played at random."""
+
+    episode: Episode
+    prefill: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class PrefillEnded:
+    """All random steps are made."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Updated:
+    """The agent made one update."""
+
+    metrics: dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class LogDue:
+    """The gathered metrics are to be written."""
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationDue:
+    """The agent is to be evaluated."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SaveDue:
+    """A checkpoint is to be written."""
+
+
+Event = Stepped | EpisodeEnded | PrefillEnded | Updated | LogDue | EvaluationDue | SaveDue
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """How much of what; counts are agent steps, but `train_steps` and `pretrain` are updates."""
+
+    steps: int
+    prefill: int = 0
+    pretrain: int = 0
+    train_every: int = 1
+    train_steps: int = 1
+    log_every: int = 0
+    eval_every: int = 0
+    save_every: int = 0
+
+
+class Progress:
+    """Where a run stands: what a checkpoint keeps of the loop.
+
+    Attributes:
+        step: agent steps so far, prefill included.
+        updates: updates so far.
+        episodes: finished episodes so far.
+        prefilled: whether the random steps are done.
+    """
+
+    def __init__(self, plan: Plan, step: int = 0) -> None:
+        self.step = step
+        self.updates = 0
+        self.episodes = 0
+        self.prefilled = False
+        self.train = Every(plan.train_every)
+        self.log = Every(plan.log_every)
+        self.evaluation = Every(plan.eval_every)
+        self.save = Every(plan.save_every, at_start=False)
+
+    def get_state(self) -> dict[str, Any]:
+        """Counters and schedules, ready for JSON."""
+        return {
+            'step': self.step,
+            'updates': self.updates,
+            'episodes': self.episodes,
+            'prefilled': self.prefilled,
+            'train': self.train.get_state(),
+            'log': self.log.get_state(),
+            'evaluation': self.evaluation.get_state(),
+            'save': self.save.get_state(),
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Takes what `get_state` gave."""
+        self.step = int(state['step'])
+        self.updates = int(state['updates'])
+        self.episodes = int(state['episodes'])
+        self.prefilled = bool(state['prefilled'])
+        for name in ('train', 'log', 'evaluation', 'save'):
+            getattr(self, name).set_state(state[name])
+
+
+def prefill(
+    driver: Driver,
+    policy: Policy,
+    progress: Progress,
+    *,
+    steps: int,
+    ready: Callable[[], bool],
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Iterator[Event]:
+    """Plays `steps` transitions, and on until `ready` (one episode is there to learn from).
+
+    Afterwards the driver is reset: the unfinished episodes are dropped, so that no episode is
+    half random and half the agent's. Ends early, without `PrefillEnded`, on `should_stop`.
+    """
+    made = 0
+    while made < steps or not ready():
+        if should_stop():
+            return
+        result = driver.step(policy)
+        made += result.transitions
+        progress.step += result.transitions
+        yield from _ended(result.episodes, progress, prefill=True)
+        yield Stepped(result.transitions)
+    driver.reset()
+    progress.prefilled = True
+    yield PrefillEnded()
+
+
+def interact(
+    driver: Driver,
+    policy: Policy,
+    update: Callable[[], dict[str, Any]],
+    progress: Progress,
+    plan: Plan,
+    *,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Iterator[Event]:
+    """Acts and learns until `plan.steps`, or until `should_stop` after a complete step.
+
+    As in DreamerV2: `pretrain` updates first; then, while steps are left, an evaluation every
+    `eval_every` steps (the first before anything is learned) and `train_steps` updates every
+    `train_every` steps, the first at the first step. A save is due after every evaluation but
+    the first, every `save_every`, and at the end. An evaluation during which the stop came is
+    counted as not made.
+    """
+    while progress.updates < plan.pretrain and not should_stop():
+        progress.updates += 1
+        yield Updated(update())
+    if progress.save.last is None:
+        progress.save.advance(progress.step)
+    while progress.step < plan.steps and not should_stop():
+        if progress.evaluation.pending(progress.step):
+            yield EvaluationDue()
+            if should_stop():
+                break
+            first = progress.evaluation.last is None
+            progress.evaluation.advance(progress.step)
+            if not first:
+                progress.save.advance(progress.step)
+                yield SaveDue()
+        elif progress.save.pending(progress.step):
+            progress.save.advance(progress.step)
+            yield SaveDue()
+        result = driver.step(policy)
+        progress.step += result.transitions
+        # With many environments one step may owe several updates.
+        for _ in range(progress.train.advance(progress.step) * plan.train_steps):
+            progress.updates += 1
+            yield Updated(update())
+        yield from _ended(result.episodes, progress, prefill=False)
+        yield Stepped(result.transitions)
+        if progress.log.advance(progress.step):
+            yield LogDue()
+    yield SaveDue()
+
+
+def _ended(episodes: tuple[Episode, ...], progress: Progress, prefill: bool) -> Iterator[Event]:
+    for episode in episodes:
+        progress.episodes += 1
+        yield EpisodeEnded(episode, prefill)

@@ -1,0 +1,116 @@
+"""Where a run comes from: versions, environment, revision, command, machine."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import os
+import platform
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+PACKAGES = (
+    'tensorflow',
+    'tensorflow-probability',
+    'tf-keras',
+    'keras',
+    'numpy',
+    'gym',
+    'gymnasium',
+    'gym-super-mario-bros',
+    'nes-py',
+    'ale-py',
+    'opencv-python-headless',
+    'safetensors',
+    'ruamel.yaml',
+)
+
+
+def package_versions(names: Sequence[str] = PACKAGES) -> dict[str, str]:
+    """Versions of those of the packages that are installed."""
+    versions = {}
+    for name in names:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def git_revision(folder: Path) -> str | None:
+    """The revision checked out in a folder, with `+changes` for edited files; None if there is none."""
+
+    def git(*arguments: str) -> str | None:
+        try:
+            result = subprocess.run(
+                ['git', '-C', str(folder), *arguments],
+                capture_output=True,
+                text=True,
+                timeout=10,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return result.stdout.strip() if result.returncode == 0 else None
+
+    revision = git('rev-parse', 'HEAD')
+    if not revision:
+        return None
+    return revision + ('+changes' if git('status', '--porcelain', '-uno') else '')
+
+
+def processor() -> str:
+    """The processor's name."""
+    try:
+        for line in Path('/proc/cpuinfo').read_text().splitlines():
+            if line.startswith('model name'):
+                return line.partition(':')[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def describe_run(
+    *,
+    seed: int,
+    environment: Mapping[str, Any],
+    levels: Sequence[str],
+    device: Mapping[str, Any],
+    parent: Mapping[str, Any] | None = None,
+    command: Sequence[str] | None = None,
+) -> dict[str, Any]:
+    """Everything needed to say how a run was made, ready for JSON.
+
+    Args:
+        seed: the run's seed.
+        environment: what `env.describe()` says (the ROM's hash among it).
+        levels: the levels' names.
+        device: what the computation runs on.
+        parent: the checkpoint the parameters came from, if any.
+        command: the command line; this process's by default.
+    """
+    import dreamerv2
+
+    return {
+        'version': dreamerv2.__version__,
+        'revision': git_revision(Path(__file__).resolve().parent),
+        'command': list(sys.argv if command is None else command),
+        'started': datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
+        'seed': seed,
+        'levels': list(levels),
+        'environment': dict(environment),
+        'parent': dict(parent) if parent else None,
+        'packages': package_versions(),
+        'python': platform.python_version(),
+        'host': {
+            'name': socket.gethostname(),
+            'system': platform.platform(),
+            'processor': processor(),
+            'cores': os.cpu_count(),
+            **device,
+        },
+    }

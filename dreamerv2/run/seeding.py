@@ -1,0 +1,38 @@
+"""Every random stream of a run, derived from its one seed.
+
+Each stream has a fixed number, so that a new one changes none of the others.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+STREAMS = {
+    'agent': 0,
+    'envs': 1,
+    'eval_envs': 2,
+    'replay': 3,
+    'random_policy': 4,
+    'evaluation': 5,
+    'interval': 6,
+}
+
+
+def sequence(seed: int, stream: str, index: int = 0) -> np.random.SeedSequence:
+    """The seed sequence of one of a stream's members (a worker, an evaluation level).
+
+    Raises:
+        KeyError: there is no such stream.
+        ValueError: the seed is negative.
+    """
+    return np.random.SeedSequence(entropy=seed, spawn_key=(STREAMS[stream], index))
+
+
+def derive(seed: int, stream: str, index: int = 0) -> int:
+    """A seed in [0, 2**31) for libraries that take an integer."""
+    return int(sequence(seed, stream, index).generate_state(1)[0]) & 0x7FFFFFFF
+
+
+def generator(seed: int, stream: str, index: int = 0) -> np.random.Generator:
+    """A NumPy generator of the stream."""
+    return np.random.Generator(np.random.PCG64(sequence(seed, stream, index)))

@@ -1,0 +1,74 @@
+"""TensorBoard event files with scalars and animated images, written without TensorFlow."""
+
+from __future__ import annotations
+
+import io
+import os
+import socket
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+FRAMES_PER_SECOND = 15
+
+
+def encode_gif(frames: np.ndarray, fps: int = FRAMES_PER_SECOND) -> bytes:
+    """An animated GIF of frames uint8 `[T, H, W, C]`, C being 1 or 3."""
+    import imageio.v3 as imageio
+
+    frames = np.repeat(frames, 3, -1) if frames.shape[-1] == 1 else frames
+    buffer = io.BytesIO()
+    imageio.imwrite(buffer, frames, extension='.gif', duration=1000 / fps, loop=0)
+    return buffer.getvalue()
+
+
+class EventFile:
+    """One event file of a logdir, in the format that TensorBoard reads.
+
+    Args:
+        logdir: where it is made.
+        step: the step the run starts at; TensorBoard drops what older files hold after it.
+    """
+
+    def __init__(self, logdir: Path, step: int = 0) -> None:
+        from tensorboard.compat.proto import event_pb2, summary_pb2
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        self._event = event_pb2.Event
+        self._summary = summary_pb2.Summary
+        name = f'events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}'
+        self._records = RecordWriter(open(logdir / name, 'ab'))
+        self._put(self._event(wall_time=time.time(), file_version='brain.Event:2'))
+        if step:
+            start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+            self._put(self._event(wall_time=time.time(), step=step + 1, session_log=start))
+
+    def write(self, step: int, scalars: Mapping[str, Any], videos: Mapping[str, Any]) -> None:
+        """Appends scalars, and videos uint8 `[T, H, W, C]` as GIFs."""
+        summary = self._summary()
+        for name, value in scalars.items():
+            summary.value.add(tag=name, simple_value=float(value))
+        for name, frames in videos.items():
+            _, height, width, channels = frames.shape
+            image = self._summary.Image(
+                height=height,
+                width=width,
+                colorspace=channels,
+                encoded_image_string=encode_gif(frames),
+            )
+            summary.value.add(tag=name, image=image)
+        self._put(self._event(wall_time=time.time(), step=step, summary=summary))
+
+    def flush(self) -> None:
+        """Hands everything to the operating system."""
+        self._records.flush()
+
+    def close(self) -> None:
+        """Flushes and closes the file."""
+        self._records.close()
+
+    def _put(self, event: Any) -> None:
+        self._records.write(event.SerializeToString())

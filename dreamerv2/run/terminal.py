@@ -1,0 +1,111 @@
+"""What a training run shows: a progress bar, or plain lines where there is no terminal."""
+
+from __future__ import annotations
+
+import collections
+import sys
+import time
+from typing import Any, TextIO
+
+from tqdm import tqdm
+
+PLAIN_SECONDS = 30.0
+RECENT_EPISODES = 10
+
+
+def clock(seconds: float) -> str:
+    """Hours, minutes and seconds: 3:25:08, 25:08."""
+    minutes, rest = divmod(max(0, int(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f'{hours}:{minutes:02d}:{rest:02d}' if hours else f'{minutes:02d}:{rest:02d}'
+
+
+def progress_line(
+    frames: int, total: int, rate: float, updates: int, returns: list[float], phase: str
+) -> str:
+    """One plain line of progress; `rate` is in frames a second, `returns` the last episodes'."""
+    parts = [phase, f'{frames}/{total} frames', f'{rate:.0f} frames/s', f'{updates} updates']
+    if returns:
+        parts.append(f'return {sum(returns) / len(returns):.1f} (last {len(returns)})')
+    if rate > 0 and frames < total:
+        parts.append(f'{clock((total - frames) / rate)} left')
+    return '  '.join(parts)
+
+
+class ProgressDisplay:
+    """Shows where the run stands on standard error.
+
+    Args:
+        total: frames of the whole run.
+        initial: frames done before it started.
+        stream: where to; a progress bar is drawn if it is a terminal.
+        interval: seconds between two plain lines.
+    """
+
+    def __init__(
+        self,
+        total: int,
+        initial: int = 0,
+        *,
+        stream: TextIO | None = None,
+        interval: float = PLAIN_SECONDS,
+    ) -> None:
+        self._stream = sys.stderr if stream is None else stream
+        self._total = total
+        self._interval = interval
+        self._returns: collections.deque[float] = collections.deque(maxlen=RECENT_EPISODES)
+        self._phase = 'starting'
+        self._started = self._written = time.monotonic()
+        self._initial = self._frames = initial
+        self._bar: Any = None
+        if self._stream.isatty():
+            self._bar = tqdm(
+                total=total,
+                initial=initial,
+                unit='frame',
+                unit_scale=True,
+                dynamic_ncols=True,
+                file=self._stream,
+            )
+
+    def phase(self, name: str) -> None:
+        """Names what is being done (prefill, training, evaluation)."""
+        self._phase = name
+        if self._bar is not None:
+            self._bar.set_description_str(name)
+
+    def episode(self, score: float) -> None:
+        """Counts a finished training episode's return."""
+        self._returns.append(score)
+
+    def update(self, frames: int, updates: int) -> None:
+        """Shows the present counts, if it is time to."""
+        if self._bar is not None:
+            recent = list(self._returns)
+            shown = f'{sum(recent) / len(recent):.1f}' if recent else '-'
+            self._bar.set_postfix_str(f'updates {updates}, return {shown}', refresh=False)
+            self._bar.update(frames - self._frames)
+            self._frames = frames
+            return
+        self._frames = frames
+        now = time.monotonic()
+        if now - self._written >= self._interval:
+            rate = (frames - self._initial) / (now - self._started)
+            line = progress_line(
+                frames, self._total, rate, updates, list(self._returns), self._phase
+            )
+            self.line(line)
+            self._written = now
+
+    def line(self, text: str) -> None:
+        """Prints a line of its own, above the bar if there is one."""
+        if self._bar is not None:
+            self._bar.clear()
+        print(text, file=self._stream, flush=True)
+        if self._bar is not None:
+            self._bar.refresh()
+
+    def close(self) -> None:
+        """Leaves the last state on the screen."""
+        if self._bar is not None:
+            self._bar.close()

@@ -1,0 +1,379 @@
+"""One training run in a logdir: the loop joined with logger, checkpoints and evaluation."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dreamerv2.config import Config
+from dreamerv2.errors import UsageError
+from dreamerv2.replay import Replay
+from dreamerv2.run import (
+    build,
+    checkpoint,
+    devices,
+    evaluation,
+    jsonl,
+    loading,
+    logdir,
+    loop,
+    seeding,
+)
+from dreamerv2.run.background import Background
+from dreamerv2.run.driver import Driver
+from dreamerv2.run.episodes import episode_metrics
+from dreamerv2.run.interrupt import StopRequest
+from dreamerv2.run.lock import Lock
+from dreamerv2.run.logging import Logger, MetricMeans
+from dreamerv2.run.provenance import describe_run
+from dreamerv2.run.random_policy import RandomPolicy
+from dreamerv2.run.schedule import Every
+from dreamerv2.run.tensorboard import EventFile
+from dreamerv2.run.terminal import ProgressDisplay
+from dreamerv2.run.types import Agent, Batch, Env, VectorEnv
+
+FINISHED = 0
+STOPPED = 75
+
+AgentMaker = Callable[[Mapping[str, Any], Any], tuple[Agent, devices.Device]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """What a run is made of, each as a function that makes it.
+
+    Attributes:
+        envs: the environments that collect.
+        evaluation: by level, its environment for evaluation; empty for no evaluation.
+        agent: from observation and action space the agent, and what it computes on. Called in
+            a thread beside the prefill.
+    """
+
+    envs: Callable[[], VectorEnv]
+    evaluation: Mapping[str, Callable[[], Env]]
+    agent: AgentMaker
+
+
+def default_parts(config: Config, say: Callable[[str], Any] = print) -> Parts:
+    """The parts that the configuration names."""
+    tasks = build.single_level_tasks(config.task, build.task_sets(config))
+
+    def evaluation_maker(task: str, index: int) -> Callable[[], Env]:
+        seed = seeding.derive(config.seed, 'eval_envs', index)
+        return lambda: build.build_env(config, task, seed)
+
+    return Parts(
+        envs=lambda: build.build_envs(config),
+        evaluation={
+            level: evaluation_maker(task, index)
+            for index, (level, task) in enumerate(tasks.items())
+        },
+        agent=agent_maker(config, say),
+    )
+
+
+def agent_maker(config: Config, say: Callable[[str], Any] = print) -> AgentMaker:
+    """Makes the agent of the configuration, on the device of the configuration."""
+
+    def make(obs_space: Mapping[str, Any], act_space: Any) -> tuple[Agent, devices.Device]:
+        device = devices.configure(
+            config.precision, device=config.device, gpu_memory=config.gpu_memory, say=say
+        )
+        return build.build_agent(config, obs_space, act_space, device), device
+
+    return make
+
+
+def train(
+    config: Config,
+    parts: Callable[[Callable[[str], Any]], Parts] | None = None,
+    *,
+    command: Sequence[str] | None = None,
+) -> int:
+    """Trains until the budget is used or a stop is asked for; goes on where the logdir is.
+
+    Args:
+        config: the configuration.
+        parts: makes the parts of the run, given what prints a line; by default those that the
+            configuration names.
+        command: the command line, for the record.
+
+    Returns:
+        The exit code: 0 finished, 75 stopped with a checkpoint.
+
+    Raises:
+        UsageError: the logdir cannot be used, is in use, or holds a run with other settings; or
+            the configuration names something that does not exist.
+    """
+    path = Path(config.logdir).expanduser()
+    repeat = config.action_repeat
+    logdir.make_logdir(path)
+    done = logdir.finished(path)
+    if done and done['step'] >= config.steps * repeat:
+        print(f'{path} is finished ({done["step"]} frames): nothing to do.', flush=True)
+        return FINISHED
+    with contextlib.ExitStack() as stack:
+        stop = stack.enter_context(StopRequest())
+        lock = stack.enter_context(Lock(path))
+        logdir.check_same_run(path, config)
+        saved = checkpoint.load_newest(path / 'checkpoints', set_aside=True)
+        display = ProgressDisplay(config.steps * repeat, saved.frames if saved else 0)
+        stack.callback(display.close)
+        if parts is None:
+            made = default_parts(config, display.line)
+        else:
+            made = parts(display.line)
+        envs = made.envs()
+        stack.callback(envs.close)
+        logdir.save_config(path, config)
+        # The thread that imports TensorFlow starts before everything that it need not wait for.
+        maker = Background(lambda: _make_agent(config, made.agent, envs, saved), 'agent')
+        stack.callback(maker.wait)
+        replay = build.build_replay(config, path / 'train_episodes', envs)
+        stack.callback(replay.close)
+        evaluator = evaluation.Evaluator(made.evaluation)
+        stack.callback(evaluator.close)
+        run = _Run(config, path, envs, replay, evaluator, maker, display, lock, stop)
+        run.restore(saved)
+        jsonl.truncate(path, run.frames)
+        run.logger = stack.enter_context(
+            Logger([jsonl.JsonLines(path), EventFile(path, run.frames)])
+        )
+        return run.run(command)
+
+
+def _make_agent(
+    config: Config, make: AgentMaker, envs: VectorEnv, saved: checkpoint.Checkpoint | None
+) -> tuple[Agent, devices.Device]:
+    """The agent, with the checkpoint's state, ready to act and learn without delay."""
+    obs_space, act_space = envs.obs_space, envs.act_space
+    with devices.hidden_native_stderr():
+        agent, device = make(obs_space, act_space)
+        if saved is not None:
+            try:
+                agent.set_state(loading.whole_state(saved.arrays(), agent.get_state()))
+            except ValueError as error:
+                raise UsageError(f'{saved.path} does not fit: {error}') from error
+        dataset = config.dataset
+        example = build.example_batch(obs_space, act_space, dataset.batch, dataset.length)
+        agent.warm_up(example, envs=len(envs))
+    return agent, device
+
+
+class _Run:
+    """The state of a run, and what is done at each event of the loop."""
+
+    def __init__(
+        self,
+        config: Config,
+        path: Path,
+        envs: VectorEnv,
+        replay: Replay,
+        evaluator: evaluation.Evaluator,
+        maker: Background[tuple[Agent, devices.Device]],
+        display: ProgressDisplay,
+        lock: Lock,
+        stop: StopRequest,
+    ) -> None:
+        self.config = config
+        self.path = path
+        self.repeat = config.action_repeat
+        self.envs = envs
+        self.replay = replay
+        self.evaluator = evaluator
+        self.maker = maker
+        self.display = display
+        self.lock = lock
+        self.stop = stop
+        self.plan = build.build_plan(config)
+        if not evaluator.levels:
+            self.plan = dataclasses.replace(self.plan, eval_every=0)
+        self.driver = Driver(
+            envs,
+            on_step=[replay.add_step],
+            on_reset=[replay.drop_partial],
+            video_keys=config.log_keys_video,
+        )
+        # Episodes without a checkpoint are of a run that ended before its first one: they count,
+        # and the random steps to come are others than those.
+        found = int(replay.stats['total_steps'])
+        self.progress = loop.Progress(self.plan, found)
+        generator = seeding.generator(config.seed, 'random_policy', found)
+        self.random_policy = RandomPolicy(envs.act_space, generator)
+        self.videos = Every(self.plan.eval_every)
+        self.means = MetricMeans()
+        self.logger: Logger
+        self.agent: Agent
+        self.provenance = b''
+        self.train_state: Any = None
+        self.batch: Batch | None = None
+        self.logged = (time.monotonic(), 0)
+
+    @property
+    def frames(self) -> int:
+        """The logged step: agent steps times the action repeat."""
+        return self.progress.step * self.repeat
+
+    def run(self, command: Sequence[str] | None = None) -> int:
+        """The whole run; returns the exit code."""
+        if not self.progress.prefilled:
+            self._prefill()
+        self.display.phase('starting')
+        self.agent, device = self.maker.result()
+        description = describe_run(
+            seed=self.config.seed,
+            environment=self.envs.describe(),
+            levels=self.envs.levels,
+            device=dataclasses.asdict(device),
+            command=command,
+        )
+        self.provenance = logdir.save_provenance(self.path, description, self.frames)
+        self.display.phase('training')
+        self.logged = (time.monotonic(), self.progress.step)
+        if self.stop():
+            self._save()
+        else:
+            events = loop.interact(
+                self.driver,
+                lambda obs, state: self.agent.policy(obs, state, mode='train'),
+                self._update,
+                self.progress,
+                self.plan,
+                should_stop=self.stop,
+            )
+            self._handle(events)
+        if self.progress.step < self.plan.steps:
+            self.display.line(
+                f'Stopped by {self.stop.signal_name} at {self.frames} frames, checkpoint saved: '
+                'start again with the same command to go on.'
+            )
+            return STOPPED
+        logdir.mark_finished(self.path, self.frames, self.progress.updates)
+        self.display.line(f'Finished: {self.frames} frames in {self.path}')
+        return FINISHED
+
+    def restore(self, saved: checkpoint.Checkpoint | None) -> None:
+        """Takes everything but the agent from a checkpoint, if there is one."""
+        if saved is None:
+            return
+        state = saved.state
+        self.progress.set_state(state['progress'])
+        self.replay.set_state(state['replay'])
+        self.driver.set_state(state['driver'])
+        self.random_policy.set_state(state['random_policy'])
+        self.evaluator.set_state(state['evaluator'])
+        self.display.line(f'Going on from {saved.path} ({self.frames} frames).')
+
+    def _prefill(self) -> None:
+        owed = max(0, self.plan.prefill - int(self.replay.stats['total_steps']))
+        self.display.phase('prefill')
+
+        def should_stop() -> bool:
+            self.maker.check()
+            return self.stop()
+
+        events = loop.prefill(
+            self.driver,
+            self.random_policy,
+            self.progress,
+            steps=owed,
+            ready=lambda: self.replay.stats['loaded_episodes'] > 0,
+            should_stop=should_stop,
+        )
+        self._handle(events)
+
+    def _update(self) -> dict[str, Any]:
+        dataset = self.config.dataset
+        self.batch = self.replay.sample(dataset.batch, dataset.length)
+        self.train_state, metrics = self.agent.train(
+            self.batch, self.train_state, self.progress.step
+        )
+        return metrics
+
+    def _handle(self, events: Iterator[loop.Event]) -> None:
+        for event in events:
+            match event:
+                case loop.Stepped():
+                    self.display.update(self.frames, self.progress.updates)
+                case loop.Updated(metrics):
+                    self.means.add(metrics)
+                case loop.EpisodeEnded():
+                    self._episode(event)
+                case loop.LogDue():
+                    self._log()
+                case loop.EvaluationDue():
+                    self._evaluate()
+                case loop.SaveDue():
+                    self._save()
+
+    def _episode(self, event: loop.EpisodeEnded) -> None:
+        episode = event.episode
+        config = self.config
+        scalars = episode_metrics(
+            episode,
+            sum_keys=config.log_keys_sum,
+            mean_keys=config.log_keys_mean,
+            max_keys=config.log_keys_max,
+        )
+        if event.prefill:
+            scalars['train_prefill'] = 1
+        else:
+            self.display.episode(episode.score)
+        videos = {}
+        if not event.prefill and self.videos.advance(self.progress.step):
+            videos = {f'train_policy_{key}': frames for key, frames in episode.videos.items()}
+        self.logger.write(self.frames, scalars, videos)
+
+    def _log(self) -> None:
+        self.lock.check()
+        now, (before, step) = time.monotonic(), self.logged
+        self.logged = (now, self.progress.step)
+        scalars = self.means.take()
+        scalars['fps'] = (self.progress.step - step) * self.repeat / max(now - before, 1e-9)
+        scalars['updates'] = self.progress.updates
+        scalars['episodes'] = self.progress.episodes
+        for name, value in self.replay.stats.items():
+            own = name in ('absorbing_fraction', 'filler_fraction')
+            scalars[name if own else f'replay_{name}'] = value
+        videos = self.agent.report(self.batch) if self.batch is not None else {}
+        self.logger.write(self.frames, scalars, videos)
+
+    def _evaluate(self) -> None:
+        self.display.phase('evaluation')
+        mode = evaluation.POLICY_MODES[self.config.eval_policy]
+        episodes = self.evaluator.evaluate(
+            lambda obs, state: self.agent.policy(obs, state, mode=mode),
+            self.config.eval_eps,
+            video_keys=self.config.log_keys_video,
+            should_stop=self.stop,
+        )
+        self.display.phase('training')
+        if episodes is None:
+            return
+        videos = {f'eval_policy_{key}': frames for key, frames in episodes[0].videos.items()}
+        self.logger.write(self.frames, evaluation.evaluation_metrics(episodes), videos)
+        self.display.line(evaluation.summary_line(episodes))
+
+    def _save(self) -> None:
+        self.lock.check()
+        self.logger.flush()
+        checkpoint.save(
+            self.path / 'checkpoints',
+            self.frames,
+            arrays=self.agent.get_state(),
+            state={
+                'progress': self.progress.get_state(),
+                'replay': self.replay.get_state(),
+                'driver': self.driver.get_state(),
+                'random_policy': self.random_policy.get_state(),
+                'evaluator': self.evaluator.get_state(),
+            },
+            files={
+                'config.yaml': (self.path / 'config.yaml').read_bytes(),
+                'provenance.json': self.provenance,
+            },
+        )

@@ -1,0 +1,103 @@
+"""What the training run expects of its environments, replay and agent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+Row = dict[str, Any]  # one observation, with `action`: the one that led to it
+Batch = dict[str, np.ndarray]
+PolicyState = Any
+# (stacked observations [N, ...], state or None) -> (actions float32 [N, A], state)
+Policy = Callable[[dict[str, np.ndarray], PolicyState], tuple[np.ndarray, PolicyState]]
+
+
+class Env(Protocol):
+    """One environment: a dictionary of named entries for every agent step."""
+
+    @property
+    def obs_space(self) -> Mapping[str, Any]: ...
+
+    @property
+    def act_space(self) -> Any: ...
+
+    @property
+    def levels(self) -> Sequence[str]: ...
+
+    def reset(self) -> Row: ...
+
+    def step(self, action: Any) -> Row: ...
+
+    def get_state(self) -> dict[str, Any]: ...
+
+    def set_state(self, state: dict[str, Any]) -> None: ...
+
+    def describe(self) -> dict[str, Any]: ...
+
+    def close(self) -> None: ...
+
+
+class VectorEnv(Protocol):
+    """Several environments that are stepped together."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def obs_space(self) -> Mapping[str, Any]: ...
+
+    @property
+    def act_space(self) -> Any: ...
+
+    @property
+    def levels(self) -> Sequence[str]: ...
+
+    def reset(self, indices: Sequence[int]) -> Sequence[Row]: ...
+
+    def step(self, actions: Sequence[Any]) -> Sequence[Row]: ...
+
+    def get_state(self) -> list[dict[str, Any]]: ...
+
+    def set_state(self, states: Sequence[dict[str, Any]]) -> None: ...
+
+    def describe(self) -> dict[str, Any]: ...
+
+    def close(self) -> None: ...
+
+
+class Replay(Protocol):
+    """Finished episodes, and the batches drawn from them."""
+
+    def add_step(self, step: Row, worker: int = 0) -> Any: ...
+
+    def sample(self, batch: int, length: int) -> Batch: ...
+
+    def drop_partial(self, worker: int | None = None) -> Any: ...
+
+    @property
+    def stats(self) -> Mapping[str, Any]: ...
+
+    def get_state(self) -> dict[str, Any]: ...
+
+    def set_state(self, state: dict[str, Any]) -> None: ...
+
+
+class Agent(Protocol):
+    """What acts and learns."""
+
+    def policy(
+        self, obs: dict[str, np.ndarray], state: PolicyState = None, mode: str = 'train'
+    ) -> tuple[np.ndarray, PolicyState]: ...
+
+    def train(
+        self, batch: Batch, state: Any = None, step: int = 0
+    ) -> tuple[Any, dict[str, Any]]: ...
+
+    def warm_up(self, batch: Batch, envs: int = 1) -> Any: ...
+
+    def report(self, batch: Batch) -> dict[str, np.ndarray]: ...
+
+    def get_state(self) -> dict[str, np.ndarray]: ...
+
+    def set_state(self, state: dict[str, np.ndarray]) -> None: ...
