@@ -117,16 +117,24 @@ def build_plan(config: Config) -> Plan:
 
 
 def build_agent(
-    config: Config, obs_space: Mapping[str, Any], act_space: Any, device: devices.Device
+    config: Config,
+    obs_space: Mapping[str, Any],
+    act_space: Any,
+    device: devices.Device,
+    *,
+    seed: int | None = None,
 ) -> Agent:
-    """The agent; imports TensorFlow, which `devices.configure` has set up."""
+    """The agent; imports TensorFlow, which `devices.configure` has set up.
+
+    `seed` is the agent's own; derived from the run's by default.
+    """
     from dreamerv2.agent import Agent as DreamerAgent
 
     nested = config.to_dict()
     agent: Agent = DreamerAgent(
         obs_space,
         act_space,
-        seed=seeding.derive(config.seed, 'agent'),
+        seed=seeding.derive(config.seed, 'agent') if seed is None else seed,
         precision=device.precision,
         xla=config.jit and device.kind == 'gpu',
         **{key: nested[key] for key in AGENT_KEYS},

@@ -83,6 +83,8 @@ def hidden_native_stderr() -> Iterator[None]:
         os.dup2(sink.fileno(), 2)
         try:
             yield
+        except UsageError:
+            raise
         except BaseException:
             sink.seek(0)
             os.write(saved, sink.read())

@@ -10,7 +10,7 @@ import numpy as np
 
 from dreamerv2.run.driver import Driver, SerialEnvs
 from dreamerv2.run.episodes import Episode
-from dreamerv2.run.statistics import mean_interval
+from dreamerv2.run.statistics import mean_interval, share_interval
 from dreamerv2.run.types import Env, Policy
 
 POLICY_MODES = {'mode': 'eval', 'sample': 'eval_sample'}
@@ -94,8 +94,11 @@ def _present(values: Sequence[float | None]) -> list[float]:
     return [value for value in values if value is not None]
 
 
-def _statistic(values: Sequence[float]) -> dict[str, float | None]:
-    mean, low, high = mean_interval(values)
+def _statistic(
+    values: Sequence[float],
+    interval: Callable[[Sequence[float]], tuple[float, float, float]] = mean_interval,
+) -> dict[str, float | None]:
+    mean, low, high = interval(values)
     return {
         'mean': None if math.isnan(mean) else mean,
         'low': None if math.isnan(low) else low,
@@ -119,7 +122,8 @@ def level_results(episodes: Sequence[Episode]) -> dict[str, dict[str, Any]]:
         for name in ('progress', 'completed', 'furthest_x'):
             values = _present([getattr(episode, name) for episode in group])
             if values:
-                entry[name] = _statistic(values)
+                interval = share_interval if name == 'completed' else mean_interval
+                entry[name] = _statistic(values, interval)
         entry['returns'] = [episode.score for episode in group]
         results[level] = entry
     return results

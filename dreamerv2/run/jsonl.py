@@ -58,7 +58,7 @@ class JsonLines:
     def __init__(self, logdir: Path) -> None:
         path = logdir / METRICS
         broken = path.exists() and path.stat().st_size and not path.read_bytes().endswith(b'\n')
-        self._file: IO[str] = open(path, 'a', encoding='utf-8')
+        self._file: IO[str] = path.open('a', encoding='utf-8')
         if broken:
             self._file.write('\n')
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -140,10 +141,9 @@ class Lock:
             if holder is None or holder.get('token') != self._owner['token']:
                 self._lost = True
                 return
-            try:
+            # After a short failure of a network file system the next turn tries again.
+            with contextlib.suppress(OSError):
                 os.utime(self.path)
-            except OSError:
-                pass  # A short failure of a network file system; the next turn tries again.
 
 
 def _read(path: Path) -> dict[str, Any] | None:

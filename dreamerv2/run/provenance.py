@@ -42,7 +42,7 @@ def package_versions(names: Sequence[str] = PACKAGES) -> dict[str, str]:
 
 
 def git_revision(folder: Path) -> str | None:
-    """The revision checked out in a folder, with `+changes` for edited files; None if there is none."""
+    """The revision checked out in a folder, with `+changes` for edited files, or None."""
 
     def git(*arguments: str) -> str | None:
         try:

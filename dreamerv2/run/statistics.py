@@ -27,6 +27,16 @@ def t_quantile(degrees: int) -> float:
     return z + (z**3 + z) / (4 * degrees) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * degrees**2)
 
 
+def share_interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """Share of ones among zeros and ones, and the ends of its 95 % interval (Wilson 1927)."""
+    if not values:
+        return math.nan, math.nan, math.nan
+    n, share, z = len(values), sum(values) / len(values), 1.959964
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return share, max(0.0, middle - half), min(1.0, middle + half)
+
+
 def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
     """Mean and the ends of its 95 % interval by Student's t.
 

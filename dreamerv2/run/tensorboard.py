@@ -40,7 +40,7 @@ class EventFile:
         self._event = event_pb2.Event
         self._summary = summary_pb2.Summary
         name = f'events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}'
-        self._records = RecordWriter(open(logdir / name, 'ab'))
+        self._records = RecordWriter((logdir / name).open('ab'))
         self._put(self._event(wall_time=time.time(), file_version='brain.Event:2'))
         if step:
             start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -123,10 +124,7 @@ def train(
         saved = checkpoint.load_newest(path / 'checkpoints', set_aside=True)
         display = ProgressDisplay(config.steps * repeat, saved.frames if saved else 0)
         stack.callback(display.close)
-        if parts is None:
-            made = default_parts(config, display.line)
-        else:
-            made = parts(display.line)
+        made = (parts or functools.partial(default_parts, config))(display.line)
         envs = made.envs()
         stack.callback(envs.close)
         logdir.save_config(path, config)

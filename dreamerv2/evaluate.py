@@ -1,0 +1,207 @@
+"""The command that evaluates a checkpoint: `python dreamerv2/evaluate.py LOGDIR --episodes 10`."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from dreamerv2.config import Config
+from dreamerv2.errors import UsageError
+from dreamerv2.run import devices
+
+FRAMES_PER_SECOND = 60  # Of the games; a video shows one picture for each agent step.
+CRASHED = 1
+BAD_INPUT = 2
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f'{message}; see --help.')
+
+
+def _positive(text: str) -> int:
+    try:
+        value = int(float(text))
+        if value != float(text):
+            raise ValueError
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(f'{text!r} is not a whole number') from None
+    if value < 1:
+        raise argparse.ArgumentTypeError(f'{text} is not above 0')
+    return value
+
+
+def _not_negative(text: str) -> int:
+    return 0 if text.strip('0') == '' and text else _positive(text)
+
+
+def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
+    """The command line taken apart; raises UsageError where it is wrong."""
+    parser = _Parser(
+        prog='dreamerv2-evaluate', description='Plays episodes with the agent of a checkpoint.'
+    )
+    parser.add_argument('logdir', type=Path, help='logdir of a training run')
+    parser.add_argument(
+        '--tasks', nargs='+', metavar='TASK', help="such as mario_1-1 (default: the run's own)"
+    )
+    parser.add_argument(
+        '--episodes', type=_positive, default=10, help='episodes on each level (default: 10)'
+    )
+    parser.add_argument(
+        '--policy',
+        choices=('mode', 'sample'),
+        default='mode',
+        help="the most probable action, or one drawn from the actor's distribution",
+    )
+    parser.add_argument('--seed', type=_not_negative, help="default: the run's own")
+    parser.add_argument(
+        '--step', type=_not_negative, help='checkpoint by its frames (default: the newest)'
+    )
+    parser.add_argument('--video', type=Path, help='write the first episode of each level here')
+    parser.add_argument('--json', type=Path, help='write the results here')
+    parser.add_argument('--device', choices=('auto', 'cpu', 'gpu'), default='auto')
+    parser.add_argument(
+        '--precision',
+        choices=('auto', 'float32', 'float16', 'bfloat16'),
+        help="number format (default: the run's own)",
+    )
+    return parser.parse_args(argv)
+
+
+def run(argv: Sequence[str]) -> int:
+    """Evaluates as the command line says; returns the exit code 0.
+
+    Raises:
+        UsageError: a mistake of the user; all that can be is found before TensorFlow is imported.
+    """
+    arguments = parse_arguments(argv)
+    from dreamerv2.envs import check_task
+    from dreamerv2.run import build, checkpoint, evaluation, seeding, video
+    from dreamerv2.run.driver import SerialEnvs
+    from dreamerv2.run.files import to_json, write_durably
+
+    say = functools.partial(print, file=sys.stderr, flush=True)
+    if arguments.video:
+        video.check_video_path(arguments.video)
+    if arguments.json:
+        video.check_output_path(arguments.json, '--json')
+    saved = checkpoint.find(arguments.logdir.expanduser(), arguments.step, say)
+    config = Config.load(saved.config_path)
+    sets = build.task_sets(config)
+    tasks: dict[str, str] = {}
+    for task in arguments.tasks or [config.task]:
+        check_task(task, sets)
+        tasks.update(build.single_level_tasks(task, sets))
+    seed = config.seed if arguments.seed is None else arguments.seed
+
+    frames: list[np.ndarray] = []
+    envs = {}
+    for index, (level, task) in enumerate(tasks.items()):
+        env: Any = build.build_env(config, task, seeding.derive(seed, 'evaluation', index + 1))
+        envs[level] = video.RecordingEnv(env, frames.append) if arguments.video else env
+    check_same_spaces(envs)
+
+    with devices.hidden_native_stderr():
+        device = devices.configure(
+            arguments.precision or config.precision,
+            device=arguments.device,
+            gpu_memory=config.gpu_memory,
+            say=say,
+        )
+        first = next(iter(envs.values()))
+        agent = load_agent(saved, config, first, device, seeding.derive(seed, 'evaluation'))
+    mode = evaluation.POLICY_MODES[arguments.policy]
+    evaluator = evaluation.Evaluator(
+        {level: functools.partial(lambda env: env, env) for level, env in envs.items()}
+    )
+    episodes = evaluator.evaluate(
+        lambda obs, state: agent.policy(obs, state, mode=mode), arguments.episodes
+    )
+    assert episodes is not None
+    results = evaluation.level_results(episodes)
+    provenance = SerialEnvs([first]).describe()
+    evaluator.close()
+    print(f'{saved.path}: {arguments.policy} of the policy, mean and 95 % interval')
+    print(evaluation.table(results))
+    if arguments.json:
+        document = {
+            'checkpoint': str(saved.path),
+            'step': saved.frames,
+            'policy': arguments.policy,
+            'seed': seed,
+            'precision': device.precision,
+            'environment': provenance,
+            'levels': results,
+        }
+        write_durably(arguments.json, to_json(document))
+        print(f'Results: {arguments.json}')
+    if arguments.video and frames:
+        video.write_video(arguments.video, frames, FRAMES_PER_SECOND / config.action_repeat)
+        print(f'Video: {arguments.video}')
+    elif arguments.video:
+        say(f'No video: {", ".join(tasks.values())} has no pictures.')
+    return 0
+
+
+def check_same_spaces(envs: dict[str, Any]) -> None:
+    """Raises UsageError where one agent cannot play all of the levels."""
+
+    def shown(env: Any) -> tuple[Any, ...]:
+        size = getattr(env.act_space, 'n', None) or env.act_space.shape
+        seen = {k: v.shape for k, v in env.obs_space.items() if not k.startswith('log_')}
+        return size, tuple(sorted(seen.items()))
+
+    (first, *_), kinds = envs, {level: shown(env) for level, env in envs.items()}
+    for level, kind in kinds.items():
+        if kind != kinds[first]:
+            raise UsageError(
+                f'--tasks: {first} and {level} differ in what is seen or done; evaluate them '
+                'one after another.'
+            )
+
+
+def load_agent(saved: Any, config: Config, env: Any, device: devices.Device, seed: int) -> Any:
+    """The agent of a checkpoint, for an environment.
+
+    Raises:
+        UsageError: its parameters do not fit the environment.
+    """
+    from dreamerv2.run import build, loading
+
+    agent = build.build_agent(config, env.obs_space, env.act_space, device, seed=seed)
+    try:
+        agent.set_state(loading.parameters_only(saved.arrays(), agent.get_state()))
+    except ValueError as error:
+        raise UsageError(
+            f'{saved.path} does not fit {env.levels[0]}, whose observations or actions are '
+            f'others than those it was trained on: {error}'
+        ) from error
+    return agent
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit code."""
+    devices.hide_noise()
+    devices.separate_stderr()
+    try:
+        return run(sys.argv[1:] if argv is None else argv)
+    except UsageError as error:
+        print(f'{error}', file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print('Interrupted.', file=sys.stderr)
+        return CRASHED
+    except Exception:
+        traceback.print_exc()
+        return CRASHED
+
+
+if __name__ == '__main__':
+    sys.exit(main())
