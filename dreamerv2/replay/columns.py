@@ -14,28 +14,6 @@ import numpy as np
 BLOCK_ROWS = 16
 
 
-_DTYPES = {
-    'action': np.float32,
-    'reward': np.float32,
-    'is_first': bool,
-    'is_last': bool,
-    'is_terminal': bool,
-    'level': np.int32,
-}
-
-
-def canonical(key, value):
-    """An observation's entry as the array that is stored: float32, int32, uint8 or bool."""
-    value = np.asarray(value, _DTYPES.get(key))
-    if value.dtype == np.uint8 or value.dtype == bool:
-        return value
-    if np.issubdtype(value.dtype, np.floating):
-        return value.astype(np.float32, copy=False)
-    if np.issubdtype(value.dtype, np.integer):
-        return value.astype(np.int32, copy=False)
-    return value
-
-
 def is_image(shape, dtype):
     """Whether a key holds pixels, which are worth compressing."""
     return dtype == np.uint8 and len(shape) >= 2
@@ -130,7 +108,7 @@ class Frames:
 
 def pack(rows):
     """Compress uint8 `[rows, ...]` to bytes."""
-    return lz4.block.compress(np.ascontiguousarray(rows), mode='high_compression', compression=6)
+    return lz4.block.compress(np.ascontiguousarray(rows), mode='high_compression', compression=4)
 
 
 def unpack(block, shape):

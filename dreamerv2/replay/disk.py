@@ -19,10 +19,9 @@ from pathlib import Path
 import numpy as np
 
 from dreamerv2.errors import UsageError
+from dreamerv2.replay.rows import REQUIRED, canonical
 
 logger = logging.getLogger(__name__)
-
-REQUIRED = ('action', 'reward', 'is_first', 'is_last', 'is_terminal')
 
 _NAME = re.compile(r'(?P<time>\d{8}T\d{6})-(?P<serial>\d+)-(?P<rows>\d+)\.npz')
 _DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
@@ -104,7 +103,7 @@ def read_episode(file: EpisodeFile) -> dict[str, np.ndarray] | None:
     """All arrays of an episode, or None if the file is damaged, which is said in one line."""
     try:
         with np.load(file.path, allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in archive.files}
+            arrays = {key: canonical(key, archive[key]) for key in archive.files}
         missing = [key for key in REQUIRED if key not in arrays]
         if missing:
             raise ValueError(f'it lacks {", ".join(missing)}')

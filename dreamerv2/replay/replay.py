@@ -11,10 +11,9 @@ import numpy as np
 
 from dreamerv2.errors import UsageError
 from dreamerv2.replay.archive import EpisodeArchive
-from dreamerv2.replay.columns import canonical
-from dreamerv2.replay.disk import REQUIRED
-from dreamerv2.replay.episode import EpisodeBuilder
+from dreamerv2.replay.episode import Episode, EpisodeBuilder
 from dreamerv2.replay.index import EpisodeIndex
+from dreamerv2.replay.rows import REQUIRED, canonical, describe_difference
 from dreamerv2.replay.sampler import Sampler
 from dreamerv2.replay.stream import Stream
 from dreamerv2.replay.window import fill_window
@@ -117,7 +116,17 @@ class Replay:
             builder.append(row)
             if row['is_last']:
                 del self._partial[worker]
-                self._finish(builder)
+                self._append(builder.freeze(), builder.logs())
+
+    def append(self, episode: Episode) -> None:
+        """Add a finished Episode, which takes the next serial number."""
+        with self._lock:
+            self._append(episode, {})
+
+    def episodes(self) -> list[Episode]:
+        """The finished episodes in memory, oldest first."""
+        with self._lock:
+            return list(self._index)
 
     def drop_partial(self, worker: Any = None) -> None:
         """Forget the unfinished episode of one worker, or of all."""
@@ -279,30 +288,16 @@ class Replay:
             self._totals['dropped_episodes'] += 1
             self._totals['dropped_steps'] += builder.rows - 1
 
-    def _finish(self, builder):
-        episode = builder.freeze(self._next_serial)
+    def _append(self, episode, logs):
+        episode.serial = self._next_serial
         self._next_serial += 1
         self._totals['episodes'] += 1
         self._totals['steps'] += episode.steps
         self._index.append(episode)
         self._sampler.see_actions(episode)
         if self._archive:
-            self._archive.put(episode, builder.logs())
+            self._archive.put(episode, logs)
         while self._capacity and len(self._index) > 1 and self._index.steps > self._capacity:
             oldest = self._index.pop_oldest()
             if self._archive:
                 self._archive.evict(oldest)
-
-
-def describe_difference(spec, other):
-    """What of `{key: (shape, dtype)}` another one has different, as text; empty if nothing."""
-    if spec == other:
-        return ''
-    for key in sorted({*spec, *other}):
-        if spec.get(key) != other.get(key):
-            has, expected = (
-                f'{of[key][1]}{list(of[key][0])}' if key in of else 'nothing'
-                for of in (other, spec)
-            )
-            return f'{key} is {has} in place of {expected}'
-    return ''

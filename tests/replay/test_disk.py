@@ -3,6 +3,9 @@
 import errno
 import logging
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -152,6 +155,23 @@ def test_add_step_reports_a_failed_write_without_taking_the_step(tmp_path, monke
     model.add_rows(replay, 5, 'terminated')
     replay.close()
     assert Replay(tmp_path).stats['loaded_episodes'] == 2
+
+
+def test_the_interpreter_waits_for_pending_writes(tmp_path):
+    program = """
+import sys
+from replay_model import ListModel
+from dreamerv2.replay import Replay
+replay, model = Replay(sys.argv[1]), ListModel()
+for _ in range(20):
+    model.add_rows(replay, 50, 'terminated')
+"""
+    paths = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    environment = {**os.environ, 'PYTHONPATH': paths}
+    subprocess.run(
+        [sys.executable, '-c', program, str(tmp_path)], check=True, env=environment, timeout=60
+    )
+    assert Replay(tmp_path).stats['loaded_steps'] == 20 * 49
 
 
 @pytest.mark.parametrize('keep', [False, True])

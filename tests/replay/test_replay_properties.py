@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from replay_model import ListModel, check_window
 
@@ -22,7 +22,8 @@ OPERATIONS = st.one_of(
     st.tuples(st.just('sample'), st.integers(1, 40), st.none(), st.none()),
 )
 
-PROFILE = settings(max_examples=60, deadline=None)
+SETTINGS = {'deadline': None, 'suppress_health_check': [HealthCheck.too_slow]}
+PROFILE = settings(max_examples=60, **SETTINGS)
 
 
 def play(operations, replay, model, past_end, ongoing=False):
@@ -111,7 +112,7 @@ def test_joined_pieces_each_start_fresh(episodes, past_end, minlen, more, length
         check_window(piece, model, past_end, whole=False)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15, **SETTINGS)
 @given(
     operations=st.lists(OPERATIONS, min_size=1, max_size=10),
     capacity=st.sampled_from([0, 40, 120]),
