@@ -148,10 +148,12 @@ if [ "${found% *}" != "$packages_key" ]; then
     awk '/^[a-z]/ { mine = /^nes-py==/ } !mine' "$lock" >"$others"
     with_progress 'installing packages' "$(grep -c '^[a-z]' "$others")" \
         "${pip[@]}" --require-hashes -r "$others"
-    flags='-O3'
+    flags='-O3 -fwrapv -DNDEBUG'
     # Inlining across files makes the emulator 1.45 times as fast; Apple's compiler lacks a flag.
-    if [ "$(uname -s)" = Linux ]; then flags='-O3 -fno-semantic-interposition -flto'; fi
-    with_progress 'compiling the emulator' 0 env CFLAGS="$flags" LDFLAGS="$flags" \
+    # Older setuptools compile C++ with CFLAGS, newer ones with CXXFLAGS.
+    if [ "$(uname -s)" = Linux ]; then flags="$flags -fno-semantic-interposition -flto"; fi
+    with_progress 'compiling the emulator' 0 \
+        env CFLAGS="$flags" CXXFLAGS="$flags" LDFLAGS="$flags" \
         "${pip[@]}" --require-hashes --no-build-isolation --no-binary nes-py --no-cache-dir \
         --force-reinstall -r "$emulator"
 fi
