@@ -13,7 +13,7 @@ from typing import Any
 
 from dreamerv2.config import Config, load_config
 from dreamerv2.run import devices, seeding
-from dreamerv2.run.training import Parts, agent_maker
+from dreamerv2.run.parts import Parts, agent_maker
 from dreamerv2.run.training import train as _train
 from dreamerv2.run.types import Env
 

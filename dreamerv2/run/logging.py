@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 from collections.abc import Mapping, Sequence
@@ -29,6 +30,7 @@ class MetricMeans:
 
     def __init__(self) -> None:
         self._values: dict[str, list[Any]] = {}
+        self._sums: dict[str, tuple[float, int]] = {}
 
     def add(self, metrics: Mapping[str, Any]) -> None:
         """Adds one update's metrics: scalars by name."""
@@ -37,11 +39,33 @@ class MetricMeans:
 
     def take(self) -> dict[str, float]:
         """The mean of each metric since the last call, and starts anew."""
-        values, self._values = self._values, {}
+        self._add_up()
+        sums, self._sums = self._sums, {}
+        return {name: total / count for name, (total, count) in sums.items()}
+
+    def get_state(self) -> dict[str, list[float | int | None]]:
+        """What is gathered: sum (None where it is not finite) and count by name."""
+        self._add_up()
         return {
-            name: float(np.mean([float(value) for value in entries], dtype=np.float64))
-            for name, entries in values.items()
+            name: [total if math.isfinite(total) else None, count]
+            for name, (total, count) in self._sums.items()
         }
+
+    def set_state(self, state: Mapping[str, Sequence[Any]]) -> None:
+        """Takes what `get_state` gave."""
+        self._values = {}
+        self._sums = {
+            name: (math.nan if total is None else float(total), int(count))
+            for name, (total, count) in state.items()
+        }
+
+    def _add_up(self) -> None:
+        values, self._values = self._values, {}
+        for name, entries in values.items():
+            total, count = self._sums.get(name, (0.0, 0))
+            for entry in entries:
+                total += float(entry)
+            self._sums[name] = total, count + len(entries)
 
 
 class Logger:

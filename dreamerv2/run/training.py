@@ -6,12 +6,11 @@ import contextlib
 import dataclasses
 import functools
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from dreamerv2.config import Config
-from dreamerv2.errors import UsageError
 from dreamerv2.replay import Replay
 from dreamerv2.run import (
     build,
@@ -19,7 +18,6 @@ from dreamerv2.run import (
     devices,
     evaluation,
     jsonl,
-    loading,
     logdir,
     loop,
     seeding,
@@ -30,63 +28,16 @@ from dreamerv2.run.episodes import episode_metrics
 from dreamerv2.run.interrupt import StopRequest
 from dreamerv2.run.lock import Lock
 from dreamerv2.run.logging import Logger, MetricMeans
+from dreamerv2.run.parts import Parts, default_parts, ready_agent
 from dreamerv2.run.provenance import describe_run
 from dreamerv2.run.random_policy import RandomPolicy
 from dreamerv2.run.schedule import Every
 from dreamerv2.run.tensorboard import EventFile
 from dreamerv2.run.terminal import ProgressDisplay
-from dreamerv2.run.types import Agent, Batch, Env, VectorEnv
+from dreamerv2.run.types import Agent, Batch, VectorEnv
 
 FINISHED = 0
 STOPPED = 75
-
-AgentMaker = Callable[[Mapping[str, Any], Any], tuple[Agent, devices.Device]]
-
-
-@dataclasses.dataclass(frozen=True)
-class Parts:
-    """What a run is made of, each as a function that makes it.
-
-    Attributes:
-        envs: the environments that collect.
-        evaluation: by level, its environment for evaluation; empty for no evaluation.
-        agent: from observation and action space the agent, and what it computes on. Called in
-            a thread beside the prefill.
-    """
-
-    envs: Callable[[], VectorEnv]
-    evaluation: Mapping[str, Callable[[], Env]]
-    agent: AgentMaker
-
-
-def default_parts(config: Config, say: Callable[[str], Any] = print) -> Parts:
-    """The parts that the configuration names."""
-    tasks = build.single_level_tasks(config.task, build.task_sets(config))
-
-    def evaluation_maker(task: str, index: int) -> Callable[[], Env]:
-        seed = seeding.derive(config.seed, 'eval_envs', index)
-        return lambda: build.build_env(config, task, seed)
-
-    return Parts(
-        envs=lambda: build.build_envs(config),
-        evaluation={
-            level: evaluation_maker(task, index)
-            for index, (level, task) in enumerate(tasks.items())
-        },
-        agent=agent_maker(config, say),
-    )
-
-
-def agent_maker(config: Config, say: Callable[[str], Any] = print) -> AgentMaker:
-    """Makes the agent of the configuration, on the device of the configuration."""
-
-    def make(obs_space: Mapping[str, Any], act_space: Any) -> tuple[Agent, devices.Device]:
-        device = devices.configure(
-            config.precision, device=config.device, gpu_memory=config.gpu_memory, say=say
-        )
-        return build.build_agent(config, obs_space, act_space, device), device
-
-    return make
 
 
 def train(
@@ -129,7 +80,7 @@ def train(
         stack.callback(envs.close)
         logdir.save_config(path, config)
         # The thread that imports TensorFlow starts before everything that it need not wait for.
-        maker = Background(lambda: _make_agent(config, made.agent, envs, saved), 'agent')
+        maker = Background(lambda: ready_agent(config, made.agent, envs, saved), 'agent')
         stack.callback(maker.wait)
         replay = build.build_replay(config, path / 'train_episodes', envs)
         stack.callback(replay.close)
@@ -142,24 +93,6 @@ def train(
             Logger([jsonl.JsonLines(path), EventFile(path, run.frames)])
         )
         return run.run(command)
-
-
-def _make_agent(
-    config: Config, make: AgentMaker, envs: VectorEnv, saved: checkpoint.Checkpoint | None
-) -> tuple[Agent, devices.Device]:
-    """The agent, with the checkpoint's state, ready to act and learn without delay."""
-    obs_space, act_space = envs.obs_space, envs.act_space
-    with devices.hidden_native_stderr():
-        agent, device = make(obs_space, act_space)
-        if saved is not None:
-            try:
-                agent.set_state(loading.whole_state(saved.arrays(), agent.get_state()))
-            except ValueError as error:
-                raise UsageError(f'{saved.path} does not fit: {error}') from error
-        dataset = config.dataset
-        example = build.example_batch(obs_space, act_space, dataset.batch, dataset.length)
-        agent.warm_up(example, envs=len(envs))
-    return agent, device
 
 
 class _Run:
@@ -264,6 +197,7 @@ class _Run:
         self.driver.set_state(state['driver'])
         self.random_policy.set_state(state['random_policy'])
         self.evaluator.set_state(state['evaluator'])
+        self.means.set_state(state['metrics'])
         self.display.line(f'Going on from {saved.path} ({self.frames} frames).')
 
     def _prefill(self) -> None:
@@ -369,6 +303,7 @@ class _Run:
                 'driver': self.driver.get_state(),
                 'random_policy': self.random_policy.get_state(),
                 'evaluator': self.evaluator.get_state(),
+                'metrics': self.means.get_state(),
             },
             files={
                 'config.yaml': (self.path / 'config.yaml').read_bytes(),

@@ -1,0 +1,33 @@
+"""Helpers of the tests of running."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope='session')
+def python_env():
+    """Environment variables with which a new Python finds the package."""
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get('PYTHONPATH')]))
+    return {**os.environ, 'PYTHONPATH': path}
+
+
+@pytest.fixture(scope='session')
+def repo_env(python_env):
+    """Runs Python with arguments and returns the completed process."""
+
+    def run(arguments, timeout=120):
+        return subprocess.run(
+            [sys.executable, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env=python_env,
+        )
+
+    return run

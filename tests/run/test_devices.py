@@ -1,0 +1,111 @@
+"""Choice of precision, quiet start-up, seeds, statistics."""
+
+import numpy as np
+import pytest
+
+from dreamerv2.run import devices, seeding, statistics
+
+AMX = 'processor : 0\nflags\t\t: fpu avx2 amx_bf16 amx_tile\n'
+OLD = 'processor : 0\nflags\t\t: fpu sse2 avx2\n'
+
+
+@pytest.mark.parametrize(
+    'wanted, capability, cpuinfo, expected',
+    [
+        ('auto', (7, 5), OLD, 'float16'),
+        ('auto', (8, 0), OLD, 'bfloat16'),
+        ('auto', (9, 0), AMX, 'bfloat16'),
+        ('auto', None, AMX, 'bfloat16'),
+        ('auto', None, 'flags : avx512_bf16', 'bfloat16'),
+        ('auto', None, OLD, 'float32'),
+        ('auto', None, '', 'float32'),
+        ('float32', (9, 0), AMX, 'float32'),
+        ('float16', None, OLD, 'float16'),
+    ],
+)
+def test_precision(wanted, capability, cpuinfo, expected):
+    flags = devices.cpu_flags(cpuinfo)
+    chosen = devices.choose_precision(wanted, compute_capability=capability, flags=flags)
+    assert chosen == expected
+
+
+NATIVE = """
+import os, sys
+from dreamerv2.run import devices
+from dreamerv2.errors import UsageError
+devices.separate_stderr()
+os.write(2, b'native before\\n')
+try:
+    with devices.hidden_native_stderr():
+        os.write(2, b'native hidden\\n')
+        print('own words', file=sys.stderr)
+        {inside}
+except Exception as error:
+    print('caught', file=sys.stderr)
+os.write(2, b'native after\\n')
+"""
+
+
+def test_only_native_words_are_hidden(repo_env):
+    result = repo_env(['-c', NATIVE.format(inside='pass')])
+    assert result.stderr.splitlines() == ['native before', 'own words', 'native after']
+
+
+def test_native_words_are_shown_with_an_error_but_not_with_a_users_mistake(repo_env):
+    result = repo_env(['-c', NATIVE.format(inside='raise RuntimeError')])
+    assert 'native hidden' in result.stderr and 'caught' in result.stderr
+    result = repo_env(['-c', NATIVE.format(inside='raise UsageError')])
+    assert 'native hidden' not in result.stderr and 'caught' in result.stderr
+
+
+def test_nothing_of_the_run_imports_tensorflow(repo_env):
+    code = (
+        'import sys, dreamerv2.train, dreamerv2.evaluate, dreamerv2.api, dreamerv2.run.training\n'
+        "print('tensorflow' in sys.modules)"
+    )
+    result = repo_env(['-c', code])
+    assert (result.stdout, result.stderr) == ('False\n', '')
+
+
+def test_seeds_are_fixed_and_differ():
+    seeds = {
+        (seed, stream, index): seeding.derive(seed, stream, index)
+        for seed in (0, 1)
+        for stream in seeding.STREAMS
+        for index in (0, 1)
+    }
+    assert len(set(seeds.values())) == len(seeds)
+    assert all(0 <= seed < 2**31 for seed in seeds.values())
+    assert seeding.derive(1, 'agent') == 876514893  # Old runs must stay repeatable.
+    first, second = (seeding.generator(3, 'replay').random(4) for _ in range(2))
+    assert (first == second).all()
+    assert len(set(seeding.STREAMS.values())) == len(seeding.STREAMS)
+
+
+def test_intervals_cover_the_mean():
+    rng = np.random.default_rng(0)
+    for count in (2, 5, 20, 60):
+        hits = 0
+        for _ in range(1000):
+            _, low, high = statistics.mean_interval(list(rng.normal(3, 2, count)))
+            hits += low <= 3 <= high
+        assert 0.93 < hits / 1000 < 0.97
+    mean, low, high = statistics.mean_interval([4.0])
+    assert mean == 4 and np.isnan(low) and np.isnan(high)
+    assert np.isnan(statistics.mean_interval([])[0])
+
+
+def test_t_quantiles():
+    # NIST/SEMATECH e-Handbook of Statistical Methods, table 1.3.6.7.2.
+    for degrees, expected in {1: 12.706, 30: 2.042, 31: 2.040, 40: 2.021, 100: 1.984}.items():
+        assert statistics.t_quantile(degrees) == pytest.approx(expected, abs=6e-4)
+
+
+def test_share_interval():
+    # Wilson's interval for 0 and 5 of 10.
+    share, low, high = statistics.share_interval([0.0] * 10)
+    assert (share, low) == (0, 0) and high == pytest.approx(0.2775, abs=1e-3)
+    share, low, high = statistics.share_interval([1.0, 0.0] * 5)
+    assert share == 0.5
+    assert (low, high) == (pytest.approx(0.2366, abs=1e-3), pytest.approx(0.7634, abs=1e-3))
+    assert np.isnan(statistics.share_interval([])[0])

@@ -1,0 +1,133 @@
+"""Evaluation: levels in turn, own environments, intervals, table, video."""
+
+import json
+import math
+
+import imageio.v3 as imageio
+import numpy as np
+import pytest
+from run_fakes import CountingEnv, NumpyAgent
+
+from dreamerv2.errors import UsageError
+from dreamerv2.run import evaluation, video
+from dreamerv2.run.episodes import Episode
+
+
+def policy(obs, state):
+    return np.eye(3, dtype=np.float32)[[1]], state
+
+
+def episode(level, score, completed=None):
+    return Episode(level, score, 10, 0.5, completed, 3.0)
+
+
+def test_every_level_is_played_in_turn():
+    made = []
+
+    def maker(level):
+        def make():
+            made.append(level)
+            return CountingEnv(4, [level], seed=len(made))
+
+        return make
+
+    evaluator = evaluation.Evaluator({level: maker(level) for level in ('b', 'a', 'c')})
+    assert made == []
+    for _ in range(2):
+        episodes = evaluator.evaluate(policy, 2)
+        assert [episode.level for episode in episodes] == ['b', 'b', 'a', 'a', 'c', 'c']
+    assert made == ['b', 'a', 'c']
+    assert evaluator.env('a').resets == 4
+    evaluator.close()
+
+
+def test_state_gives_the_same_episodes_again():
+    def make(seed):
+        return evaluation.Evaluator({'a': lambda: CountingEnv(4, ['a'], seed)})
+
+    first, second = make(0), make(1)
+    first.evaluate(policy, 3)
+    state = json.loads(json.dumps(first.get_state()))
+    expected = [episode.score for episode in first.evaluate(policy, 3)]
+    second.set_state(state)
+    assert second.get_state() == state
+    assert [episode.score for episode in second.evaluate(policy, 3)] == expected
+    second.set_state(state)
+    assert [episode.score for episode in second.evaluate(policy, 3)] == expected
+
+
+def test_stopped_evaluation_gives_nothing():
+    env = CountingEnv(4, ['a'])
+    evaluator = evaluation.Evaluator({'a': lambda: env})
+    assert evaluator.evaluate(policy, 5, should_stop=lambda: len(env.actions) >= 6) is None
+    assert len(env.actions) == 6
+
+
+def test_results_metrics_and_table():
+    episodes = [episode('3-1', 10, 0.0), episode('3-1', 20, 1.0), episode('3-2', 5)]
+    results = evaluation.level_results(episodes)
+    assert results['3-1']['episodes'] == 2
+    assert results['3-1']['return']['mean'] == 15
+    assert results['3-1']['return']['low'] == pytest.approx(15 - 12.706 * 5, abs=0.01)
+    assert results['3-1']['completed']['mean'] == 0.5
+    assert results['3-2']['return'] == {'mean': 5, 'low': None, 'high': None}
+    assert 'completed' not in results['3-2']
+    json.dumps(results, allow_nan=False)
+    metrics = evaluation.evaluation_metrics(episodes)
+    assert metrics['eval_return'] == pytest.approx(35 / 3)
+    assert metrics['eval_return/3-1'] == 15 and metrics['eval_return/3-2'] == 5
+    assert metrics['eval_completed/3-1'] == 0.5 and 'eval_completed/3-2' not in metrics
+    assert metrics['eval_progress/3-2'] == 0.5 and metrics['eval_length/3-1'] == 10
+    assert all(math.isfinite(value) for value in metrics.values())
+    header, first, second = evaluation.table(results).splitlines()
+    assert header.split() == ['level', 'n', 'return', 'length', 'progress', 'completed']
+    assert first.split()[:5] == ['3-1', '2', '15.0', '[-48.5,', '78.5]']
+    assert second.split() == ['3-2', '1', '5.0', '10.0', '0.500', '-']
+    line = evaluation.summary_line(episodes)
+    assert '3-1 return 15.0 [-48.5, 78.5] (n=2)' in line and '3-2 return 5.0 (n=1)' in line
+
+
+def test_modes_are_the_agents():
+    agent = NumpyAgent(None, CountingEnv().act_space)
+    obs = {'is_first': np.ones(1, bool)}
+    for mode in evaluation.POLICY_MODES.values():
+        agent.policy(obs, mode=mode)
+    assert agent.modes == ['eval', 'eval_sample']
+
+
+@pytest.mark.parametrize('name', ['play.mp4', 'play.gif'])
+def test_video_shows_the_first_episode(tmp_path, name):
+    frames = []
+    env = video.RecordingEnv(CountingEnv(6, ['a']), frames.append)
+    evaluation.Evaluator({'a': lambda: env}).evaluate(policy, 2)
+    assert len(frames) == 7
+    assert frames[0].shape == (192 + 24, 192, 3) and frames[0].dtype == np.uint8
+    assert (frames[0][:24] > 128).any(), 'the caption'
+    path = tmp_path / name
+    video.check_video_path(path)
+    video.write_video(path, [*frames, np.zeros((100, 50, 3), np.uint8)], 15)
+    decoded = imageio.imread(path, index=None)
+    assert decoded.shape[1:] == (216, 192, 3)
+    assert 7 <= len(decoded) <= 8
+
+
+def test_a_picture_for_people_is_preferred():
+    class Rendered(CountingEnv):
+        def render(self):
+            return np.full((240, 256, 3), 77, np.uint8)
+
+    frames = []
+    video.RecordingEnv(Rendered(), frames.append).reset()
+    assert frames[0].shape == (264, 256, 3) and (frames[0][24:] == 77).all()
+
+
+def test_videos_that_cannot_be_written(tmp_path):
+    for path, words in [
+        (tmp_path / 'play.avi', '.mp4 or .gif'),
+        (tmp_path / 'nowhere' / 'play.mp4', 'does not exist'),
+        (tmp_path, 'ends in'),
+    ]:
+        with pytest.raises(UsageError, match=words):
+            video.check_video_path(path)
+    with pytest.raises(UsageError, match='is a folder'):
+        video.check_output_path(tmp_path, '--json')

@@ -1,0 +1,353 @@
+"""A whole run with a NumPy agent: logdir, resuming, stopping, damage."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from run_fakes import CountingEnv, NumpyAgent, fake_parts, small_config
+
+import dreamerv2.api
+from dreamerv2.errors import UsageError
+from dreamerv2.run import checkpoint
+from dreamerv2.run.driver import SerialEnvs
+from dreamerv2.run.parts import Parts
+from dreamerv2.run.training import FINISHED, STOPPED, train
+
+FAKES = Path(__file__).with_name('run_fakes.py')
+
+
+def lines(logdir):
+    text = (Path(logdir) / 'metrics.jsonl').read_text()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def with_key(rows, key):
+    return [row for row in rows if key in row]
+
+
+def run(logdir, steps=200, **options):
+    agents = []
+    overrides = options.pop('config', {})
+    code = train(small_config(logdir, steps=steps, **overrides), fake_parts(agents, **options))
+    return code, agents[0] if agents else None
+
+
+def without_time(rows):
+    """Rows without what may differ between equal runs: speed, and memory before and after disk."""
+    return [
+        {key: value for key, value in row.items() if key not in ('fps', 'replay_bytes')}
+        for row in rows
+    ]
+
+
+def test_logdir_holds_everything(tmp_path):
+    code, agent = run(tmp_path)
+    assert code == FINISHED
+    assert json.loads((tmp_path / 'done.json').read_text())['step'] == 800
+    checkpoints = [path.name for path in checkpoint.available(tmp_path / 'checkpoints')]
+    assert checkpoints == ['0000000760', '0000000800']
+    assert not (tmp_path / 'lock').exists()
+    provenance = json.loads((tmp_path / 'provenance.json').read_text())
+    assert provenance['seed'] == 0
+    assert provenance['environment']['name'] == 'counting'
+    assert provenance['packages']['numpy'] == np.__version__
+    assert provenance['host']['kind'] == 'cpu' and provenance['command']
+    assert len(list((tmp_path / 'train_episodes').glob('*.npz'))) == 20
+    assert list(tmp_path.glob('events.out.tfevents.*'))
+    loaded = checkpoint.find(tmp_path)
+    assert loaded.state['progress']['step'] == 200
+    assert (loaded.config_path.read_text()) == (tmp_path / 'config.yaml').read_text()
+    assert (loaded.arrays()['parameters/weight'] == agent.weight).all()
+
+
+def test_metrics(tmp_path):
+    _, agent = run(tmp_path, levels=('a', 'b'))
+    rows = lines(tmp_path)
+    assert all(row['step'] % 4 == 0 for row in rows)
+    assert [row['step'] for row in rows] == sorted(row['step'] for row in rows)
+    episodes = with_key(rows, 'train_return')
+    assert [row['step'] for row in episodes] == list(range(40, 801, 40))
+    assert [row.get('train_prefill', 0) for row in episodes] == [1] * 4 + [0] * 16
+    for row in episodes:
+        (level,) = {key.split('/')[1] for key in row if '/' in key}
+        assert row[f'train_return/{level}'] == row['train_return']
+        assert row[f'train_progress/{level}'] == row[f'train_completed/{level}'] == 1
+        assert row['train_length'] == 10
+    assert {key for row in episodes for key in row if key.startswith('train_return/')} == {
+        'train_return/a',
+        'train_return/b',
+    }
+    evaluations = with_key(rows, 'eval_return')
+    assert [row['step'] for row in evaluations] == [160, 560]
+    assert all({'eval_return/a', 'eval_return/b'} <= set(row) for row in evaluations)
+    assert all(row['eval_episodes'] == 2 for row in evaluations)
+    logs = with_key(rows, 'fps')
+    assert [row['step'] for row in logs] == [164 + 80 * i for i in range(8)]
+    assert all(row['fps'] > 0 and row['replay_loaded_steps'] > 0 for row in logs)
+    assert {'absorbing_fraction', 'filler_fraction', 'reward_loss', 'updates'} <= set(logs[0])
+    assert logs[0]['image_loss'] is None  # The second update gave NaN.
+    assert logs[-1]['updates'] == agent.updates - 3
+    # One update for pretrain, then one every 5 steps from the first on.
+    assert agent.updates == 1 + 32
+    assert agent.steps == [40, *range(41, 200, 5)]
+    assert agent.warmed[0]['image'] == (4, 10, 8, 8, 1) and agent.warmed[1] == 1
+    assert set(agent.modes) == {'train', 'eval'}
+
+
+def test_the_same_seed_gives_the_same_run(tmp_path):
+    _, first = run(tmp_path / 'a', envs=2)
+    _, second = run(tmp_path / 'b', envs=2)
+    assert (first.weight == second.weight).all()
+    assert without_time(lines(tmp_path / 'a')) == without_time(lines(tmp_path / 'b'))
+
+
+def test_going_on_at_an_episodes_end_is_exactly_the_same(tmp_path):
+    run(tmp_path / 'straight')
+    run(tmp_path / 'parts', steps=120)
+    assert checkpoint.find(tmp_path / 'parts').frames == 480
+    code, _ = run(tmp_path / 'parts')
+    assert code == FINISHED
+    straight, parts = (checkpoint.find(tmp_path / name) for name in ('straight', 'parts'))
+    for name, value in straight.arrays().items():
+        assert (parts.arrays()[name] == value).all(), name
+    assert without_time(lines(tmp_path / 'parts')) == without_time(lines(tmp_path / 'straight'))
+    assert parts.state['replay'] == straight.state['replay']
+    assert parts.state['driver'] == straight.state['driver']
+    assert len(json.loads((tmp_path / 'parts/provenance.json').read_text())['resumes']) == 1
+
+
+def test_going_on_in_mid_episode_drops_it_and_keeps_the_counts(tmp_path):
+    run(tmp_path, steps=125)
+    code, agent = run(tmp_path)
+    assert code == FINISHED
+    rows = with_key(lines(tmp_path), 'train_return')
+    # 12 whole episodes, 5 steps of a dropped one, then 7 whole ones.
+    assert [row['step'] // 4 for row in rows] == [*range(10, 121, 10), *range(135, 200, 10)]
+    assert checkpoint.find(tmp_path).state['progress']['step'] == 200
+    assert agent.updates == 33
+
+
+def test_a_finished_run_says_so(tmp_path, capsys):
+    run(tmp_path)
+    before = sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob('*'))
+    agents = []
+    assert train(small_config(tmp_path), fake_parts(agents)) == FINISHED
+    assert 'finished' in capsys.readouterr().out
+    assert agents == []
+    before_files = [entry for entry in before if entry[0].is_file()]
+    after = sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob('*'))
+    assert [entry for entry in after if entry[0].is_file()] == before_files
+
+
+def test_other_settings_are_refused_and_harmless_ones_taken(tmp_path):
+    run(tmp_path, steps=100)
+    with pytest.raises(UsageError, match='train_every 5, but 7 is asked for'):
+        run(tmp_path, config={'train_every': 7})
+    with pytest.raises(UsageError, match=r'discount 0.999, .* \(1 more differ\)'):
+        run(tmp_path, config={'seed': 3, 'discount': 0.5})
+    code, _ = run(tmp_path, steps=120, config={'log_every': 10, 'save_every': 30})
+    assert code == FINISHED
+
+
+def test_a_logdir_without_anything_worth_keeping_takes_any_settings(tmp_path):
+    def fail(say):
+        raise RuntimeError('no environment')
+
+    with pytest.raises(RuntimeError):
+        train(small_config(tmp_path), fail)
+    small_config(tmp_path, train_every=7).save(tmp_path / 'config.yaml')
+    assert run(tmp_path, steps=60)[0] == FINISHED
+
+
+def test_an_error_while_the_agent_is_made_surfaces_at_once(tmp_path):
+    def broken(obs_space, act_space):
+        raise ValueError('the agent cannot be made')
+
+    envs = SerialEnvs([CountingEnv()])
+    with pytest.raises(ValueError, match='cannot be made'):
+        train(
+            small_config(tmp_path, prefill=10**9, steps=10**9),
+            lambda say: Parts(envs=lambda: envs, evaluation={}, agent=broken),
+        )
+    assert envs._envs[0].closed == 1
+    assert not (tmp_path / 'lock').exists()
+
+
+def test_prefill_runs_while_the_agent_is_made(tmp_path):
+    env = CountingEnv()
+    acted = []
+
+    def slow(obs_space, act_space):
+        while not env.actions:
+            time.sleep(0.001)
+        acted.append(len(env.actions))
+        return NumpyAgent(obs_space, act_space), fake_device()
+
+    def fake_device():
+        from dreamerv2.run.devices import Device
+
+        return Device('cpu', 'cpu', 'float32')
+
+    train(
+        small_config(tmp_path, steps=60),
+        lambda say: Parts(envs=lambda: SerialEnvs([env]), evaluation={}, agent=slow),
+    )
+    assert acted[0] >= 1
+
+
+def test_a_damaged_checkpoint_costs_only_what_came_after_the_one_before(tmp_path):
+    run(tmp_path, steps=200)
+    (tmp_path / 'done.json').unlink()
+    newest = tmp_path / 'checkpoints' / '0000000800'
+    os.truncate(newest / 'agent.safetensors', 10)
+    straight = without_time(lines(tmp_path))
+    code, _ = run(tmp_path)
+    assert code == FINISHED
+    assert checkpoint.find(tmp_path).frames == 800
+    assert without_time(lines(tmp_path)) == straight
+    superseded = (tmp_path / 'metrics.superseded.jsonl').read_text().splitlines()
+    assert superseded and all(json.loads(line)['step'] > 760 for line in superseded)
+
+
+def test_a_crash_before_the_first_checkpoint_keeps_the_episodes(tmp_path):
+    class Crash(Exception):
+        pass
+
+    class Failing(NumpyAgent):
+        def policy(self, obs, state=None, mode='train'):
+            raise Crash
+
+    def make(obs_space, act_space):
+        from dreamerv2.run.devices import Device
+
+        return Failing(obs_space, act_space), Device('cpu', 'cpu', 'float32')
+
+    with pytest.raises(Crash):
+        train(
+            small_config(tmp_path),
+            lambda say: Parts(
+                envs=lambda: SerialEnvs([CountingEnv(10)]), evaluation={}, agent=make
+            ),
+        )
+    assert len(with_key(lines(tmp_path), 'train_prefill')) == 4
+    code, _ = run(tmp_path)
+    assert code == FINISHED
+    rows = with_key(lines(tmp_path), 'train_return')
+    assert [row['step'] for row in rows] == list(range(40, 801, 40))
+    assert len(with_key(rows, 'train_prefill')) == 4
+
+
+def stop(process, logdir, ready, number):
+    end = time.monotonic() + 60
+    while not ready():
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    return process.returncode, errors
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_the_run_goes_on(tmp_path, python_env, number):
+    command = [sys.executable, str(FAKES), str(tmp_path)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=python_env)
+    metrics = tmp_path / 'metrics.jsonl'
+    code, errors = stop(
+        process, tmp_path, lambda: metrics.exists() and 'fps' in metrics.read_text(), number
+    )
+    assert code == STOPPED
+    assert 'Traceback' not in errors and signal.Signals(number).name in errors
+    assert not (tmp_path / 'lock').exists() and not (tmp_path / 'done.json').exists()
+    saved = checkpoint.find(tmp_path)
+    step = saved.state['progress']['step']
+    assert step > 40 and saved.frames == step * 4
+    result = subprocess.run(
+        [*command, str(step + 20)], capture_output=True, text=True, env=python_env, timeout=60
+    )
+    assert result.returncode == FINISHED, result.stderr
+    assert f'Going on from {saved.path}' in result.stderr
+    assert checkpoint.find(tmp_path).state['progress']['step'] == step + 20
+
+
+def test_a_stop_in_the_prefill_goes_on_with_the_prefill(tmp_path):
+    agents = []
+    parts = fake_parts(agents)
+
+    def stopping(say):
+        made = parts(say)
+
+        class Stopping(CountingEnv):
+            def step(self, action):
+                if len(self.actions) == 25:
+                    os.kill(os.getpid(), signal.SIGTERM)
+                return super().step(action)
+
+        return Parts(lambda: SerialEnvs([Stopping(10)]), made.evaluation, made.agent)
+
+    assert train(small_config(tmp_path), stopping) == STOPPED
+    assert checkpoint.find(tmp_path).state['progress']['prefilled'] is False
+    assert run(tmp_path)[0] == FINISHED
+    rows = with_key(lines(tmp_path), 'train_return')
+    # Two whole episodes, six steps of a dropped one, two more to make 40 steps in the replay.
+    assert [row['step'] // 4 for row in rows[:5]] == [10, 20, 36, 46, 56]
+    assert [row.get('train_prefill', 0) for row in rows[:5]] == [1, 1, 1, 1, 0]
+
+
+def test_a_second_run_in_the_same_logdir_is_refused(tmp_path, python_env):
+    command = [sys.executable, str(FAKES), str(tmp_path)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=python_env)
+    try:
+        end = time.monotonic() + 60
+        while not (tmp_path / 'lock').exists():
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        with pytest.raises(UsageError, match=f'process {process.pid}'):
+            run(tmp_path)
+    finally:
+        process.kill()
+        process.communicate()
+    code, _ = run(tmp_path, steps=100)
+    assert code == FINISHED
+
+
+def test_api_trains_on_an_environment_of_ones_own(tmp_path, monkeypatch):
+    import gymnasium
+
+    class Own(gymnasium.Env):
+        observation_space = gymnasium.spaces.Box(0, 255, (8, 8, 3), np.uint8)
+        action_space = gymnasium.spaces.Discrete(3)
+
+        def reset(self, *, seed=None, options=None):
+            self.steps = 0
+            return np.zeros((8, 8, 3), np.uint8), {}
+
+        def step(self, action):
+            self.steps += 1
+            return np.zeros((8, 8, 3), np.uint8), 1.0, self.steps == 10, False, {}
+
+    agents = []
+    made = fake_parts(agents)(print)
+    monkeypatch.setattr(dreamerv2.api, 'agent_maker', lambda config, say: made.agent)
+    config = dreamerv2.api.defaults.update(
+        {
+            'logdir': str(tmp_path / 'gym'),
+            'steps': 100,
+            'prefill': 20,
+            'dataset': {'batch': 2, 'length': 5},
+            'replay': {'minlen': 5, 'maxlen': 5},
+        }
+    )
+    assert dreamerv2.api.train(Own(), config) == FINISHED
+    rows = with_key(lines(tmp_path / 'gym'), 'train_return')
+    assert len(rows) == 10 and all(row['train_return'] == 10 for row in rows)
+    assert not with_key(lines(tmp_path / 'gym'), 'eval_return')
+    own = config.update({'logdir': str(tmp_path / 'own')})
+    assert dreamerv2.api.train(CountingEnv(), own) == FINISHED
+    assert len(with_key(lines(tmp_path / 'own'), 'train_return')) == 10
