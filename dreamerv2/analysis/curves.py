@@ -95,8 +95,8 @@ def resampled_means(
 ) -> np.ndarray:
     """Bootstrap: column means of `values` with its rows drawn anew with replacement.
 
-    A row is drawn whole, so that what belongs to one run stays together. NaN entries are left
-    out of a mean; a mean of nothing is NaN.
+    A row is drawn whole, so that what belongs to one run stays together; rows of NaN alone count
+    as not there. NaN entries are left out of a mean; a mean of nothing is NaN.
 
     Args:
         values: `[S, B]`.
@@ -107,6 +107,7 @@ def resampled_means(
         float64 `[R, B]`.
     """
     values = np.asarray(values, np.float64)
+    values = values[np.isfinite(values).any(1)]
     rows = len(values)
     if rows == 0:
         return np.full((samples, values.shape[1]), np.nan)

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dreamerv2.analysis import curves, groups, logdirs, plotting, reference
+from dreamerv2.analysis import curves, groups, logdirs, plotting, reference, text
 from dreamerv2.analysis.logdirs import Run
 
 _COLUMNS = 3
@@ -53,8 +53,7 @@ def _draw_task(
     lines: list[str],
 ) -> None:
     end = max(max(run.end for run in runs), 1)
-    plotting.style_axis(ax, title=task, ylabel=plotting.metric_label(metric), end=end)
-    ended_early = False
+    plotting.style_axis(ax, title=task, ylabel=text.metric_label(metric), end=end)
     settings = groups.by_setting(runs)
     for index, (label, members) in enumerate(settings):
         color = plotting.COLORS[index % len(plotting.COLORS)]
@@ -65,11 +64,8 @@ def _draw_task(
         last = max(max(run.end for run in members), 1)
         grid = curves.frame_grid(last, bins)
         stack = np.stack([_curve(run, metric, grid, window) for run in members])
-        text = _legend(label, metric, len(members), window)
-        drawn = plotting.draw_curves(ax, grid, stack, color=color, label=text, linestyle=style)
-        short = [run for run in members if run.end < last]
-        plotting.draw_ends(ax, [_end_mark(run, metric, window) for run in short], color=color)
-        ended_early |= bool(short)
+        name = _legend(label, metric, len(members), window)
+        drawn = plotting.draw_curves(ax, grid, stack, color=color, label=name, linestyle=style)
         names = {'task': task, 'setting': label, 'metric': metric}
         rows.extend(_rows(names, grid, drawn))
         lines.append(_summary(task, label, members, metric, window))
@@ -79,14 +75,6 @@ def _draw_task(
             random = reference.random_return(task, [metric.split('/', 1)[1]])
         if random is not None:
             plotting.draw_level(ax, random, f'random policy: {random:.0f}')
-    if ended_early:
-        ax.plot(
-            [],
-            [],
-            'x',
-            color=plotting.GREY,
-            label='a run ends here (dotted: the others)',
-        )
     plotting.draw_legend(ax)
 
 
@@ -119,10 +107,9 @@ def _legend(label: str, metric: str, n: int, window: int) -> str:
     return f'{label}: n = {n}' if label else f'{what}, n = {n}'
 
 
-def _end_mark(run: Run, metric: str, window: int) -> tuple[float, float]:
+def _last_value(run: Run, metric: str, window: int) -> float:
     series = run.series[metric]
-    value = curves.value_at(series.steps, series.values, run.end, end=run.end, window=window)
-    return float(run.end), value
+    return curves.value_at(series.steps, series.values, run.end, end=run.end, window=window)
 
 
 def _rows(
@@ -143,10 +130,10 @@ def _rows(
 
 def _summary(task: str, label: str, runs: Sequence[Run], metric: str, window: int) -> str:
     """One line: who is in the group, how far they are, and their last running means."""
-    ends = [_end_mark(run, metric, window)[1] for run in runs]
+    ends = [_last_value(run, metric, window) for run in runs]
     done = sum(run.done for run in runs)
     seeds = ', '.join(str(run.seed) for run in sorted(runs, key=lambda run: run.seed))
-    frames = sorted({plotting.short_frames(run.end) for run in runs})
+    frames = sorted({text.short_frames(run.end) for run in runs})
     reach = frames[0] if len(frames) == 1 else f'{frames[0]} to {frames[-1]}'
     name = f'{task}, {label}' if label else task
     values = ' '.join(f'{value:.4g}' for value in ends)

@@ -12,9 +12,9 @@ import logging
 import pathlib
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
 
 from dreamerv2.analysis import logdirs
+from dreamerv2.analysis.command import Parser, exit_code, whole_number
 from dreamerv2.analysis.logdirs import Run
 from dreamerv2.errors import UsageError
 
@@ -23,12 +23,7 @@ _MOST_NOTES = 12
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; returns its exit code: 0, or 2 with one line on standard error."""
-    try:
-        run(argv)
-    except UsageError as error:
-        print(f'plot: {error}', file=sys.stderr)
-        return 2
-    return 0
+    return exit_code('plot', run, argv)
 
 
 def run(argv: Sequence[str] | None = None) -> None:
@@ -97,30 +92,8 @@ def _notes(runs: Sequence[Run]) -> list[str]:
     return notes
 
 
-class _Parser(argparse.ArgumentParser):
-    """Tells a mistake in one line instead of with the whole usage."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f'{message}; see --help')
-
-
-def _at_least(low: int, high: int) -> Any:
-    def parse(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            value = low - 1
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(
-                f'{text}: a whole number from {low} to {high} expected'
-            )
-        return value
-
-    return parse
-
-
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = _Parser(
+    parser = Parser(
         prog='plot',
         description='Draws a metric over frames, a panel a task, from the logdirs under ROOT.',
     )
@@ -129,11 +102,11 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--out', metavar='FILE.png', help='default: ROOT/plot_METRIC.png')
     parser.add_argument(
         '--window',
-        type=_at_least(1, 10**6),
+        type=whole_number(1, 10**6),
         help='least values in a running mean (20 for training episodes, else 1)',
     )
     parser.add_argument(
-        '--bins', type=_at_least(2, 10**4), default=50, help='points of a curve (%(default)s)'
+        '--bins', type=whole_number(2, 10**4), default=50, help='points of a curve (%(default)s)'
     )
     args = parser.parse_args(argv)
     args.root = args.root.expanduser()

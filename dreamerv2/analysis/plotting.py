@@ -16,58 +16,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation
 
-from dreamerv2.analysis import curves
+from dreamerv2.analysis import curves, text
 
 # Okabe and Ito's colours, told apart with any colour vision; the yellow, too pale for a line on
 # white, is left out.
 COLORS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#000000')
 GREY = '#707070'
 FONT = 9.0
+ENDED = 'a run ends here (dotted: the others)'
+# Behind words that stand on curves.
+PAPER = {'facecolor': 'white', 'edgecolor': 'none', 'alpha': 0.8, 'pad': 1.0}
 DPI = 150
-
-_METRIC_LABELS = {
-    'train_return': 'training return',
-    'train_length': 'episode length (agent steps)',
-    'train_progress': 'progress (share of the level)',
-    'train_completed': 'share of episodes completed',
-    'eval_return': 'evaluation return',
-    'eval_length': 'evaluation episode length (agent steps)',
-    'eval_progress': 'evaluation progress (share of the level)',
-    'eval_completed': 'share of evaluation episodes completed',
-    'image_loss': 'image loss (nats)',
-    'reward_loss': 'reward loss (nats)',
-    'discount_loss': 'discount loss (nats)',
-    'kl_loss': 'KL loss (nats)',
-    'model_kl': 'KL divergence (nats)',
-    'prior_ent': 'prior entropy (nats)',
-    'post_ent': 'posterior entropy (nats)',
-    'actor_ent': 'policy entropy (nats)',
-    'fps': 'speed (frames/s)',
-}
-
-
-def metric_label(metric: str) -> str:
-    """A metric's name for an axis: words and unit where it is known, with the level if any."""
-    name, _, level = metric.partition('/')
-    label = _METRIC_LABELS.get(name, name)
-    return f'{label}, {level}' if level else label
-
-
-def frame_unit(end: float) -> tuple[float, str]:
-    """Frames to a tick's unit, and the axis label that says so."""
-    for size, name in ((1e6, 'M'), (1e3, 'k')):
-        if end >= 2 * size:
-            return size, f'frames ({name})'
-    return 1.0, 'frames'
-
-
-def short_frames(frames: float) -> str:
-    """A number of frames in three digits or fewer with its unit: 2.5M, 240k, 96."""
-    for size, name in ((1e6, 'M'), (1e3, 'k')):
-        if frames >= size:
-            value = frames / size
-            return f'{value:.0f}{name}' if value >= 100 else f'{value:.3g}{name}'
-    return f'{frames:.0f}'
 
 
 def new_figure(
@@ -91,7 +50,7 @@ def style_axis(ax: Axes, *, title: str = '', ylabel: str = '', end: float = 0.0)
     ax.spines[['top', 'right']].set_visible(False)
     ax.spines[['left', 'bottom']].set_color(GREY)
     if end > 0:
-        size, label = frame_unit(end)
+        size, label = text.frame_unit(end)
         ax.set_xlim(0, end * 1.01)
         ax.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
         ax.xaxis.set_major_formatter(lambda x, _: f'{x / size:g}')
@@ -110,7 +69,8 @@ def draw_curves(
 ) -> dict[str, np.ndarray]:
     """Mean over seeds with its 95 % bootstrap band, of curves `[S, B]` over frames `[B]`.
 
-    Where fewer runs are left than the curve has elsewhere, its line is thin and dotted.
+    Where fewer runs are left than the curve has elsewhere, its line is thin and dotted; a cross
+    stands where a run ends before the grid does.
     Returns what was drawn: `mean`, `low`, `high` and `n`, each `[B]`.
     """
     mean, count = curves.seed_mean(stack)
@@ -119,10 +79,22 @@ def draw_curves(
     ax.fill_between(grid, low, high, color=color, alpha=0.18, linewidth=0)
     # One shared point on either side keeps the line unbroken where it changes.
     solid = np.where(full, mean, np.nan)
-    ax.plot(grid, solid, color=color, linestyle=linestyle, linewidth=linewidth, label=label)
+    # A line through a single point would not be seen.
+    marker = 'o' if np.isfinite(solid).sum() == 1 else ''
+    ax.plot(
+        grid,
+        solid,
+        color=color,
+        linestyle=linestyle,
+        linewidth=linewidth,
+        marker=marker,
+        markersize=4,
+        label=label,
+    )
     if not full[count > 0].all():
         thin = np.where(full & _inner(full), np.nan, mean)
         ax.plot(grid, thin, color=color, linestyle=':', linewidth=linewidth * 0.7)
+    _draw_ends(ax, grid, stack, color)
     return {'mean': mean, 'low': low, 'high': high, 'n': count}
 
 
@@ -132,12 +104,21 @@ def _inner(mask: np.ndarray) -> np.ndarray:
     return padded[:-2] & padded[1:-1] & padded[2:]
 
 
-def draw_ends(ax: Axes, marks: Sequence[tuple[float, float]], *, color: str) -> None:
-    """A cross where each run that ended before the others stands: (frame, value)."""
-    known = [(x, y) for x, y in marks if math.isfinite(y)]
-    if known:
-        x, y = zip(*known, strict=True)
-        ax.plot(x, y, linestyle='', marker='x', markersize=5, markeredgewidth=1.4, color=color)
+def _draw_ends(ax: Axes, grid: np.ndarray, stack: np.ndarray, color: str) -> None:
+    """A cross where a curve of `[S, B]` ends before the grid does."""
+    for curve in stack:
+        known = np.flatnonzero(np.isfinite(curve))
+        if len(known) and known[-1] + 1 < len(grid):
+            last = known[-1]
+            ax.plot(
+                grid[last],
+                curve[last],
+                'x',
+                markersize=5,
+                markeredgewidth=1.4,
+                color=color,
+                label=ENDED,
+            )
 
 
 def draw_level(ax: Axes, value: float, label: str) -> None:
@@ -157,18 +138,19 @@ def draw_mark(ax: Axes, frame: float, label: str) -> None:
         va='top',
         fontsize=FONT - 2,
         color=GREY,
+        bbox=PAPER,
     )
 
 
 def draw_legend(ax: Axes, columns: int = 1) -> None:
     """The legend below the axis, where it hides nothing; none where nothing has a label."""
-    handles, labels = ax.get_legend_handles_labels()
-    if labels:
+    entries = _entries([ax])
+    if entries:
         # In points, so that tall and flat axes leave the same room for the axis label.
         below = ScaledTranslation(0, -30 / 72, ax.figure.dpi_scale_trans)
         ax.legend(
-            handles,
-            labels,
+            list(entries.values()),
+            list(entries),
             loc='upper center',
             bbox_to_anchor=(0.5, 0),
             bbox_transform=ax.transAxes + below,
@@ -177,6 +159,30 @@ def draw_legend(ax: Axes, columns: int = 1) -> None:
             frameon=False,
             handlelength=2.2,
         )
+
+
+def figure_legend(figure: Figure) -> None:
+    """One legend below all panels, with every label once."""
+    entries = _entries(figure.axes)
+    if entries:
+        figure.legend(
+            list(entries.values()),
+            list(entries),
+            loc='outside lower center',
+            ncols=min(len(entries), 4),
+            fontsize=FONT,
+            frameon=False,
+            handlelength=2.6,
+        )
+
+
+def _entries(axes: Sequence[Axes]) -> dict[str, Any]:
+    """What to show in a legend by its label, every label once, that of the crosses last."""
+    entries: dict[str, Any] = {}
+    for ax in axes:
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            entries.setdefault(str(label), handle)
+    return dict(sorted(entries.items(), key=lambda entry: entry[0] == ENDED))
 
 
 def save_figure(

@@ -1,0 +1,289 @@
+"""Which run is which part of a study: pre-training, fine-tuning, transfer, or their baselines.
+
+A run says so itself in `study.json` beside its `config.yaml`:
+`{"stage": "finetune", "set": "e4", "level": "3-1", "seed": 0}`. A baseline has no set, a
+pre-training run no level. Runs without the file are placed by their task and the checkpoint they
+started from.
+
+What the whole study consists of stands in `plan.json` at its root:
+`{"sets": {"e4": ["3-1", ...]}, "finetune": [...], "transfer": [...], "seeds": [...],
+"frames": 10000000}`. Without it the plan is what the runs together imply.
+"""
+
+import collections
+import dataclasses
+import json
+import os
+import pathlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from dreamerv2.analysis import curves, logdirs, reference
+from dreamerv2.analysis.logdirs import Run, Series
+from dreamerv2.errors import UsageError
+
+STAGES = ('baseline', 'pretrain', 'finetune', 'transfer')
+PLAN = 'plan.json'
+
+
+@dataclasses.dataclass(frozen=True, order=True)
+class Place:
+    """One run's part in a study; `set` is empty for a baseline, `level` for pre-training."""
+
+    stage: str
+    set: str
+    level: str
+    seed: int
+
+    def __str__(self) -> str:
+        return ' '.join(filter(None, (self.stage, self.set, self.level, f'seed {self.seed}')))
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What a study consists of: pre-training sets by name, the levels after it, seeds, budget T.
+
+    `frames` is T, the frames of every single run.
+    """
+
+    sets: Mapping[str, tuple[str, ...]]
+    finetune: tuple[str, ...]
+    transfer: tuple[str, ...]
+    seeds: tuple[int, ...]
+    frames: int
+
+    def places(self, stage: str, set_name: str = '', levels: Iterable[str] = ('',)) -> list[Place]:
+        """The places of one stage on some levels, for every seed."""
+        return [Place(stage, set_name, level, seed) for level in levels for seed in self.seeds]
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """A plan, the runs that are there by their place, and remarks for the user."""
+
+    plan: Plan
+    runs: Mapping[Place, Run]
+    notes: tuple[str, ...]
+
+    def missing(self, places: Iterable[Place]) -> list[Place]:
+        """Those of `places` that have no run."""
+        return [place for place in places if place not in self.runs]
+
+    def unfinished(self, places: Iterable[Place]) -> list[tuple[Place, float]]:
+        """Those of `places` whose run has not reached T, with the share it has reached."""
+        runs = [(place, self.runs[place]) for place in places if place in self.runs]
+        shares = [(place, run.end / self.plan.frames) for place, run in runs]
+        return [(place, share) for place, share in shares if share < 1]
+
+
+def read_study(root: str | os.PathLike) -> Study:
+    """Reads every run under `root` and finds its place.
+
+    Raises UsageError where `root` is no folder, holds no run or none that belongs to a study, or
+    has a plan that cannot be used.
+    """
+    root = pathlib.Path(root).expanduser()
+    runs = logdirs.read_runs(root)
+    notes = [f'{run.name}: {note}' for run in runs for note in run.notes]
+    by_path = {os.path.realpath(run.path): run for run in runs}
+    placed: dict[Place, Run] = {}
+    for run in runs:
+        place = place_of(run, by_path)
+        if place is None:
+            notes.append(f'{run.name}: left out, its part in a study is not clear')
+        elif place in placed:
+            first, second = sorted((placed[place], run), key=lambda run: run.end)
+            notes.append(f'{first.name}: left out, {second.name} is also {place} and got further')
+            placed[place] = second
+        else:
+            placed[place] = run
+    if not placed:
+        raise UsageError(
+            f'{root}: {len(runs)} runs but none whose part in a study is clear; see {logdirs.STUDY}'
+        )
+    if (root / PLAN).exists():
+        plan = read_plan(root / PLAN)
+    else:
+        plan = infer_plan(placed)
+        notes.append(f'no {PLAN}: what belongs to the study is taken from the runs that are there')
+    return Study(plan, placed, tuple(notes))
+
+
+def place_of(run: Run, by_path: Mapping[str, Run] | None = None) -> Place | None:
+    """A run's place, from `study.json` or from its task and its parent; None where unclear.
+
+    `by_path` are the runs in which to look for the parent, by their real path.
+    """
+    if run.study:
+        stage = str(run.study.get('stage', ''))
+        set_name = str(run.study.get('set') or '')
+        level = str(run.study.get('level') or '')
+        if stage == 'baseline':
+            set_name = ''
+        if stage == 'pretrain':
+            level = ''
+        needs_set, needs_level = stage != 'baseline', stage != 'pretrain'
+        if stage not in STAGES or needs_set > bool(set_name) or needs_level > bool(level):
+            return None
+        return Place(stage, set_name, level, run.seed)
+    if run.task == 'unknown':
+        return None
+    source = str(run.config.get('init.from') or '').split('@')[0]
+    if not source:
+        if len(run.levels) == 1:
+            return Place('baseline', '', run.levels[0], run.seed)
+        return Place('pretrain', _set_name(run), '', run.seed)
+    parent = (by_path or {}).get(os.path.realpath(os.path.expanduser(source)))
+    if parent is None or len(parent.levels) < 2 or len(run.levels) != 1:
+        return None
+    level = run.levels[0]
+    stage = 'finetune' if level in parent.levels else 'transfer'
+    return Place(stage, _set_name(parent), level, run.seed)
+
+
+def infer_plan(runs: Mapping[Place, Run]) -> Plan:
+    """The plan that the runs together imply: every combination of what is seen of each stage.
+
+    T is the budget that most runs have; levels are in the order of their names.
+    """
+    sets: dict[str, tuple[str, ...]] = {}
+    for place in sorted(runs):
+        if place.stage == 'pretrain':
+            sets.setdefault(place.set, runs[place].levels)
+    for place in sorted(runs):
+        if place.set and place.set not in sets and place.set in reference.LEVEL_SETS:
+            sets[place.set] = reference.LEVEL_SETS[place.set]
+    budgets = collections.Counter(run.budget or run.end for run in runs.values())
+    return Plan(
+        sets=dict(sorted(sets.items(), key=lambda item: (len(item[1]), item[0]))),
+        finetune=tuple(sorted({p.level for p in runs if p.stage == 'finetune'})),
+        transfer=tuple(sorted({p.level for p in runs if p.stage == 'transfer'})),
+        seeds=tuple(sorted({place.seed for place in runs})),
+        frames=max(budgets, key=lambda frames: (budgets[frames], frames)) or 1,
+    )
+
+
+def read_plan(path: pathlib.Path) -> Plan:
+    """The plan at `path`; raises UsageError naming the file and the key that cannot be used."""
+    key = 'it'
+    try:
+        loaded = json.loads(path.read_bytes())
+        key = 'sets'
+        sets = {str(name): _names(levels) for name, levels in loaded['sets'].items()}
+        key = 'finetune'
+        finetune = _names(loaded['finetune'])
+        key = 'transfer'
+        transfer = _names(loaded['transfer'])
+        key = 'seeds'
+        seeds = tuple(int(seed) for seed in loaded['seeds'])
+        key = 'frames'
+        frames = int(loaded['frames'])
+        if frames < 1:
+            raise ValueError
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
+        raise UsageError(
+            f'{path}: {key} cannot be used; expected sets (name: list of levels), '
+            f'finetune and transfer (lists of levels), seeds (list), frames (from 1)'
+        ) from None
+    return Plan(sets, finetune, transfer, seeds, frames)
+
+
+def series_of(run: Run, metric: str, level: str) -> Series | None:
+    """A run's metric on one level; a run of that level alone may have it without the level."""
+    series = run.series.get(f'{metric}/{level}')
+    if series is None and len(run.levels) <= 1:
+        series = run.series.get(metric)
+    return series
+
+
+def level_curves(
+    study: Study,
+    stage: str,
+    set_name: str,
+    levels: Sequence[str],
+    grid: np.ndarray,
+    *,
+    metric: str = 'train_return',
+    window: int = 20,
+) -> np.ndarray:
+    """Curves of one stage, a row a seed that has any run of it: float64 `[S, L, B]`.
+
+    A pre-training run gives all its levels. What is missing is NaN. `grid`: frames `[B]`.
+    """
+    rows = []
+    for seed in study.plan.seeds:
+        places = [
+            Place(stage, set_name, '' if stage == 'pretrain' else level, seed) for level in levels
+        ]
+        if any(place in study.runs for place in places):
+            rows.append(
+                [
+                    _curve(study.runs.get(place), metric, level, grid, window)
+                    for place, level in zip(places, levels, strict=True)
+                ]
+            )
+    return np.array(rows, np.float64).reshape(len(rows), len(levels), len(grid))
+
+
+def level_values(
+    study: Study,
+    stage: str,
+    set_name: str,
+    levels: Sequence[str],
+    frame: float,
+    *,
+    metric: str = 'train_return',
+    window: int = 20,
+    bins: int = 50,
+) -> np.ndarray:
+    """`level_curves` at one frame, each over T / `bins` frames before it: float64 `[S, L]`."""
+    grid = np.array([frame - study.plan.frames / bins, frame])
+    return level_curves(
+        study, stage, set_name, levels, grid, metric=metric, window=window
+    )[:, :, 1]  # fmt: skip
+
+
+def random_returns(study: Study, levels: Sequence[str]) -> np.ndarray:
+    """Mean return of a random policy on each level `[L]`.
+
+    As measured where the level is known, else of the prefill episodes of runs that started from
+    nothing; NaN where there are none.
+    """
+    return np.array([_random_return(study, level) for level in levels], np.float64)
+
+
+def _random_return(study: Study, level: str) -> float:
+    fresh = [
+        run
+        for place, run in study.runs.items()
+        if place.stage in ('baseline', 'pretrain') and level in run.levels
+    ]
+    if level in reference.RANDOM_RETURN and all(run.task.startswith('mario_') for run in fresh):
+        return reference.RANDOM_RETURN[level]
+    found: list[Series] = []
+    for run in fresh:
+        series = run.prefill.get(f'train_return/{level}')
+        if series is None and len(run.levels) == 1:
+            series = run.prefill.get('train_return')
+        if series is not None:
+            found.append(series)
+    return float(np.concatenate([s.values for s in found]).mean()) if found else float('nan')
+
+
+def _curve(run: Run | None, metric: str, level: str, grid: np.ndarray, window: int) -> np.ndarray:
+    series = series_of(run, metric, level) if run else None
+    if run is None or series is None:
+        return np.full(len(grid), np.nan)
+    return curves.on_grid(series.steps, series.values, grid, end=run.end, window=window)
+
+
+def _set_name(run: Run) -> str:
+    return str(run.study.get('set') or run.task.split('_', 1)[-1])
+
+
+def _names(levels: Any) -> tuple[str, ...]:
+    if not isinstance(levels, list):
+        raise TypeError
+    return tuple(str(level) for level in levels)

@@ -1,0 +1,59 @@
+"""Numbers and metrics in words: for axes, legends and sentences."""
+
+import math
+
+_METRIC_LABELS = {
+    'train_return': 'training return',
+    'train_length': 'episode length (agent steps)',
+    'train_progress': 'progress (share of the level)',
+    'train_completed': 'share of episodes completed',
+    'eval_return': 'evaluation return',
+    'eval_length': 'evaluation episode length (agent steps)',
+    'eval_progress': 'evaluation progress (share of the level)',
+    'eval_completed': 'share of evaluation episodes completed',
+    'image_loss': 'image loss (nats)',
+    'reward_loss': 'reward loss (nats)',
+    'discount_loss': 'discount loss (nats)',
+    'kl_loss': 'KL loss (nats)',
+    'model_kl': 'KL divergence (nats)',
+    'prior_ent': 'prior entropy (nats)',
+    'post_ent': 'posterior entropy (nats)',
+    'actor_ent': 'policy entropy (nats)',
+    'fps': 'speed (frames/s)',
+}
+
+
+def metric_label(metric: str) -> str:
+    """A metric's name for an axis: words and unit where it is known, with the level if any."""
+    name, _, level = metric.partition('/')
+    label = _METRIC_LABELS.get(name, name)
+    return f'{label}, {level}' if level else label
+
+
+def short(value: float) -> str:
+    """A number in three digits, or whole from 100 on."""
+    return f'{value:.0f}' if abs(value) >= 100 else f'{value:.3g}'
+
+
+def frame_unit(end: float) -> tuple[float, str]:
+    """Frames to a tick's unit, and the axis label that says so."""
+    for size, name in ((1e6, 'M'), (1e3, 'k')):
+        if end >= 2 * size:
+            return size, f'frames ({name})'
+    return 1.0, 'frames'
+
+
+def short_frames(frames: float) -> str:
+    """A number of frames in three digits or fewer with its unit: 2.5M, 240k, 96."""
+    for size, name in ((1e6, 'M'), (1e3, 'k')):
+        if frames >= size:
+            value = frames / size
+            return f'{value:.0f}{name}' if value >= 100 else f'{value:.3g}{name}'
+    return f'{frames:.0f}'
+
+
+def reached(frames: float) -> str:
+    """Frames at which something was reached: `never` for infinity, `?` for NaN."""
+    if math.isnan(frames):
+        return '?'
+    return 'never' if math.isinf(frames) else short_frames(frames)

@@ -1,0 +1,111 @@
+"""Everything that the thesis shows, as far as the runs of a study allow."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from dreamerv2.analysis import answers, equal_budget, figures
+from dreamerv2.analysis.figures import Drawn
+from dreamerv2.analysis.scores import Answer
+from dreamerv2.analysis.study import Study
+
+NUMBERS = (3, 4, 5, 6, 7)
+
+
+def draw_figures(
+    data: Study, numbers: tuple[int, ...] = NUMBERS, *, bins: int = 50, window: int = 20
+) -> Iterator[Drawn | str]:
+    """The figures with these numbers one after another, or a line on why one cannot be drawn.
+
+    Figure 3 comes once for every pre-training set.
+    """
+    stages = {(place.stage, place.set) for place in data.runs}
+    present = {stage for stage, _ in stages}
+    if 3 in numbers:
+        for name in data.plan.sets:
+            if ('pretrain', name) in stages:
+                yield figures.figure3(data, name, bins=bins, window=window)
+            else:
+                yield f'figure3_{name}: not drawn, no pre-training run on {name}'
+        if not data.plan.sets:
+            yield 'figure3: not drawn, no pre-training run'
+    if 4 in numbers:
+        if any('image_loss' in run.series for run in data.runs.values()):
+            yield figures.figure4(data, bins=bins)
+        else:
+            yield 'figure4: not drawn, no run has an image loss'
+    if 5 in numbers:
+        if any(answers.finetuned_levels(data, name) for name in data.plan.sets):
+            yield figures.figure5(data, bins=bins, window=window)
+        else:
+            yield 'figure5: not drawn, no fine-tuning run'
+    if 6 in numbers:
+        if 'transfer' in present:
+            yield figures.figure6(data, bins=bins, window=window)
+        else:
+            yield 'figure6: not drawn, no transfer run'
+    if 7 in numbers:
+        if 'pretrain' in present:
+            yield equal_budget.figure7(data, bins=bins, window=window)
+        else:
+            yield 'figure7: not drawn, no pre-training run'
+
+
+def score_rows(found: list[Answer], data: Study) -> list[dict[str, Any]]:
+    """One row a comparison of the answers, and of every jump-start, for a table."""
+    rows = [
+        _row(answer.question, comparison)
+        for answer in found
+        for comparison in (answer.together, *answer.levels)
+    ]
+    for set_name in data.plan.sets:
+        if not any(p.stage == 'transfer' and p.set == set_name for p in data.runs):
+            continue
+        for one in answers.transfer_measures(data, set_name):
+            question = f'Question 3, {set_name}: jump-start, first 20 episodes after prefill'
+            rows.append(_row(question, one.jump_start))
+            empty = dict.fromkeys(rows[-1], '')
+            question = f'Question 3, {set_name}: frames to a return of {one.threshold:.4g}'
+            frames = {'agent': one.agent_frames, 'baseline': one.baseline_frames}
+            rows.append({**empty, 'question': question, 'of': one.level, **frames})
+    return rows
+
+
+def _row(question: str, comparison: Any) -> dict[str, Any]:
+    return {
+        'question': question,
+        'of': comparison.name,
+        'kind': comparison.kind,
+        'value': comparison.value,
+        'low': comparison.low,
+        'high': comparison.high,
+        'agent': comparison.agent,
+        'baseline': comparison.baseline,
+        'n': comparison.n,
+        'verdict': comparison.verdict if math.isfinite(comparison.value) else '',
+    }
+
+
+def state_of_runs(data: Study) -> list[str]:
+    """A line on how many runs there are, and one for each missing or unfinished one."""
+    plan = data.plan
+    tasks = dict.fromkeys(
+        [
+            *(level for levels in plan.sets.values() for level in levels),
+            *plan.finetune,
+            *plan.transfer,
+        ]
+    )
+    wanted = plan.places('baseline', '', tasks)
+    for name in plan.sets:
+        wanted += plan.places('pretrain', name)
+        wanted += plan.places('finetune', name, answers.finetuned_levels(data, name))
+        wanted += plan.places('transfer', name, plan.transfer)
+    missing = data.missing(wanted)
+    unfinished = data.unfinished(wanted)
+    lines = [
+        f'{len(wanted)} runs belong to the study: {len(wanted) - len(missing) - len(unfinished)} '
+        f'finished, {len(unfinished)} unfinished, {len(missing)} missing'
+    ]
+    lines += [f'unfinished: {place}, {100 * share:.0f} % of T' for place, share in unfinished]
+    return lines + [f'missing: {place}' for place in missing]

@@ -1,0 +1,104 @@
+"""Makes the figures of the thesis, and the numbers behind them, from the logdirs under a folder.
+
+    python experiments/figures.py ROOT [--out DIR] [--figures 3 5 7]
+
+Each figure becomes a PNG, an SVG and a CSV; `scores.csv` and `answers.txt` hold the answers to the
+three research questions, `runs.txt` what is missing. Works on whatever runs are there.
+"""
+
+import argparse
+import logging
+import pathlib
+import sys
+from collections.abc import Sequence
+
+from dreamerv2.analysis import study
+from dreamerv2.analysis.command import Parser, exit_code, whole_number
+from dreamerv2.errors import UsageError
+
+NAMED_AT_MOST = 6
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; returns its exit code: 0, or 2 with one line on standard error."""
+    return exit_code('figures', run, argv)
+
+
+def run(argv: Sequence[str] | None = None) -> None:
+    """Reads the study, draws, answers and writes. Raises UsageError on the user's mistakes."""
+    args = parse(argv)
+    data = study.read_study(args.root)
+    # Said when it builds its font cache, which is not what the user asked about.
+    logging.getLogger('matplotlib').setLevel(logging.ERROR)
+    from dreamerv2.analysis import answers, plotting, thesis
+
+    out = args.out or args.root / 'figures'
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for drawn in thesis.draw_figures(
+            data, tuple(args.figures), bins=args.bins, window=args.window
+        ):
+            if isinstance(drawn, str):
+                print(drawn)
+                continue
+            paths = plotting.save_figure(drawn.figure, out / drawn.name, drawn.rows)
+            print(f'{paths[0]}{missing_words([str(place) for place in drawn.missing])}')
+        found = answers.all_answers(data)
+        plotting.write_csv(out / 'scores.csv', thesis.score_rows(found, data))
+        sentences = '\n\n'.join('\n'.join(answer.sentences) for answer in found)
+        (out / 'answers.txt').write_text(sentences + '\n', encoding='utf-8')
+        state = thesis.state_of_runs(data)
+        (out / 'runs.txt').write_text('\n'.join([*state, *data.notes]) + '\n', encoding='utf-8')
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise UsageError(
+            f'{out}: cannot write there ({error.strerror}); choose another folder with --out'
+        ) from None
+    print(f'{state[0]}; see {out / "runs.txt"}')
+    if sentences:
+        print(f'\n{sentences}')
+
+
+def missing_words(places: Sequence[str]) -> str:
+    """`, without 2 runs: a, b`; nothing where nothing is missing."""
+    if not places:
+        return ''
+    named = ', '.join(places[:NAMED_AT_MOST])
+    more = f' and {len(places) - NAMED_AT_MOST} more' if len(places) > NAMED_AT_MOST else ''
+    return f', without {len(places)} run{"s" * (len(places) > 1)}: {named}{more}'
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = Parser(
+        prog='figures', description='Makes the figures of the thesis from the logdirs under ROOT.'
+    )
+    parser.add_argument('root', metavar='ROOT', type=pathlib.Path, help='folder with the logdirs')
+    parser.add_argument('--out', metavar='DIR', type=pathlib.Path, help='default: ROOT/figures')
+    parser.add_argument(
+        '--figures',
+        metavar='N',
+        nargs='+',
+        type=int,
+        choices=(3, 4, 5, 6, 7),
+        default=(3, 4, 5, 6, 7),
+        help='only these, of 3 to 7',
+    )
+    parser.add_argument(
+        '--window',
+        type=whole_number(1, 10**6),
+        default=20,
+        help='least episodes in a running mean (%(default)s)',
+    )
+    parser.add_argument(
+        '--bins', type=whole_number(2, 10**4), default=50, help='points of a curve (%(default)s)'
+    )
+    args = parser.parse_args(argv)
+    args.root = args.root.expanduser()
+    args.out = args.out and args.out.expanduser()
+    return args
+
+
+if __name__ == '__main__':
+    sys.exit(main())
