@@ -21,6 +21,14 @@ UNBUILT_PRESETS = {
     'dmc_vision': UNBUILT_TASKS['dmc'],
     'crafter': UNBUILT_TASKS['crafter'],
 }
+WITHOUT_EFFECT = {
+    'slow_baseline': 'nor did it in the original',
+    'dmc_camera': 'DeepMind Control is not built',
+    'atari_grayscale': 'Atari is not built yet',
+    'expl_until': 'with expl_behavior greedy exploration is the actor itself',
+    'envs_parallel': 'collection in processes is not built yet; environments take turns',
+    'async_collect': 'it is not built yet; the agent collects and learns in turn',
+}
 
 
 def check(flat: Mapping[str, Any]) -> None:
@@ -74,13 +82,7 @@ def resolve_logdir(flat: Mapping[str, Any]) -> str:
 def notes(flat: Mapping[str, Any], defaults: Mapping[str, Any]) -> tuple[str, ...]:
     """One line for each setting that is accepted but does nothing."""
     changed = [key for key in flat if flat[key] != defaults.get(key)]
-    lines = []
-    if 'slow_baseline' in changed:
-        lines.append('slow_baseline does nothing, as in the original')
-    if 'dmc_camera' in changed:
-        lines.append('dmc_camera does nothing: DeepMind Control is not built')
-    if 'expl_until' in changed:
-        lines.append('expl_until does nothing: expl_behavior greedy is the actor itself')
+    lines = [f'{key} does nothing: {why}' for key, why in WITHOUT_EFFECT.items() if key in changed]
     unused = [key for key in changed if key in UNBUILT_EXPLORATION]
     if unused:
         verb = 'does' if len(unused) == 1 else 'do'
@@ -104,9 +106,9 @@ def _problems(flat: Mapping[str, Any]) -> Iterator[str]:
         )
     if flat['level_weights'] and not sum(flat['level_weights']) > 0:
         yield 'level_weights are all 0: give at least one level a weight'
-    given = [key for key in flat if key.startswith('init.') and key != 'init.from' and flat[key]]
-    if given and not flat['init.from']:
-        yield f'{given[0]} needs a run to start from: add --init.from LOGDIR'
+    given = [key for key in flat if key.startswith('init.') and flat[key]]
+    if given:
+        yield f'--{given[0]}: starting from a checkpoint is not built yet; remove the flag'
     yield from _image_problems(flat)
 
 

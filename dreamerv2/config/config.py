@@ -45,10 +45,16 @@ def load_config(
     for name in (*presets, *flags.presets):
         flat = merge(flat, known[name])
     flat = merge(flat, flags.entries)
-    flat['logdir'] = checks.resolve_logdir(flat)
+    config = _finish(flat, defaults)
+    if flat['logdir'] != defaults['logdir']:
+        checks.check_folder(config['logdir'])
+    return config
+
+
+def _finish(flat: Mapping[str, Any], defaults: Mapping[str, Any]) -> Config:
     checks.check(flat)
-    checks.check_folder(flat['logdir'])
-    return Config(flat, checks.notes(flat, defaults))
+    resolved = {**flat, 'logdir': checks.resolve_logdir(flat)}
+    return Config(resolved, checks.notes(flat, defaults), flat['logdir'])
 
 
 def _defaults(
@@ -135,18 +141,23 @@ class Section(Mapping[str, Any]):
 class Config(Section):
     """A complete, validated configuration; made by `load_config` or `Config.load`.
 
-    `notes` has one line for each setting that is accepted but does nothing.
+    `notes` has one line for each setting that is accepted but does nothing. `logdir_template` is
+    the logdir before `{task}` and others were filled in, so that it follows an `update` of these.
     """
 
-    __slots__ = ('notes',)
+    __slots__ = ('logdir_template', 'notes')
     notes: tuple[str, ...]
+    logdir_template: str
 
-    def __init__(self, flat: Mapping[str, Any], notes: Sequence[str] = ()) -> None:
+    def __init__(
+        self, flat: Mapping[str, Any], notes: Sequence[str] = (), logdir_template: str = ''
+    ) -> None:
         super().__init__(_nest(flat))
         object.__setattr__(self, 'notes', tuple(notes))
+        object.__setattr__(self, 'logdir_template', logdir_template or flat['logdir'])
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Config, (self.flat, self.notes)
+        return Config, (self.flat, self.notes, self.logdir_template)
 
     def update(self, values: Mapping[str, Any]) -> Config:
         """A new configuration with some values replaced; keys as in presets (dotted, patterns).
@@ -154,9 +165,8 @@ class Config(Section):
         Raises UsageError for unknown keys and impossible values.
         """
         entries = [files.Entry(key, value, 'update') for key, value in _flatten(values)]
-        flat = merge(self.flat, entries)
-        checks.check(flat)
-        return Config(flat, checks.notes(flat, _defaults(files.default_file())))
+        flat = merge({**self.flat, 'logdir': self.logdir_template}, entries)
+        return _finish(flat, _defaults(files.default_file()))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes YAML from which `Config.load` gives an equal configuration."""

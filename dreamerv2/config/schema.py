@@ -110,8 +110,10 @@ RUN = {
 ENVIRONMENT = {
     'task': Key(text('a task'), 'mario_1-1, mario_3-1+3-2, a set such as mario_e4, gym_ID'),
     'envs': Key(whole(1, 1024), 'environments that collect side by side'),
-    'envs_parallel': Key(choice('none', 'thread', 'process'), 'how several environments run'),
-    'async_collect': Key(boolean(), 'collect while the agent learns'),
+    'envs_parallel': Key(
+        choice('none', 'thread', 'process'), 'how several environments run (only none is built)'
+    ),
+    'async_collect': Key(boolean(), 'collect while the agent learns (not built yet)'),
     'render_size': Key(
         several(whole(1, 4096), 2, 2, 'whole numbers'), 'height and width of images'
     ),
@@ -129,12 +131,12 @@ ENVIRONMENT = {
 SCHEDULE = {
     'steps': Key(whole(1), 'length of the run, prefill included'),
     'prefill': Key(whole(0), 'random steps before training starts'),
-    'prefill_policy': Key(choice('random'), 'what acts during prefill'),
+    'prefill_policy': Key(choice('random'), 'what acts during prefill; only random is built'),
     'pretrain': Key(whole(0), 'updates on the prefill before collecting goes on'),
-    'train_every': Key(whole(1), 'steps between updates'),
+    'train_every': Key(whole(0), 'steps between updates (0: none)'),
     'train_steps': Key(whole(1, 10**6), 'updates each time'),
-    'log_every': Key(whole(1), 'steps between logged metrics'),
-    'save_every': Key(whole(1), 'steps between checkpoints'),
+    'log_every': Key(whole(0), 'steps between logged metrics (0: none)'),
+    'save_every': Key(whole(0), 'steps between checkpoints (0: at evaluations and at the end)'),
     'eval_every': Key(whole(0), 'steps between evaluations (0: none)'),
     'eval_eps': Key(whole(1, 10**6), 'evaluation episodes on each level'),
     'eval_policy': Key(choice('mode', 'sample'), 'action taken in evaluation'),
