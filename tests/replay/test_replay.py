@@ -126,6 +126,32 @@ def test_stats_of_levels_and_memory():
     assert 0 < replay.stats['bytes'] < before
 
 
+@pytest.mark.parametrize('past_end', ['short', 'all', 'off'])
+def test_an_evicted_episode_is_not_sampled_again(past_end):
+    replay, model = Replay(None, capacity=100, past_end=past_end), ListModel(100)
+    for _ in range(12):
+        model.add_rows(replay, 26, 'terminated')
+        batch = replay.sample(30, 10)
+        for row in range(30):
+            check_window({key: value[row] for key, value in batch.items()}, model, past_end)
+
+
+@pytest.mark.parametrize('past_end', ['short', 'all', 'off'])
+def test_an_unfinished_episode_is_sampled_once_it_fills_a_window(past_end):
+    replay = Replay(None, past_end=past_end, ongoing=True)
+    model = ListModel()
+    model.add_rows(replay, 19, None)
+    with pytest.raises(UsageError):
+        replay.sample(1, 20)
+    model.add_rows(replay, 21, None)
+    batch = replay.sample(100, 20)
+    starts = set()
+    for row in range(100):
+        window = {key: value[row] for key, value in batch.items()}
+        starts.add(check_window(window, model, past_end, ongoing=True)[1])
+    assert max(starts) == 20 and len(starts) > 5
+
+
 def test_the_same_seed_gives_the_same_batches():
     replays = [Replay(None, seed=seed) for seed in (7, 7, 8)]
     for replay in replays:
