@@ -62,9 +62,9 @@ def make_env(
     options = {
         'size': (int(size[0]), int(size[1])),
         'grayscale': bool(grayscale),
-        'action_repeat': action_repeat,
-        'sticky': sticky,
-        'time_limit': time_limit,
+        'action_repeat': None if action_repeat is None else int(action_repeat),
+        'sticky': None if sticky is None else float(sticky),
+        'time_limit': None if time_limit is None else int(time_limit),
     }
     options = {name: value for name, value in options.items() if value is not None}
     makers = _makers(parsed, seed, options)
@@ -73,6 +73,53 @@ def make_env(
     from dreamerv2.envs.multi_level import MultiLevelEnv
 
     return MultiLevelEnv(makers, weights=level_weights, seed=seed)
+
+
+def wrap_env(
+    env: Any,
+    *,
+    name: str | None = None,
+    seed: int = 0,
+    size: Sequence[int] = (64, 64),
+    grayscale: bool = True,
+    action_repeat: int = 1,
+    sticky: float = 0.0,
+    time_limit: int = 0,
+) -> Any:
+    """Give a user's own environment this project's interface.
+
+    Args:
+        env: a Gym or Gymnasium environment; an `Environment` is handed back as it is.
+        name: what to call it in logs; None: its id or class.
+        seed: everything random in it follows from it.
+        size: (height, width) of images.
+        grayscale: whether images in colour become gray.
+        action_repeat: steps of the environment for each agent step.
+        sticky: probability that the previous action is executed again.
+        time_limit: agent steps after which an episode is cut off; 0: never.
+
+    Returns:
+        An `Environment`.
+
+    Raises:
+        UsageError: it is no such environment, or an option has an impossible value.
+    """
+    from dreamerv2.envs.contract import Environment
+    from dreamerv2.envs.gym_env import GymEnv
+
+    if isinstance(env, Environment):
+        return env
+    check_options(size, action_repeat, sticky, time_limit)
+    return GymEnv(
+        env,
+        name=name,
+        size=(int(size[0]), int(size[1])),
+        grayscale=grayscale,
+        action_repeat=int(action_repeat),
+        sticky=float(sticky),
+        time_limit=int(time_limit),
+        seed=seed,
+    )
 
 
 def spawn_seeds(seed: int, count: int) -> list[int]:
