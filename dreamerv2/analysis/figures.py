@@ -255,8 +255,13 @@ def _draw_random(ax: Axes, data: Study, level: str, metric: str) -> None:
 
 def _subtitle(ax: Axes, words: str) -> None:
     """Small lines between a panel's title and its axes."""
-    ax.set_title(ax.get_title('left'), loc='left', pad=4 + 9 * len(words.split('\n')),
-                 fontsize=plotting.FONT + 1, fontweight='bold')  # fmt: skip
+    ax.set_title(
+        ax.get_title('left'),
+        loc='left',
+        pad=4 + 9 * len(words.split('\n')),
+        fontsize=plotting.FONT + 1,
+        fontweight='bold',
+    )
     ax.annotate(
         words,
         (0, 1),

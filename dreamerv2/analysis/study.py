@@ -240,9 +240,7 @@ def level_values(
 ) -> np.ndarray:
     """`level_curves` at one frame, each over T / `bins` frames before it: float64 `[S, L]`."""
     grid = np.array([frame - study.plan.frames / bins, frame])
-    return level_curves(
-        study, stage, set_name, levels, grid, metric=metric, window=window
-    )[:, :, 1]  # fmt: skip
+    return level_curves(study, stage, set_name, levels, grid, metric=metric, window=window)[:, :, 1]
 
 
 def random_returns(study: Study, levels: Sequence[str]) -> np.ndarray:

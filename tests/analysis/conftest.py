@@ -69,11 +69,11 @@ def episode_lines(
     return lines
 
 
-@pytest.fixture
+@pytest.fixture(scope='session')
 def logdir():
     return write_logdir
 
 
-@pytest.fixture
+@pytest.fixture(scope='session')
 def episodes():
     return episode_lines

@@ -89,8 +89,13 @@ def test_a_panel_a_task_with_n_random_policy_and_ends(study):
 
 
 def test_prefill_is_not_drawn(tmp_path, logdir, episodes):
-    lines = episodes({'1-1': lambda f: -1000.0 if f <= 400 else 500.0}, end=4000, count=100,
-                     prefill=10, noise=0.0)  # fmt: skip
+    lines = episodes(
+        {'1-1': lambda f: -1000.0 if f <= 400 else 500.0},
+        end=4000,
+        count=100,
+        prefill=10,
+        noise=0.0,
+    )
     logdir(tmp_path / 'r', lines=lines)
     (ax,) = axes(tmp_path)
     assert len(ax.collections[0].get_offsets()) == 90

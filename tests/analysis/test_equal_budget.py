@@ -1,0 +1,33 @@
+import hypothesis
+import numpy as np
+from hypothesis import strategies as st
+
+from dreamerv2.analysis import curves, equal_budget
+
+
+@hypothesis.given(st.integers(1, 12), st.integers(1, 8), st.integers(1, 10**7))
+def test_cost_axis(bins, levels, total):
+    grid = curves.frame_grid(total, bins)
+    baseline = equal_budget.cost_axis('baseline', grid, total, levels)
+    pretrain = equal_budget.cost_axis('pretrain', grid, total, levels)
+    finetune = equal_budget.cost_axis('finetune', grid, total, levels)
+    np.testing.assert_allclose(baseline, levels * grid)
+    np.testing.assert_array_equal(pretrain, grid)
+    for t, cost in zip(grid, finetune, strict=True):
+        if t <= total * (levels - 1) / levels * (1 - 1e-6):
+            assert abs(cost - (total + levels * t)) < 1e-6 * total
+        if np.isfinite(cost):
+            assert total < cost <= levels * total * (1 + 1e-6)
+
+
+def test_cost_axis_of_the_thesis_ends_together():
+    grid = curves.frame_grid(1e7, 40)
+    finetune = equal_budget.cost_axis('finetune', grid, 1e7, 4)
+    assert np.nanmax(finetune) == equal_budget.cost_axis('baseline', grid, 1e7, 4)[-1] == 4e7
+    assert np.isfinite(finetune).sum() == 30
+
+
+def test_mean_over_levels_never_averages_what_is_not_there():
+    stack = np.array([[[1.0, 2.0], [3.0, np.nan]]])
+    np.testing.assert_array_equal(equal_budget.mean_over_levels(stack), [[2.0, np.nan]])
+    assert equal_budget.mean_over_levels(np.zeros((2, 0, 3))).shape == (2, 3)

@@ -1,0 +1,381 @@
+"""Figures and answers from a small synthetic study, drawn as a user would and looked into."""
+
+import csv
+import importlib.util
+import json
+import math
+import pathlib
+import shutil
+import xml.etree.ElementTree
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+from dreamerv2.analysis import answers, equal_budget, figures, plotting, study, thesis
+
+REPOSITORY = pathlib.Path(__file__).parents[2]
+T = 4000
+PLAN = {
+    'sets': {'two': ['3-1', '3-2'], 'three': ['3-1', '3-2', '4-4']},
+    'finetune': ['3-1', '3-2'],
+    'transfer': ['1-1', '1-2'],
+    'seeds': [0, 1],
+    'frames': T,
+}
+
+
+def to(value, pace=1.0):
+    """A return that has risen in a straight line to `value` at frame T / pace and stays there."""
+    return lambda frame: value * min(pace * frame / T, 1.0)
+
+
+@pytest.fixture(scope='module')
+def root(tmp_path_factory, write_study):
+    return write_study(tmp_path_factory.mktemp('study'))
+
+
+@pytest.fixture(scope='module')
+def write_study(logdir, episodes):
+    def write(root):
+        (root / 'plan.json').write_text(json.dumps(PLAN))
+
+        def run(name, returns, stage, seed, task, **place):
+            lines = episodes(returns, end=T, count=120, seed=seed, prefill=4, noise=5)
+            lines.append({'step': T, 'image_loss': 10.0 + seed})
+            logdir(
+                root / name,
+                task=task,
+                steps=T // 4,
+                seed=seed,
+                lines=lines,
+                study={'stage': stage, 'seed': seed, **place},
+            )
+
+        for seed in PLAN['seeds']:
+            for level in ('3-1', '3-2', '4-4', '1-1', '1-2'):
+                value = 9000 if level == '4-4' else 1000
+                run(
+                    f'b/{level}/{seed}',
+                    {level: to(value)},
+                    'baseline',
+                    seed,
+                    f'mario_{level}',
+                    level=level,
+                )
+            for name, levels in PLAN['sets'].items():
+                run(
+                    f'p/{name}/{seed}',
+                    {level: to(800) for level in levels},
+                    'pretrain',
+                    seed,
+                    'mario_' + '+'.join(levels),
+                    set=name,
+                )
+                for level in PLAN['finetune']:
+                    run(
+                        f'f/{name}/{level}/{seed}',
+                        {level: to(1200, 5)},
+                        'finetune',
+                        seed,
+                        f'mario_{level}',
+                        set=name,
+                        level=level,
+                    )
+                for level in PLAN['transfer']:
+                    run(
+                        f't/{name}/{level}/{seed}',
+                        {level: to(1000, 2)},
+                        'transfer',
+                        seed,
+                        f'mario_{level}',
+                        set=name,
+                        level=level,
+                    )
+        return root
+
+    return write
+
+
+@pytest.fixture(scope='module')
+def data(root):
+    return study.read_study(root)
+
+
+def solid(ax, label):
+    (line,) = [line for line in ax.lines if line.get_label() == label]
+    return line
+
+
+def labels(figure):
+    return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+
+
+def marks(ax):
+    """Frames of the vertical lines."""
+    return [
+        line.get_xdata()[0]
+        for line in ax.lines
+        if len(set(line.get_xdata())) == 1
+        and line.get_ydata()[0] == 0
+        and line.get_ydata()[-1] == 1
+    ]
+
+
+def test_question_1_is_asked_at_equal_cost(data):
+    answer = answers.multi_level(data, 'two')
+    for comparison in answer.levels:
+        # The last 20 of 120 episodes: of both levels in turn at T, of one at T / 2.
+        assert comparison.agent == pytest.approx(800 * (1 - 10 / 120 * 2 + 0.01), rel=0.03)
+        assert comparison.baseline == pytest.approx(500 * (1 - 10 / 60), rel=0.05)
+        assert comparison.verdict == 'better' and comparison.n == 2
+        assert comparison.sentence.endswith('indication only')
+    assert answer.together.name == 'all levels, normalised score'
+    assert answer.together.verdict == 'better'
+    assert answer.cautions == ()
+    assert 'the return of 4-4 can be farmed' in answers.multi_level(data, 'three').cautions[0]
+
+
+def test_question_2_shifts_by_the_share_of_pre_training(data):
+    answer = answers.fine_tuning(data, 'three')
+    assert [comparison.name for comparison in answer.levels] == ['3-1', '3-2']
+    for comparison in answer.levels:
+        assert comparison.agent == pytest.approx(1200, rel=0.03)
+        assert comparison.baseline == pytest.approx(1000 * (1 - 10 / 120), rel=0.03)
+    assert '2k frames each' in answer.question
+
+
+def test_question_3_compares_areas_from_the_same_frame(data):
+    answer = answers.transfer(data, 'two')
+    # Straight to 1000 at T / 2 and at T: areas of 3/4 and 1/2 of it, but for the smoothing.
+    for comparison in answer.levels:
+        assert comparison.value == pytest.approx(1.5, rel=0.06)
+        assert comparison.verdict == 'better'
+    for one in answers.transfer_measures(data, 'two'):
+        # Episodes 5 to 24 of 120.
+        assert one.jump_start.baseline == pytest.approx(1000 * 14.5 / 120, rel=0.1)
+        assert one.jump_start.agent == pytest.approx(2000 * 14.5 / 120, rel=0.1)
+        assert one.agent_frames < one.baseline_frames < T
+
+
+def test_every_question_for_every_set(data):
+    assert [answer.question[:15] for answer in answers.all_answers(data)] == [
+        'Question 1, two',
+        'Question 1, thr',
+        'Question 2, two',
+        'Question 2, thr',
+        'Question 3, two',
+        'Question 3, thr',
+    ]
+
+
+def test_figure_3_marks_equal_cost_and_cuts_off_what_is_farmed(data):
+    drawn = figures.figure3(data, 'three', bins=10)
+    axes = np.array(drawn.figure.axes).reshape(3, 3)
+    for ax in axes.flat:
+        assert marks(ax) == pytest.approx([T / 3])
+    assert [ax.get_ylabel() for ax in axes[0]] == ['return', 'progress', 'completed']
+    returns = axes[:, 0]
+    assert returns[0].get_title('left') == '3-1   n = 2'
+    assert returns[2].get_title('left') == '4-4   n = 2, cut off above'
+    assert returns[2].get_ylim()[1] == max(ax.get_ylim()[1] for ax in returns[:2])
+    assert labels(drawn.figure) == ['one agent on three', 'an agent a level', 'random policy']
+    farmed = [
+        row['mean']
+        for row in drawn.rows
+        if row['level'] == '4-4' and row['metric'] == 'train_return' and row['stage'] == 'baseline'
+    ]
+    assert max(farmed) > 8000
+    assert drawn.missing == []
+    # 120 episodes of three levels in turn: with 40 of one, the last point is over 20 of them.
+    line = solid(returns[0], 'one agent on three')
+    assert line.get_ydata()[-1] == pytest.approx(800 * (1 - 10 / 40), rel=0.03)
+
+
+def test_figure_4_has_a_line_a_run_kind(data):
+    drawn = figures.figure4(data, bins=10)
+    (ax,) = drawn.figure.axes
+    texts = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert texts == [
+        'baseline 3-1, n = 2',
+        'baseline 3-2, n = 2',
+        'baseline 4-4, n = 2',
+        'one agent on two, n = 2',
+        'one agent on three, n = 2',
+    ]
+    last = {row['line']: row['mean'] for row in drawn.rows if row['frames'] == T}
+    assert set(last.values()) == {10.5}
+
+
+def test_figure_5_draws_the_baseline_again_at_equal_cost(data):
+    drawn = figures.figure5(data, bins=10)
+    axes = np.array(drawn.figure.axes).reshape(2, 2)
+    assert axes[1, 1].get_title('left') == '3-2 from three   n = 2'
+    for ax in axes.flat:
+        assert marks(ax) == [T / 2]
+        earlier = solid(ax, 'baseline, T/M earlier (equal cost)')
+        plain = solid(ax, 'baseline')
+        np.testing.assert_allclose(earlier.get_xdata(), plain.get_xdata()[5:] - T / 2)
+        np.testing.assert_allclose(earlier.get_ydata(), plain.get_ydata()[5:])
+    assert 'baseline, T/M earlier' in {row['stage'] for row in drawn.rows}
+
+
+def test_figure_6_tells_the_measures_of_transfer(data):
+    drawn = figures.figure6(data, bins=10)
+    axes = np.array(drawn.figure.axes).reshape(2, 2)
+    assert axes[0, 1].get_title('left') == '1-2 from two   n = 2'
+    words = [text.get_text() for ax in axes.flat for text in ax.texts]
+    assert len(words) == 4
+    for word in words:
+        assert word.startswith('area ×1.') and '\njump-start +' in word
+        assert '\nframes to return ' in word and ' against ' in word
+
+
+def test_figure_7_puts_everything_at_its_cost(data):
+    drawn = equal_budget.figure7(data, bins=20)
+    axes = np.array(drawn.figure.axes).reshape(2, 3)
+    titles = [ax.get_title('left') for ax in axes[0]]
+    assert titles == [
+        'two: mean over 3-1 3-2',
+        'three: mean over 3-1 3-2',
+        'three: mean over 3-1 3-2 (not 4-4)',
+    ]
+    assert axes[1, 2].get_title('left') == 'three: mean over 3-1 3-2 4-4'
+    ax = axes[0, 0]
+    assert solid(ax, '2 baselines, n = 2').get_xdata()[-1] == 2 * T
+    assert solid(ax, 'one agent on two, n = 2').get_xdata()[-1] == T
+    tuned = solid(ax, 'then 2 fine-tuned agents, n = 2')
+    assert (tuned.get_xdata()[0], tuned.get_xdata()[-1]) == (T + 2 * T / 20, 2 * T)
+    assert np.nanmax(tuned.get_ydata()) == pytest.approx(1200, rel=0.02)
+    assert marks(ax) == [T]
+    assert solid(axes[0, 2], '3 baselines, n = 2').get_xdata()[0] == 3 * T / 20
+    assert ax.get_xlabel() == 'frames (k) of all agents together'
+
+
+def test_pictures_have_nothing_cut_off(data, tmp_path):
+    drawn = figures.figure6(data, bins=10)
+    path, svg, _ = plotting.save_figure(drawn.figure, tmp_path / 'figure6', drawn.rows)
+    picture = matplotlib.image.imread(path)[..., :3]
+    for edge in (picture[0], picture[-1], picture[:, 0], picture[:, -1]):
+        assert edge.min() == 1.0
+    assert xml.etree.ElementTree.parse(svg).getroot().tag.endswith('svg')
+
+
+@pytest.fixture
+def figures_command():
+    spec = importlib.util.spec_from_file_location(
+        'figures_command', REPOSITORY / 'experiments' / 'figures.py'
+    )
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_command_writes_everything_and_names_what_is_missing(
+    root, tmp_path, figures_command, capsys
+):
+    broken = tmp_path / 'study'
+    shutil.copytree(root, broken)
+    shutil.rmtree(broken / 'f/two/3-1/0')
+    (broken / 't/two/1-1/1/done.json').unlink()
+    lines = (broken / 't/two/1-1/1/metrics.jsonl').read_text().splitlines()
+    (broken / 't/two/1-1/1/metrics.jsonl').write_text('\n'.join(lines[:60]))
+    out = tmp_path / 'out'
+    arguments = [str(broken), '--out', str(out), '--bins', '10', '--figures', '5', '6']
+    assert figures_command.main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert f'{out}/figure5.png, without 1 run: finetune two 3-1 seed 0\n' in printed
+    assert f'{out}/figure6.png\n' in printed
+    assert '30 runs belong to the study: 28 finished, 1 unfinished, 1 missing' in printed
+    state = (out / 'runs.txt').read_text().splitlines()
+    assert state[1:3] == [
+        'unfinished: transfer two 1-1 seed 1, 50 % of T',
+        'missing: finetune two 3-1 seed 0',
+    ]
+    assert {path.name for path in out.iterdir()} == {
+        'figure5.png',
+        'figure5.svg',
+        'figure5.csv',
+        'figure6.png',
+        'figure6.svg',
+        'figure6.csv',
+        'scores.csv',
+        'answers.txt',
+        'runs.txt',
+    }
+    with (out / 'scores.csv').open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row['verdict'] for row in rows} <= {
+        'better',
+        'worse',
+        'not distinguishable at this n',
+        '',
+    }
+    assert any(row['question'].startswith('Question 3, two: frames to') for row in rows)
+    text = (out / 'answers.txt').read_text()
+    assert text.count('Question') == 6 and text.strip() in printed
+
+
+def test_what_cannot_be_drawn_is_said(tmp_path, logdir):
+    logdir(tmp_path / 'b', task='mario_3-1', lines=[{'step': 4, 'train_return': 1.0}])
+    data = study.read_study(tmp_path)
+    assert list(thesis.draw_figures(data)) == [
+        'figure3: not drawn, no pre-training run',
+        'figure4: not drawn, no run has an image loss',
+        'figure5: not drawn, no fine-tuning run',
+        'figure6: not drawn, no transfer run',
+        'figure7: not drawn, no pre-training run',
+    ]
+    assert answers.all_answers(data) == []
+    assert thesis.score_rows([], data) == []
+
+
+def test_figures_with_hardly_any_runs_are_drawn(tmp_path, logdir):
+    """A study of which only its first runs have begun, without an episode after prefill."""
+    (tmp_path / 'plan.json').write_text(json.dumps(PLAN))
+    places = [
+        {'stage': 'pretrain', 'set': 'two', 'seed': 0},
+        {'stage': 'finetune', 'set': 'two', 'level': '3-1', 'seed': 0},
+        {'stage': 'transfer', 'set': 'two', 'level': '1-1', 'seed': 0},
+    ]
+    for i, place in enumerate(places):
+        lines = [{'step': 4, 'image_loss': 1.0}]
+        logdir(tmp_path / str(i), task='mario_x', study=place, lines=lines, done=False)
+    data = study.read_study(tmp_path)
+    drawn = list(thesis.draw_figures(data, bins=5))
+    assert [one if isinstance(one, str) else one.name for one in drawn] == [
+        'figure3_two',
+        'figure3_three: not drawn, no pre-training run on three',
+        'figure4',
+        'figure5',
+        'figure6',
+        'figure7',
+    ]
+    for one in drawn:
+        if not isinstance(one, str):
+            plotting.save_figure(one.figure, tmp_path / one.name, one.rows)
+    assert 'no answer yet' in answers.all_answers(data)[0].together.sentence
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'words'),
+    [
+        (['ROOT/none'], 'no such folder'),
+        (['ROOT', '--figures', '9'], '--figures'),
+        (['ROOT', '--bins', '0'], '--bins'),
+        (['ROOT', '--out', 'ROOT/plan.json/x'], 'cannot write there'),
+        ([], 'ROOT'),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_code_2(root, figures_command, capsys, arguments, words):
+    assert figures_command.main([word.replace('ROOT', str(root)) for word in arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.count('\n') == 1 and words in error
+
+
+def test_threshold_is_not_told_where_the_baseline_does_not_learn(tmp_path, logdir, episodes):
+    for stage in ('baseline', 'transfer'):
+        place = {'stage': stage, 'set': 'e4', 'level': '1-1', 'seed': 0}
+        logdir(tmp_path / stage, lines=episodes({'1-1': lambda f: 10.0}, end=T), study=place)
+    (one,) = answers.transfer_measures(study.read_study(tmp_path), 'e4')
+    assert math.isnan(one.threshold) and math.isnan(one.agent_frames)
