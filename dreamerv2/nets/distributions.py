@@ -104,6 +104,11 @@ def standard_normal(uniform: tf.Tensor) -> tf.Tensor:
     return tf.math.ndtri(tf.clip_by_value(uniform, 1e-7, 1 - 1e-7))
 
 
+def normal_cdf(x: tf.Tensor) -> tf.Tensor:
+    """Distribution function of the standard normal."""
+    return 0.5 * tf.math.erfc(-x / math.sqrt(2))
+
+
 class Normal:
     """Normal distribution with a learned deviation, independent over the last `rank` axes."""
 
@@ -146,8 +151,8 @@ class TruncatedNormal:
         """Draw by inverting the distribution function; its gradient is the reparametrisation."""
         if uniform is None:
             return self._loc
-        low = tf.math.ndtr((-1 - self._loc) / self._scale)
-        high = tf.math.ndtr((1 - self._loc) / self._scale)
+        low = normal_cdf((-1 - self._loc) / self._scale)
+        high = normal_cdf((1 - self._loc) / self._scale)
         level = tf.clip_by_value(low + uniform * (high - low), 1e-7, 1 - 1e-7)
         value = self._loc + self._scale * tf.math.ndtri(level)
         clipped = tf.clip_by_value(value, -1 + 1e-6, 1 - 1e-6)
