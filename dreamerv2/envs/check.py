@@ -1,5 +1,6 @@
 """The contract in `contract.py`, checked by playing: for tests of any environment."""
 
+import functools
 import json
 from collections.abc import Callable
 from typing import Any
@@ -143,4 +144,4 @@ def _check_bad_actions(env: Environment) -> None:
         size = env.act_space.shape[0]
         bad = [np.zeros(size + 1), np.full(size, np.nan), 'left']
     for action in bad:
-        expect_error(ValueError, lambda action=action: env.step(action), f'step({action!r})')
+        expect_error(ValueError, functools.partial(env.step, action), f'step({action!r})')

@@ -67,11 +67,12 @@ def make_env(
         'time_limit': None if time_limit is None else int(time_limit),
     }
     options = {name: value for name, value in options.items() if value is not None}
+    from dreamerv2.envs.multi_level import MultiLevelEnv, normalize_weights
+
     makers = _makers(parsed, seed, options)
+    normalize_weights(level_weights, len(makers))
     if len(makers) == 1:
         return next(iter(makers.values()))()
-    from dreamerv2.envs.multi_level import MultiLevelEnv
-
     return MultiLevelEnv(makers, weights=level_weights, seed=seed)
 
 

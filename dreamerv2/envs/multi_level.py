@@ -26,7 +26,7 @@ def normalize_weights(weights: Sequence[float] | None, count: int) -> np.ndarray
         return np.full(count, 1 / count)
     array = np.asarray(weights, np.float64)
     if array.shape != (count,):
-        raise UsageError(f'level_weights has {len(weights)} numbers for {count} levels')
+        raise UsageError(f'level_weights has {len(weights)} numbers for {count} level(s)')
     if not np.isfinite(array).all() or (array < 0).any() or array.sum() <= 0:
         raise UsageError(f'level_weights {list(weights)}: expected numbers from 0, not all 0')
     return array / array.sum()

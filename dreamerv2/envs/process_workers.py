@@ -135,6 +135,7 @@ class ProcessWorkers(Workers):
         return [self._read(index) for index in indices]
 
     def step(self, actions: Sequence[Action]) -> list[Observation]:
+        self._check_open()
         self.check_count(actions)
         indices = range(len(self))
         self._call(indices, 'step', [(action,) for action in actions])
@@ -175,11 +176,14 @@ class ProcessWorkers(Workers):
             self._arrays.append(views(obs_space, memory.buf))
 
     def _call(self, indices: Sequence[int], name: str, arguments: Sequence[tuple]) -> list[Any]:
-        if not self._workers:
-            raise RuntimeError('the workers are closed')
+        self._check_open()
         for index, values in zip(indices, arguments, strict=True):
             self._send(index, (name, values))
         return [self._receive(index) for index in indices]
+
+    def _check_open(self) -> None:
+        if not self._workers:
+            raise RuntimeError('the workers are closed')
 
     def _send(self, index: int, message: Any) -> None:
         # A worker that failed has closed its end; its last words are read instead of an answer.

@@ -1,0 +1,201 @@
+"""Several environments at once, in this process, in threads and in processes."""
+
+import functools
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from env_examples import Recorder
+
+from dreamerv2.envs import make_env
+from dreamerv2.envs.process_workers import ProcessWorkers, WorkerError, layout
+from dreamerv2.envs.workers import InProcess, make_workers
+from dreamerv2.errors import UsageError
+
+
+class Failing(Recorder):
+    """Fails at its second step."""
+
+    def _frame(self, action):
+        if self._steps:
+            raise ZeroDivisionError('no more frames')
+        return super()._frame(action)
+
+
+class Stopping(Recorder):
+    """Its process ends at the first step."""
+
+    def _frame(self, action):
+        os._exit(3)
+
+
+def play(workers, steps, seed=0):
+    """Observations of some steps, resetting where episodes end."""
+    generator = np.random.default_rng(seed)
+    rows = [workers.reset()]
+    for _ in range(steps):
+        rows.append(workers.step([int(a) for a in generator.integers(4, size=len(workers))]))
+        over = [index for index, row in enumerate(rows[-1]) if row['is_last']]
+        if over:
+            workers.reset(over)
+    return rows
+
+
+def assert_same(one, other):
+    for rows, others in zip(one, other, strict=True):
+        for row, another in zip(rows, others, strict=True):
+            assert row.keys() == another.keys()
+            for key in row:
+                assert type(row[key]) is type(another[key])
+                np.testing.assert_array_equal(row[key], another[key])
+
+
+def test_all_kinds_give_the_same():
+    plain = make_workers('pixel', 2, seed=5, sticky=0.3)
+    expected = play(plain, 40)
+    state, following = plain.get_state(), play(plain, 20, seed=1)
+    assert not np.array_equal(expected[0][0]['image'], expected[0][1]['image'])
+    for parallel in ('thread', 'process'):
+        workers = make_workers('pixel', 2, parallel=parallel, seed=5, sticky=0.3)
+        try:
+            assert workers.levels == plain.levels
+            assert workers.obs_space == plain.obs_space
+            assert workers.act_space == plain.act_space
+            assert workers.action_repeat == 1 and len(workers) == 2
+            assert workers.describe() == plain.describe()
+            assert_same(play(workers, 40), expected)
+            workers.set_state(state)
+            assert_same(play(workers, 20, seed=1), following)
+            with pytest.raises(ValueError, match='1 actions for 2'):
+                workers.step([0])
+        finally:
+            workers.close()
+            workers.close()
+
+
+def test_mario_in_a_process():
+    workers = make_workers('mario_1-1', 1, parallel='process', sticky=0.0)
+    plain = make_env('mario_1-1', sticky=0.0)
+    try:
+        rows = [workers.reset()[0]] + [workers.step([3])[0] for _ in range(5)]
+        others = [plain.reset()] + [plain.step(3) for _ in range(5)]
+        assert_same([rows], [others])
+    finally:
+        workers.close()
+        plain.close()
+
+
+def test_a_failure_reaches_the_parent_in_one_line():
+    workers = ProcessWorkers([Recorder, Failing])
+    processes = [process for process, _ in workers._workers]
+    workers.reset()
+    workers.step([0, 0])
+    with pytest.raises(WorkerError, match=r'worker 1 failed: ZeroDivisionError: no more') as caught:
+        workers.step([0, 0])
+    assert 'in _frame' in caught.value.details and '\n' not in str(caught.value)
+    assert_ended(processes)
+    with pytest.raises(RuntimeError, match='closed'):
+        workers.step([0, 0])
+
+
+def test_a_process_that_ends_is_noticed():
+    workers = ProcessWorkers([Stopping])
+    workers.reset()
+    with pytest.raises(WorkerError, match=r'ended unexpectedly \(exit code 3\)'):
+        workers.step([0])
+
+
+def test_a_users_mistake_stays_one():
+    with pytest.raises(UsageError, match="unknown level '9-9'"):
+        make_workers('mario_9-9', 1, parallel='process')
+    with pytest.raises(UsageError, match='none, thread, process'):
+        make_workers('pixel', 1, parallel='ray')
+    with pytest.raises(UsageError, match='from 1'):
+        make_workers('pixel', 0)
+    with pytest.raises(ValueError, match='at least one'):
+        InProcess([])
+
+
+def test_processes_end_with_a_forgotten_object():
+    workers = ProcessWorkers([functools.partial(Recorder, frames=3)])
+    processes = [process for process, _ in workers._workers]
+    del workers
+    assert_ended(processes)
+
+
+def test_layout_is_aligned():
+    offsets, size = layout(Recorder().obs_space)
+    assert list(offsets.values()) == [64 * index for index in range(len(offsets))]
+    assert size == 64 * len(offsets)
+
+
+SCRIPT = """
+import os, sys, time
+from dreamerv2.envs.workers import make_workers
+
+if __name__ == '__main__':
+    workers = make_workers('pixel', 2, parallel='process')
+    workers.reset()
+    print(*[process.pid for process, _ in workers._workers], flush=True)
+    try:
+        while True:
+            workers.step([0, 0])
+            workers.reset()
+    except KeyboardInterrupt:
+        workers.step([0, 0])  # they are still there, for the run to end in order
+        if sys.argv[1] == 'close':
+            workers.close()
+        print('stopped', flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    'mode, number', [('close', signal.SIGINT), ('', signal.SIGINT), ('', signal.SIGKILL)]
+)
+def test_signals_leave_nothing_behind(tmp_path, mode, number):
+    script = tmp_path / 'script.py'
+    script.write_text(SCRIPT)
+    root = pathlib.Path(__file__).parents[2]
+    process = subprocess.Popen(
+        [sys.executable, script, mode],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, 'PYTHONPATH': str(root)},
+    )
+    children = [int(number) for number in process.stdout.readline().split()]
+    assert len(children) == 2
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # as a terminal does: to the whole group
+    else:
+        process.kill()
+    out, err = process.communicate(timeout=30)
+    if number == signal.SIGINT:
+        assert (process.returncode, out, err) == (0, 'stopped\n', '')
+    for _ in range(100):
+        alive = [pid for pid in children if is_running(pid)]
+        if not alive:
+            return
+        time.sleep(0.1)
+    pytest.fail(f'processes {alive} are still there')
+
+
+def is_running(pid):
+    try:
+        stat = pathlib.Path(f'/proc/{pid}/stat').read_text()
+    except FileNotFoundError:
+        return False
+    return stat.rpartition(')')[2].split()[0] != 'Z'
+
+
+def assert_ended(processes):
+    """Their handles are closed, which is possible only once they have ended."""
+    for process in processes:
+        with pytest.raises(ValueError, match='closed'):
+            process.is_alive()
