@@ -86,13 +86,13 @@ def _curve(run: Run, metric: str, grid: np.ndarray, window: int) -> np.ndarray:
 def _draw_single(ax: Axes, series: logdirs.Series, window: int, color: str, *, dots: bool) -> None:
     """A lone run has no band: its episodes as faint dots show how far they spread."""
     if dots and window > 1:
-        size = 6 if len(series) < 1000 else 2
+        size = 9 if len(series) < 200 else 5 if len(series) < 2000 else 2
         ax.scatter(
             series.steps,
             series.values,
             s=size,
             color=color,
-            alpha=0.25,
+            alpha=0.3,
             linewidths=0,
             label='an episode',
         )

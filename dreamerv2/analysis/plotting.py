@@ -24,6 +24,8 @@ COLORS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#00
 GREY = '#707070'
 FONT = 9.0
 ENDED = 'a run ends here (dotted: the others)'
+# Inches that an entry of a legend takes at most.
+_LEGEND_WIDTH = 2.6
 # Behind words that stand on curves.
 PAPER = {'facecolor': 'white', 'edgecolor': 'none', 'alpha': 0.8, 'pad': 1.0}
 DPI = 150
@@ -169,7 +171,7 @@ def figure_legend(figure: Figure) -> None:
             list(entries.values()),
             list(entries),
             loc='outside lower center',
-            ncols=min(len(entries), 4),
+            ncols=max(1, min(len(entries), int(figure.get_figwidth() / _LEGEND_WIDTH))),
             fontsize=FONT,
             frameon=False,
             handlelength=2.6,
