@@ -12,10 +12,10 @@ from __future__ import annotations
 from typing import Any
 
 from dreamerv2.config import Config, load_config
+from dreamerv2.envs.workers import InProcess
 from dreamerv2.run import devices, seeding
 from dreamerv2.run.parts import Parts, agent_maker
 from dreamerv2.run.training import train as _train
-from dreamerv2.run.types import Env
 
 __all__ = ['defaults', 'train']
 
@@ -39,21 +39,22 @@ def train(env: Any, config: Config) -> int:
         UsageError: the environment or the logdir cannot be used.
     """
     devices.hide_noise()
+    own = _wrap(env, config)
+    config = config.update({'action_repeat': own.action_repeat, 'envs': 1})
     return _train(
         config,
         lambda say: Parts(
-            envs=lambda: _single(_wrap(env, config)), evaluation={}, agent=agent_maker(config, say)
+            envs=lambda: InProcess([lambda: own]), evaluation={}, agent=agent_maker(config, say)
         ),
     )
 
 
-def _wrap(env: Any, config: Config) -> Env:
+def _wrap(env: Any, config: Config) -> Any:
     if hasattr(env, 'obs_space') and hasattr(env, 'act_space'):
-        own: Env = env
-        return own
+        return env
     from dreamerv2.envs.gym_env import GymEnv
 
-    wrapped: Env = GymEnv(
+    return GymEnv(
         env,
         size=tuple(config.render_size),
         grayscale=config.grayscale,
@@ -62,10 +63,3 @@ def _wrap(env: Any, config: Config) -> Env:
         time_limit=config.time_limit,
         seed=seeding.derive(config.seed, 'envs'),
     )
-    return wrapped
-
-
-def _single(env: Env) -> Any:
-    from dreamerv2.run.driver import SerialEnvs
-
-    return SerialEnvs([env])

@@ -84,7 +84,6 @@ def run(argv: Sequence[str]) -> int:
     arguments = parse_arguments(argv)
     from dreamerv2.envs import check_task
     from dreamerv2.run import build, checkpoint, evaluation, seeding, video
-    from dreamerv2.run.driver import SerialEnvs
     from dreamerv2.run.files import to_json, write_durably
 
     say = functools.partial(print, file=sys.stderr, flush=True)
@@ -126,7 +125,7 @@ def run(argv: Sequence[str]) -> int:
     )
     assert episodes is not None
     results = evaluation.level_results(episodes)
-    provenance = SerialEnvs([first]).describe()
+    provenance = first.describe()
     evaluator.close()
     print(f'{saved.path}: {arguments.policy} of the policy, mean and 95 % interval')
     print(evaluation.table(results))

@@ -15,12 +15,13 @@ import numpy as np
 
 from dreamerv2.config import Config
 from dreamerv2.envs import make_env, parse_task
+from dreamerv2.envs.contract import Environment
+from dreamerv2.envs.workers import Workers, make_workers
 from dreamerv2.replay import Replay
 from dreamerv2.run import devices, seeding
-from dreamerv2.run.driver import SerialEnvs
 from dreamerv2.run.loop import Plan
 from dreamerv2.run.random_policy import action_size
-from dreamerv2.run.types import Agent, Batch, Env, VectorEnv
+from dreamerv2.run.types import Agent, Batch
 
 AGENT_KEYS = (
     'rssm',
@@ -68,33 +69,37 @@ def single_level_tasks(task: str, sets: Mapping[str, Sequence[str]]) -> dict[str
     return {name: f'{parsed.family}_{name}' for name in parsed.names}
 
 
-def build_env(config: Config, task: str, seed: int) -> Env:
-    """One environment of a task, with the options of the configuration."""
+def env_options(config: Config, task: str) -> dict[str, Any]:
+    """The options of `make_env` that the configuration holds."""
     several = len(parse_task(task, task_sets(config)).names) > 1
-    return make_env(
-        task,
-        seed=seed,
-        size=config.render_size,
-        grayscale=config.grayscale,
-        action_repeat=config.action_repeat,
-        sticky=config.sticky,
-        time_limit=config.time_limit,
-        level_weights=(list(config.level_weights) or None) if several else None,
-        sets=task_sets(config),
-    )
+    return {
+        'size': config.render_size,
+        'grayscale': config.grayscale,
+        'action_repeat': config.action_repeat,
+        'sticky': config.sticky,
+        'time_limit': config.time_limit,
+        'level_weights': (list(config.level_weights) or None) if several else None,
+        'sets': task_sets(config),
+    }
 
 
-def build_envs(config: Config) -> VectorEnv:
+def build_env(config: Config, task: str, seed: int) -> Environment:
+    """One environment of a task, with the options of the configuration."""
+    return make_env(task, seed=seed, **env_options(config, task))
+
+
+def build_envs(config: Config) -> Workers:
     """The environments that collect, each with a seed of its own."""
-    return SerialEnvs(
-        [
-            build_env(config, config.task, seeding.derive(config.seed, 'envs', index))
-            for index in range(config.envs)
-        ]
+    return make_workers(
+        config.task,
+        config.envs,
+        parallel=config.envs_parallel,
+        seed=seeding.derive(config.seed, 'envs'),
+        **env_options(config, config.task),
     )
 
 
-def build_replay(config: Config, directory: Path, envs: VectorEnv) -> Replay:
+def build_replay(config: Config, directory: Path, envs: Workers) -> Replay:
     """The replay of a logdir."""
     return Replay(
         directory,

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from dreamerv2.envs.workers import Workers
 from dreamerv2.run.episodes import Episode, summarize
 from dreamerv2.run.random_policy import action_size
-from dreamerv2.run.types import Env, Policy, PolicyState, Row, VectorEnv
+from dreamerv2.run.types import Policy, PolicyState, Row
 
 StepCallback = Callable[[Row, int], Any]
 
@@ -39,54 +40,6 @@ def stack(rows: Sequence[Row]) -> dict[str, np.ndarray]:
     }
 
 
-class SerialEnvs:
-    """A list of environments as one, stepped one after another in this process."""
-
-    def __init__(self, envs: Sequence[Env]) -> None:
-        if not envs:
-            raise ValueError('At least one environment is needed.')
-        self._envs = list(envs)
-
-    def __len__(self) -> int:
-        return len(self._envs)
-
-    @property
-    def obs_space(self) -> Mapping[str, Any]:
-        return self._envs[0].obs_space
-
-    @property
-    def act_space(self) -> Any:
-        return self._envs[0].act_space
-
-    @property
-    def levels(self) -> Sequence[str]:
-        return self._envs[0].levels
-
-    def reset(self, indices: Sequence[int]) -> list[Row]:
-        """First observations of the environments named by index."""
-        return [self._envs[index].reset() for index in indices]
-
-    def step(self, actions: Sequence[Any]) -> list[Row]:
-        """One observation an environment."""
-        return [env.step(action) for env, action in zip(self._envs, actions, strict=True)]
-
-    def get_state(self) -> list[dict[str, Any]]:
-        """The environments' random-number states."""
-        return [env.get_state() for env in self._envs]
-
-    def set_state(self, states: Sequence[dict[str, Any]]) -> None:
-        """Takes what `get_state` gave; environments beyond its length keep their own."""
-        for env, state in zip(self._envs, states, strict=False):
-            env.set_state(state)
-
-    def describe(self) -> dict[str, Any]:
-        return self._envs[0].describe()
-
-    def close(self) -> None:
-        for env in self._envs:
-            env.close()
-
-
 class Driver:
     """Plays episodes in N environments at once.
 
@@ -104,7 +57,7 @@ class Driver:
 
     def __init__(
         self,
-        envs: VectorEnv,
+        envs: Workers,
         *,
         on_step: Sequence[StepCallback] = (),
         on_reset: Sequence[Callable[[], Any]] = (),

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from dreamerv2.run.driver import Driver, SerialEnvs
+from dreamerv2.envs.contract import Environment
+from dreamerv2.envs.workers import InProcess
+from dreamerv2.run.driver import Driver
 from dreamerv2.run.episodes import Episode
 from dreamerv2.run.statistics import mean_interval, share_interval
-from dreamerv2.run.types import Env, Policy
+from dreamerv2.run.types import Policy
 
 POLICY_MODES = {'mode': 'eval', 'sample': 'eval_sample'}
 
@@ -25,9 +28,9 @@ class Evaluator:
         makers: by level name, what makes its environment.
     """
 
-    def __init__(self, makers: Mapping[str, Callable[[], Env]]) -> None:
+    def __init__(self, makers: Mapping[str, Callable[[], Environment]]) -> None:
         self._makers = dict(makers)
-        self._envs: dict[str, Env] = {}
+        self._envs: dict[str, Environment] = {}
         self._restored: dict[str, Any] = {}
 
     @property
@@ -46,7 +49,8 @@ class Evaluator:
         """Plays `episodes` episodes on each level; None when stopped before the end."""
         results: list[Episode] = []
         for level in self._makers:
-            driver = Driver(SerialEnvs([self.env(level)]), video_keys=video_keys)
+            maker = functools.partial(self.env, level)
+            driver = Driver(InProcess([maker]), video_keys=video_keys)
             played = 0
             while played < episodes:
                 if should_stop():
@@ -56,7 +60,7 @@ class Evaluator:
                 played += len(ended)
         return results
 
-    def env(self, level: str) -> Env:
+    def env(self, level: str) -> Environment:
         """A level's environment."""
         if level not in self._envs:
             self._envs[level] = self._makers[level]()

@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from dreamerv2.config import Config
+from dreamerv2.envs.contract import Environment
+from dreamerv2.envs.workers import Workers
 from dreamerv2.errors import UsageError
 from dreamerv2.run import build, checkpoint, devices, loading, seeding
-from dreamerv2.run.types import Agent, Env, VectorEnv
+from dreamerv2.run.types import Agent
 
 AgentMaker = Callable[[Mapping[str, Any], Any], tuple[Agent, devices.Device]]
 
@@ -25,8 +27,8 @@ class Parts:
             a thread beside the prefill.
     """
 
-    envs: Callable[[], VectorEnv]
-    evaluation: Mapping[str, Callable[[], Env]]
+    envs: Callable[[], Workers]
+    evaluation: Mapping[str, Callable[[], Environment]]
     agent: AgentMaker
 
 
@@ -34,7 +36,7 @@ def default_parts(config: Config, say: Callable[[str], Any] = print) -> Parts:
     """The parts that the configuration names."""
     tasks = build.single_level_tasks(config.task, build.task_sets(config))
 
-    def evaluation_maker(task: str, index: int) -> Callable[[], Env]:
+    def evaluation_maker(task: str, index: int) -> Callable[[], Environment]:
         seed = seeding.derive(config.seed, 'eval_envs', index)
         return lambda: build.build_env(config, task, seed)
 
@@ -61,7 +63,7 @@ def agent_maker(config: Config, say: Callable[[str], Any] = print) -> AgentMaker
 
 
 def ready_agent(
-    config: Config, make: AgentMaker, envs: VectorEnv, saved: checkpoint.Checkpoint | None
+    config: Config, make: AgentMaker, envs: Workers, saved: checkpoint.Checkpoint | None
 ) -> tuple[Agent, devices.Device]:
     """The agent, with the checkpoint's state, ready to act and learn without delay."""
     obs_space, act_space = envs.obs_space, envs.act_space

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dreamerv2.config import Config
+from dreamerv2.envs.workers import Workers
 from dreamerv2.replay import Replay
 from dreamerv2.run import (
     build,
@@ -34,7 +35,7 @@ from dreamerv2.run.random_policy import RandomPolicy
 from dreamerv2.run.schedule import Every
 from dreamerv2.run.tensorboard import EventFile
 from dreamerv2.run.terminal import ProgressDisplay
-from dreamerv2.run.types import Agent, Batch, VectorEnv
+from dreamerv2.run.types import Agent, Batch
 
 FINISHED = 0
 STOPPED = 75
@@ -64,6 +65,7 @@ def train(
     path = Path(config.logdir).expanduser()
     repeat = config.action_repeat
     logdir.make_logdir(path)
+    logdir.check_same_run(path, config)
     done = logdir.finished(path)
     if done and done['step'] >= config.steps * repeat:
         print(f'{path} is finished ({done["step"]} frames): nothing to do.', flush=True)
@@ -71,7 +73,6 @@ def train(
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(StopRequest())
         lock = stack.enter_context(Lock(path))
-        logdir.check_same_run(path, config)
         saved = checkpoint.load_newest(path / 'checkpoints', set_aside=True)
         display = ProgressDisplay(config.steps * repeat, saved.frames if saved else 0)
         stack.callback(display.close)
@@ -102,7 +103,7 @@ class _Run:
         self,
         config: Config,
         path: Path,
-        envs: VectorEnv,
+        envs: Workers,
         replay: Replay,
         evaluator: evaluation.Evaluator,
         maker: Background[tuple[Agent, devices.Device]],

@@ -1,8 +1,8 @@
-"""What the training run expects of its environments, replay and agent."""
+"""What the training run expects of its agent, and the shapes of what it passes on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,75 +12,6 @@ Batch = dict[str, np.ndarray]
 PolicyState = Any
 # (stacked observations [N, ...], state or None) -> (actions float32 [N, A], state)
 Policy = Callable[[dict[str, np.ndarray], PolicyState], tuple[np.ndarray, PolicyState]]
-
-
-class Env(Protocol):
-    """One environment: a dictionary of named entries for every agent step."""
-
-    @property
-    def obs_space(self) -> Mapping[str, Any]: ...
-
-    @property
-    def act_space(self) -> Any: ...
-
-    @property
-    def levels(self) -> Sequence[str]: ...
-
-    def reset(self) -> Row: ...
-
-    def step(self, action: Any) -> Row: ...
-
-    def get_state(self) -> dict[str, Any]: ...
-
-    def set_state(self, state: dict[str, Any]) -> None: ...
-
-    def describe(self) -> dict[str, Any]: ...
-
-    def close(self) -> None: ...
-
-
-class VectorEnv(Protocol):
-    """Several environments that are stepped together."""
-
-    def __len__(self) -> int: ...
-
-    @property
-    def obs_space(self) -> Mapping[str, Any]: ...
-
-    @property
-    def act_space(self) -> Any: ...
-
-    @property
-    def levels(self) -> Sequence[str]: ...
-
-    def reset(self, indices: Sequence[int]) -> Sequence[Row]: ...
-
-    def step(self, actions: Sequence[Any]) -> Sequence[Row]: ...
-
-    def get_state(self) -> list[dict[str, Any]]: ...
-
-    def set_state(self, states: Sequence[dict[str, Any]]) -> None: ...
-
-    def describe(self) -> dict[str, Any]: ...
-
-    def close(self) -> None: ...
-
-
-class Replay(Protocol):
-    """Finished episodes, and the batches drawn from them."""
-
-    def add_step(self, step: Row, worker: int = 0) -> Any: ...
-
-    def sample(self, batch: int, length: int) -> Batch: ...
-
-    def drop_partial(self, worker: int | None = None) -> Any: ...
-
-    @property
-    def stats(self) -> Mapping[str, Any]: ...
-
-    def get_state(self) -> dict[str, Any]: ...
-
-    def set_state(self, state: dict[str, Any]) -> None: ...
 
 
 class Agent(Protocol):

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from dreamerv2.envs.contract import Environment
 from dreamerv2.errors import UsageError
-from dreamerv2.run.types import Env, Row
+from dreamerv2.run.types import Row
 
 FORMATS = ('.mp4', '.gif')
 SHORTEST_SIDE = 192  # Pixels to which smaller pictures are enlarged.
@@ -67,7 +68,7 @@ def captioned(picture: np.ndarray, text: str) -> np.ndarray:
 class RecordingEnv:
     """An environment whose first episode's pictures go to `take`, one an agent step."""
 
-    def __init__(self, env: Env, take: Callable[[np.ndarray], Any]) -> None:
+    def __init__(self, env: Environment, take: Callable[[np.ndarray], Any]) -> None:
         self._env = env
         self._take = take
         self._episode = 0

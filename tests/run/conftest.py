@@ -11,6 +11,12 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope='session')
+def root():
+    """The repository's folder."""
+    return ROOT
+
+
+@pytest.fixture(scope='session')
 def python_env():
     """Environment variables with which a new Python finds the package."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get('PYTHONPATH')]))
@@ -21,13 +27,15 @@ def python_env():
 def repo_env(python_env):
     """Runs Python with arguments and returns the completed process."""
 
-    def run(arguments, timeout=120):
+    def run(arguments, text_input='', cwd=None):
         return subprocess.run(
             [sys.executable, *map(str, arguments)],
             capture_output=True,
             text=True,
-            timeout=timeout,
+            timeout=120,
             env=python_env,
+            input=text_input,
+            cwd=cwd,
         )
 
     return run

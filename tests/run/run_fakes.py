@@ -8,15 +8,16 @@ import numpy as np
 from gym import spaces
 
 from dreamerv2.config import load_config
+from dreamerv2.envs.contract import Environment
+from dreamerv2.envs.workers import InProcess
 from dreamerv2.run.devices import Device
-from dreamerv2.run.driver import SerialEnvs
 from dreamerv2.run.parts import Parts
 from dreamerv2.run.training import train
 
 SIZE = 8
 
 
-class CountingEnv:
+class CountingEnv(Environment):
     """Episodes of `length` steps; every image holds the count of resets and the step in it.
 
     The reward is the episode's random number (drawn at its reset) plus the action, so that both
@@ -83,6 +84,10 @@ class CountingEnv:
 
     def close(self):
         self.closed += 1
+
+
+def in_process(envs):
+    return InProcess([lambda env=env: env for env in envs])
 
 
 class NumpyAgent:
@@ -169,7 +174,7 @@ def fake_parts(agents, length=10, levels=('a',), envs=1, seed=0, delay=0.0, step
         return agents[-1], Device('cpu', 'cpu', 'float32')
 
     return lambda say: Parts(
-        envs=lambda: SerialEnvs([SlowEnv(length, levels, seed + i) for i in range(envs)]),
+        envs=lambda: in_process([SlowEnv(length, levels, seed + i) for i in range(envs)]),
         evaluation={level: (lambda level=level: CountingEnv(5, [level], 7)) for level in levels},
         agent=make_agent,
     )

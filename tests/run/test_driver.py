@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 from gym import spaces
-from run_fakes import CountingEnv
+from run_fakes import CountingEnv, in_process
 
 from dreamerv2.replay import Replay
 from dreamerv2.run import seeding
-from dreamerv2.run.driver import Driver, SerialEnvs, environment_action
+from dreamerv2.run.driver import Driver, environment_action
 from dreamerv2.run.episodes import episode_metrics
 from dreamerv2.run.random_policy import RandomPolicy
 
@@ -19,7 +19,7 @@ def random_policy(env, seed=0):
 def collect(envs, steps, **options):
     rows = []
     driver = Driver(
-        SerialEnvs(envs), on_step=[lambda row, worker: rows.append((worker, row))], **options
+        in_process(envs), on_step=[lambda row, worker: rows.append((worker, row))], **options
     )
     policy = random_policy(envs[0])
     results = [driver.step(policy) for _ in range(steps)]
@@ -41,7 +41,7 @@ def test_rows_hold_the_action_that_led_to_them():
 
 def test_environments_are_reset_only_when_needed():
     env = CountingEnv(length=4)
-    driver = Driver(SerialEnvs([env]))
+    driver = Driver(in_process([env]))
     assert env.resets == 0
     for _ in range(4):
         driver.step(random_policy(env))
@@ -86,7 +86,7 @@ def test_several_environments_step_together():
 def test_reset_in_mid_episode_never_glues(tmp_path):
     env = CountingEnv(length=6)
     replay = Replay(tmp_path, seed=0)
-    driver = Driver(SerialEnvs([env]), on_step=[replay.add_step], on_reset=[replay.drop_partial])
+    driver = Driver(in_process([env]), on_step=[replay.add_step], on_reset=[replay.drop_partial])
     policy = random_policy(env)
     for _ in range(9):  # One whole episode and half of the next.
         driver.step(policy)
@@ -111,7 +111,7 @@ def test_policy_sees_neither_level_nor_logs_and_keeps_its_state():
         seen.append((sorted(obs), obs['image'].shape, state))
         return np.eye(3, dtype=np.float32)[[1]], (state or 0) + 1
 
-    driver = Driver(SerialEnvs([env]))
+    driver = Driver(in_process([env]))
     for _ in range(3):
         driver.step(policy)
     keys, shape, _ = seen[0]
@@ -129,12 +129,12 @@ def test_state_gives_the_same_episodes_again():
         return [episode.score for _ in range(12) for episode in driver.step(policy).episodes]
 
     env = CountingEnv(length=4, seed=3)
-    driver = Driver(SerialEnvs([env]))
+    driver = Driver(in_process([env]))
     play(driver, env)
     state = driver.get_state()
     expected = play(driver, env)
     other = CountingEnv(length=4, seed=99)
-    restored = Driver(SerialEnvs([other]))
+    restored = Driver(in_process([other]))
     restored.set_state(state)
     assert play(restored, other) == expected
 

@@ -1,10 +1,10 @@
 """The loop: what is counted, what is due and when."""
 
 import pytest
-from run_fakes import CountingEnv
+from run_fakes import CountingEnv, in_process
 
 from dreamerv2.run import loop, seeding
-from dreamerv2.run.driver import Driver, SerialEnvs
+from dreamerv2.run.driver import Driver
 from dreamerv2.run.random_policy import RandomPolicy
 from dreamerv2.run.schedule import Every
 
@@ -13,7 +13,7 @@ class Trace:
     """Runs a plan with fakes and keeps the events with the step at which they came."""
 
     def __init__(self, plan, envs=1, length=10, stop_at=None, progress=None):
-        self.driver = Driver(SerialEnvs([CountingEnv(length, seed=i) for i in range(envs)]))
+        self.driver = Driver(in_process([CountingEnv(length, seed=i) for i in range(envs)]))
         self.policy = RandomPolicy(
             self.driver.envs.act_space, seeding.generator(0, 'random_policy')
         )

@@ -10,12 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from run_fakes import CountingEnv, NumpyAgent, fake_parts, small_config
+from run_fakes import CountingEnv, NumpyAgent, fake_parts, in_process, small_config
 
 import dreamerv2.api
 from dreamerv2.errors import UsageError
 from dreamerv2.run import checkpoint
-from dreamerv2.run.driver import SerialEnvs
 from dreamerv2.run.parts import Parts
 from dreamerv2.run.training import FINISHED, STOPPED, train
 
@@ -169,7 +168,7 @@ def test_an_error_while_the_agent_is_made_surfaces_at_once(tmp_path):
     def broken(obs_space, act_space):
         raise ValueError('the agent cannot be made')
 
-    envs = SerialEnvs([CountingEnv()])
+    envs = in_process([CountingEnv()])
     with pytest.raises(ValueError, match='cannot be made'):
         train(
             small_config(tmp_path, prefill=10**9, steps=10**9),
@@ -196,7 +195,7 @@ def test_prefill_runs_while_the_agent_is_made(tmp_path):
 
     train(
         small_config(tmp_path, steps=60),
-        lambda say: Parts(envs=lambda: SerialEnvs([env]), evaluation={}, agent=slow),
+        lambda say: Parts(envs=lambda: in_process([env]), evaluation={}, agent=slow),
     )
     assert acted[0] >= 1
 
@@ -232,7 +231,7 @@ def test_a_crash_before_the_first_checkpoint_keeps_the_episodes(tmp_path):
         train(
             small_config(tmp_path),
             lambda say: Parts(
-                envs=lambda: SerialEnvs([CountingEnv(10)]), evaluation={}, agent=make
+                envs=lambda: in_process([CountingEnv(10)]), evaluation={}, agent=make
             ),
         )
     assert len(with_key(lines(tmp_path), 'train_prefill')) == 4
@@ -289,7 +288,7 @@ def test_a_stop_in_the_prefill_goes_on_with_the_prefill(tmp_path):
                     os.kill(os.getpid(), signal.SIGTERM)
                 return super().step(action)
 
-        return Parts(lambda: SerialEnvs([Stopping(10)]), made.evaluation, made.agent)
+        return Parts(lambda: in_process([Stopping(10)]), made.evaluation, made.agent)
 
     assert train(small_config(tmp_path), stopping) == STOPPED
     assert checkpoint.find(tmp_path).state['progress']['prefilled'] is False

@@ -1,0 +1,141 @@
+"""The commands: exit codes and messages for bad input, without TensorFlow; dry run and help."""
+
+import json
+
+import pytest
+from run_fakes import fake_parts, small_config
+
+from dreamerv2.run.training import train
+
+# Runs commands one after another in one process and tells of each its exit code and words.
+BATCH = """
+import contextlib, io, json, sys
+from dreamerv2 import evaluate, train
+results = []
+for name, argv in json.loads(sys.stdin.read()):
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = (train if name == 'train' else evaluate).main(argv)
+    results.append((code, out.getvalue(), err.getvalue(), 'tensorflow' in sys.modules))
+print(json.dumps(results))
+"""
+
+
+@pytest.fixture(scope='module')
+def places(tmp_path_factory):
+    """A file, a folder without a checkpoint, runs with a good and with a damaged checkpoint."""
+    root = tmp_path_factory.mktemp('places')
+    (root / 'file').write_text('')
+    (root / 'empty').mkdir()
+    for name in ('good', 'damaged'):
+        train(small_config(root / name, steps=50, task='mario_1-1'), fake_parts([]))
+    for path in (root / 'damaged').glob('checkpoints/*/agent.safetensors'):
+        path.write_bytes(b'no weights')
+    (root / 'damaged' / 'done.json').unlink()
+    (root / 'text' / 'checkpoints' / '0000000100').mkdir(parents=True)
+    (root / 'text' / 'checkpoints' / '0000000100' / 'manifest.json').write_text('hello')
+    return root
+
+
+BAD = {
+    'unknown key': ('train', ['--sede', '1'], 'seed'),
+    'unknown preset': ('train', ['--configs', 'maroi'], 'mario'),
+    'wrong type': ('train', ['--dataset.batch', 'x'], 'dataset.batch'),
+    'impossible count': ('train', ['--envs', '-1'], 'envs'),
+    'not a number': ('train', ['--discount', 'NaN'], 'discount'),
+    'unknown task': ('train', ['--task', 'mario_9-1'], '9-1'),
+    'unknown family': ('train', ['--task', 'sonic_1'], 'sonic_1'),
+    'logdir is a file': ('train', ['--logdir', '{root}/file'], 'file'),
+    'logdir in a file': ('train', ['--logdir', '{root}/file/run'], 'file'),
+    'another run': (
+        'train',
+        ['--configs', 'mario', 'debug', '--train_every', '3', '--logdir', '{root}/good'],
+        'prefill 40, but 200',
+    ),
+    'damaged run': ('train', ['{damaged}'], 'damaged'),
+    'no logdir': ('evaluate', [], 'logdir'),
+    'evaluate nothing': ('evaluate', ['{root}/nowhere'], 'does not exist'),
+    'evaluate a file': ('evaluate', ['{root}/file'], 'is a file'),
+    'evaluate an empty folder': ('evaluate', ['{root}/empty'], 'no checkpoint'),
+    'evaluate damage': ('evaluate', ['{root}/damaged'], 'damaged'),
+    'evaluate text': ('evaluate', ['{root}/text'], 'damaged'),
+    'evaluate an unknown step': ('evaluate', ['{root}/good', '--step', '7'], 'step 7'),
+    'evaluate an unknown task': ('evaluate', ['{root}/good', '--tasks', 'mario_0-1'], '0-1'),
+    'no episodes': ('evaluate', ['{root}/good', '--episodes', '0'], 'not above 0'),
+    'half an episode': ('evaluate', ['{root}/good', '--episodes', '1.5'], 'whole number'),
+    'NaN episodes': ('evaluate', ['{root}/good', '--episodes', 'nan'], 'whole number'),
+    'unknown policy': ('evaluate', ['{root}/good', '--policy', 'best'], 'best'),
+    'unknown flag': ('evaluate', ['{root}/good', '--speed', '3'], '--speed'),
+    'video format': ('evaluate', ['{root}/good', '--video', '{root}/play.avi'], '.mp4 or .gif'),
+    'video folder': ('evaluate', ['{root}/good', '--video', '{root}/no/play.gif'], 'not exist'),
+    'results folder': ('evaluate', ['{root}/good', '--json', '{root}/no/x.json'], 'not exist'),
+    'different levels': (
+        'evaluate',
+        ['{root}/good', '--tasks', 'mario_1-1', 'pixel'],
+        'one after another',
+    ),
+}
+
+
+def test_bad_input_gets_one_line_and_code_2_before_tensorflow(places, repo_env):
+    saved = (places / 'damaged' / 'config.yaml').read_text()
+    assert 'train_every: 5' in saved
+    same = ['--configs', 'mario', 'debug', '--logdir', str(places / 'damaged')]
+    for key in ('steps', 'prefill', 'train_every', 'log_every', 'save_every', 'eval_every'):
+        value = next(line for line in saved.splitlines() if line.startswith(f'{key}: '))
+        same += [f'--{key}', value.split()[1]]
+    commands = []
+    for name, argv, _ in BAD.values():
+        if argv == ['{damaged}']:
+            argv = same
+        commands.append((name, [word.replace('{root}', str(places)) for word in argv]))
+    before = sorted(places.rglob('*'))
+    result = repo_env(['-c', BATCH], text_input=json.dumps(commands))
+    assert result.returncode == 0, result.stderr
+    for (label, (_, _, words)), (code, out, err, tensorflow) in zip(
+        BAD.items(), json.loads(result.stdout), strict=True
+    ):
+        assert code == 2, (label, code, out, err)
+        assert words in err, (label, err)
+        last = err.splitlines()[-1]
+        assert 'Traceback' not in err and words in last, (label, err)
+        # A damaged checkpoint has a line of its own before the last one.
+        assert len(err.splitlines()) + len(out.splitlines()) <= 1 + ('damage' in last), label
+        assert not tensorflow, label
+    assert sorted(places.rglob('*')) == before
+
+
+def test_dry_run_prints_the_configuration(tmp_path, repo_env):
+    argv = ['--configs', 'mario', '--dry_run', '--seed', '3', '--logdir', tmp_path / 'run']
+    result = repo_env(['-X', 'importtime', '-m', 'dreamerv2.train', *argv])
+    assert result.returncode == 0
+    assert 'seed: 3\n' in result.stdout and 'rssm.deter: 600\n' in result.stdout
+    assert 'tensorflow' not in result.stderr
+    assert not (tmp_path / 'run').exists()
+    result = repo_env(['-m', 'dreamerv2.train', '--dry_run', '--task', 'mario_9-1'])
+    assert result.returncode == 2 and '9-1' in result.stderr
+
+
+def test_help(repo_env):
+    result = repo_env(['-m', 'dreamerv2.train', '--help'])
+    assert result.returncode == 0 and '--configs' in result.stdout and not result.stderr
+    result = repo_env(['-m', 'dreamerv2.evaluate', '--help'])
+    assert result.returncode == 0 and '--episodes' in result.stdout and not result.stderr
+
+
+def test_scripts_run_from_their_paths(root, tmp_path, repo_env):
+    for name in ('train', 'evaluate'):
+        result = repo_env([root / 'dreamerv2' / f'{name}.py', '--nonsense'], cwd=tmp_path)
+        assert result.returncode == 2
+        assert len(result.stderr.splitlines()) == 1 and 'Traceback' not in result.stderr
+
+
+def test_nothing_in_the_package_folder_hides_another_module(root):
+    """`python dreamerv2/train.py` puts that folder first on the path of modules."""
+    import importlib.metadata
+    import sys
+
+    taken = set(sys.stdlib_module_names) | set(importlib.metadata.packages_distributions())
+    own = {path.stem for path in (root / 'dreamerv2').iterdir() if path.stem.isidentifier()}
+    assert {'train', 'run', 'envs'} <= own
+    assert not own & taken
