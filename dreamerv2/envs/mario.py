@@ -33,7 +33,11 @@ from dreamerv2.envs.contract import Observation, bookkeeping_spaces, log_space, 
 from dreamerv2.envs.episodic import EpisodicEnvironment
 from dreamerv2.envs.image import cv2, resize
 from dreamerv2.envs.level_lengths import EXIT_AREA, exit_offset, level_length
-from dreamerv2.envs.quiet import import_quietly
+from dreamerv2.envs.quiet import quiet
+
+with quiet():
+    from gym_super_mario_bros.actions import COMPLEX_MOVEMENT
+    from gym_super_mario_bros.smb_env import SuperMarioBrosEnv
 
 _BUTTONS = {'right': 128, 'left': 64, 'down': 32, 'up': 16, 'B': 2, 'A': 1, 'NOOP': 0}
 _WORLD, _STAGE, _AREA_LOW, _AREA_HIGH = 0x075F, 0x075C, 0x00E7, 0x00E8
@@ -51,6 +55,16 @@ def button_bytes(actions: list[list[str]]) -> tuple[int, ...]:
         One byte for each action.
     """
     return tuple(sum(_BUTTONS[button] for button in action) for action in actions)
+
+
+class _Game(SuperMarioBrosEnv):
+    """The package's environment, without the score, coins and lives that it reads in every frame.
+
+    Reading them takes longer than anything else that is done in Python for a frame.
+    """
+
+    def _get_info(self) -> dict[str, Any]:
+        return {'x_pos': self._x_position}
 
 
 class MarioEnv(EpisodicEnvironment):
@@ -87,10 +101,8 @@ class MarioEnv(EpisodicEnvironment):
         self._length = level_length(level)
         self._exit_offset = exit_offset(level)
         world, stage = (int(number) for number in level.split('-'))
-        package = import_quietly('gym_super_mario_bros.smb_env')
-        actions = import_quietly('gym_super_mario_bros.actions')
-        self._buttons = button_bytes(actions.COMPLEX_MOVEMENT)
-        self._game: Any = package.SuperMarioBrosEnv(target=(world, stage))
+        self._buttons = button_bytes(COMPLEX_MOVEMENT)
+        self._game: Any = _Game(target=(world, stage))
         self._screen = _raw_pixels(self._game.screen)
         self._home = (world - 1, stage - 1)
         self._main_area = self._area()
@@ -135,9 +147,8 @@ class MarioEnv(EpisodicEnvironment):
         self._completed = False
 
     def _frame(self, action: int) -> tuple[float, bool, bool]:
-        with np.errstate(over='ignore'):  # the package lets bytes overflow on purpose
-            _, reward, done, info = self._game.step(self._buttons[action])
-        if info['flag_get']:
+        _, reward, done, info = self._game.step(self._buttons[action])
+        if done and self._game._flag_get:
             self._completed = True
         ram = self._game.ram
         if (ram[_WORLD], ram[_STAGE]) != self._home:
