@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import pathlib
 import re
@@ -15,7 +16,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from dreamerv2.errors import UsageError
 
-LARGEST_FILE = 1_000_000  # bytes; nobody writes such a configuration by hand
+LARGEST_FILE = 100_000  # bytes; nobody writes a larger configuration by hand
 MOST_ENTRIES = 20_000  # aliases can make a small file huge
 
 
@@ -95,11 +96,18 @@ class _Budget:
             raise UsageError(f'{where}: more than {MOST_ENTRIES} values; remove aliases')
 
 
+@functools.lru_cache(maxsize=4)
+def _compose(text: str) -> Node | None:
+    """The nodes of a YAML text, which nobody changes; kept because it is read again and again."""
+    node: Node | None = YAML(typ='safe', pure=True).compose(text)
+    return node
+
+
 def _read(path: pathlib.Path) -> MappingNode:
     try:
         if path.stat().st_size > LARGEST_FILE:
             raise UsageError(f'{path}: larger than a configuration can be ({LARGEST_FILE} bytes)')
-        root = YAML(typ='safe', pure=True).compose(path.read_text(encoding='utf-8'))
+        root = _compose(path.read_text(encoding='utf-8'))
     except OSError as error:
         raise UsageError(f'{path}: cannot be read ({error.strerror})') from error
     except UnicodeDecodeError as error:

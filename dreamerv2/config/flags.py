@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dreamerv2.config.files import Entry
-from dreamerv2.config.merge import HELP, shown
+from dreamerv2.config.merge import HELP, printable, shown
 from dreamerv2.errors import UsageError
 
 
@@ -41,7 +41,7 @@ def parse_flags(argv: Sequence[str]) -> Flags:
         if not name:
             raise UsageError(f'-- without a key: expected --key value; {HELP}')
         if names.count(name) > 1:
-            raise UsageError(f'--{name} is given {names.count(name)} times; keep one of them')
+            raise UsageError(f'--{printable(name)} is given {names.count(name)} times; keep one')
     presets: list[str] = []
     entries = []
     for name, values in groups:
@@ -50,7 +50,7 @@ def parse_flags(argv: Sequence[str]) -> Flags:
             if not presets:
                 raise UsageError('--configs needs the name of a preset; --help lists them')
         else:
-            entries.append(Entry(name, _value(values), f'--{name}'))
+            entries.append(Entry(name, _value(values), f'--{printable(name)}'))
     return Flags(tuple(presets), tuple(entries), False)
 
 

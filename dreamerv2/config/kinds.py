@@ -9,12 +9,14 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from dreamerv2.config.schedules import EXAMPLES, parse_schedule
 
 LARGEST = 10**15  # still exact as a float, so that 1e6 and 1000000 are the same count
+UNWRITABLE = ('Cc', 'Cs', 'Zl', 'Zp')  # control characters, lone surrogates, line separators
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,9 +102,8 @@ def text(expected: str = 'text', empty: bool = False) -> Kind:
     def convert(value: Any) -> str:
         if not isinstance(value, str) or not (value or empty):
             raise ValueError('not text')
-        if any(ord(character) < 32 or ord(character) == 127 for character in value):
+        if any(unicodedata.category(character) in UNWRITABLE for character in value):
             raise ValueError('control character')
-        value.encode()  # lone surrogates could not be saved
         return value
 
     return Kind(expected, convert)

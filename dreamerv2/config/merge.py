@@ -27,6 +27,12 @@ def shown(value: Any, most: int = 60) -> str:
     return text if len(text) <= most else text[: most - 3] + '...'
 
 
+def printable(text: str, most: int = 60) -> str:
+    """Text as it can stand in a line: shortened, and what cannot be printed is escaped."""
+    text = text if len(text) <= most else text[: most - 3] + '...'
+    return ''.join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
 def expand(entry: Entry, flat: Mapping[str, Any]) -> list[str]:
     """The dotted keys that an entry sets: the key itself, or all that its pattern matches.
 
