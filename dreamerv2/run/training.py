@@ -12,6 +12,7 @@ from typing import Any
 
 from dreamerv2.config import Config
 from dreamerv2.envs.workers import Workers
+from dreamerv2.errors import UsageError
 from dreamerv2.replay import Replay
 from dreamerv2.run import (
     build,
@@ -62,6 +63,8 @@ def train(
         UsageError: the logdir cannot be used, is in use, or holds a run with other settings; or
             the configuration names something that does not exist.
     """
+    if config['init.from']:
+        raise UsageError('--init.from is not built yet: train from the start, without --init.')
     path = Path(config.logdir).expanduser()
     repeat = config.action_repeat
     logdir.make_logdir(path)

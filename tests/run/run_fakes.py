@@ -181,7 +181,8 @@ def fake_parts(agents, length=10, levels=('a',), envs=1, seed=0, delay=0.0, step
 
 
 if __name__ == '__main__':
-    # A run of the fakes that takes long enough to be stopped: `run_fakes.py LOGDIR [STEPS]`.
-    steps = int(sys.argv[2]) if len(sys.argv) > 2 else 100_000
-    config = small_config(pathlib.Path(sys.argv[1]), steps=steps)
-    sys.exit(train(config, fake_parts([], step_delay=0.002)))
+    # A run of the fakes that takes long enough to be stopped:
+    # `run_fakes.py LOGDIR [STEPS [SECONDS OF AN UPDATE]]`.
+    steps, delay = (*sys.argv[2:], *('100000', '0')[len(sys.argv) - 2 :])
+    config = small_config(pathlib.Path(sys.argv[1]), steps=int(steps))
+    sys.exit(train(config, fake_parts([], step_delay=0.002, delay=float(delay))))

@@ -52,6 +52,11 @@ BAD = {
         ['--configs', 'mario', 'debug', '--train_every', '3', '--logdir', '{root}/good'],
         'prefill 40, but 200',
     ),
+    'not built': (
+        'train',
+        ['--init.from', 'elsewhere', '--logdir', '{root}/new'],
+        'not built yet',
+    ),
     'damaged run': ('train', ['{damaged}'], 'damaged'),
     'no logdir': ('evaluate', [], 'logdir'),
     'evaluate nothing': ('evaluate', ['{root}/nowhere'], 'does not exist'),
@@ -103,6 +108,19 @@ def test_bad_input_gets_one_line_and_code_2_before_tensorflow(places, repo_env):
         assert len(err.splitlines()) + len(out.splitlines()) <= 1 + ('damage' in last), label
         assert not tensorflow, label
     assert sorted(places.rglob('*')) == before
+
+
+def test_a_crash_has_a_traceback_and_code_1(tmp_path, monkeypatch, capsys):
+    import dreamerv2.run.training
+    import dreamerv2.train
+
+    def crash(config, command):
+        raise RuntimeError('something broke')
+
+    monkeypatch.setattr(dreamerv2.run.training, 'train', crash)
+    assert dreamerv2.train.main(['--logdir', str(tmp_path / 'run')]) == 1
+    err = capsys.readouterr().err
+    assert 'Traceback' in err and 'something broke' in err
 
 
 def test_dry_run_prints_the_configuration(tmp_path, repo_env):

@@ -275,6 +275,23 @@ def test_a_signal_saves_and_the_run_goes_on(tmp_path, python_env, number):
     assert checkpoint.find(tmp_path).state['progress']['step'] == step + 20
 
 
+def test_a_second_signal_ends_at_once(tmp_path, python_env):
+    command = [sys.executable, str(FAKES), str(tmp_path), '100000', '1000']
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=python_env)
+    metrics = tmp_path / 'metrics.jsonl'
+    end = time.monotonic() + 60
+    while not (metrics.exists() and metrics.read_text().count('train_prefill') == 4):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    time.sleep(0.3)  # Now it is in its first update, which takes very long.
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=10)
+    assert process.returncode == -signal.SIGINT
+
+
 def test_a_stop_in_the_prefill_goes_on_with_the_prefill(tmp_path):
     agents = []
     parts = fake_parts(agents)
