@@ -7,51 +7,45 @@ from dreamerv2.envs import make_env
 from dreamerv2.envs.pixel_task import draw, expected_returns, step_reward
 
 
-def best_action(env):
-    down, right = np.sign(env._target - env._position)
-    return {(-1, 0): 0, (1, 0): 1, (0, -1): 2, (0, 1): 3}.get(
-        (int(down), 0) if down else (0, int(right)), 0
-    )
-
-
 def returns(env, policy, episodes):
+    """Return of each of some episodes; the policy sees the picture."""
     result = []
     for _ in range(episodes):
         observation, total = env.reset(), 0.0
         while not observation['is_last']:
-            observation = env.step(policy(env))
+            observation = env.step(policy(observation['image'][:, :, 0]))
             total += observation['reward']
         assert observation['is_terminal']
         result.append(total)
     return np.array(result)
 
 
+def best_action(image):
+    """Left (0), right (1) or stay (2), from what can be seen."""
+    block = np.flatnonzero(image[32] == 255)[0]
+    column = np.flatnonzero(image[4] == 100)[0]
+    return 2 if block == column else int(block < column)
+
+
 def test_random_and_optimal_return():
     env = make_env('pixel', seed=4)
     generator = np.random.default_rng(0)
-    random = returns(env, lambda env: generator.integers(4), 1500)
+    random = returns(env, lambda image: generator.integers(3), 1500)
     assert random.mean() == pytest.approx(env.random_return, abs=4 * random.std() / 1500**0.5)
-
-    def play_well(env):
-        # At the target, moving out of the grid stays there.
-        corner = 0 if env._target[0] == 0 else 1
-        return corner if (env._position == env._target).all() else best_action(env)
-
-    optimal = returns(env, play_well, 500)
-    assert optimal.mean() == pytest.approx(env.optimal_return, abs=0.3)
+    optimal = returns(env, best_action, 500)
+    assert optimal.mean() == pytest.approx(env.optimal_return, abs=0.2)
     assert optimal.min() >= 11
     assert env.optimal_return - env.random_return > 10
     assert expected_returns(0) == (0, 0)
 
 
 def test_rewards_and_picture():
-    corner = np.array([0, 0])
-    assert step_reward(corner, corner) == 1
-    assert step_reward(np.array([3, 3]), corner) == -1
-    image = draw(np.array([1, 2]), corner, 0.5)
+    assert step_reward(np.array([0, 5, 1]), np.array([0, 0, 5])) == pytest.approx([1, -1, -0.6])
+    image = draw(3, 0, 0.5)
     assert image.shape == (64, 64, 1) and image.dtype == np.uint8
-    assert image[22, 37] == 255 and image[0, 0] == 128 and image[7, 7] == 40
-    assert (image[-1, :32] == 200).all() and (image[-1, 32:] == 0).all()
+    assert (image[20, 30:40] == 255).all() and (image[20, :10] == 100).all()
+    assert image[20, 29] == image[20, 40] == image[10, 35] == 0
+    assert (image[-1, :32] == 180).all() and (image[-1, 32:] == 0).all()
 
 
 def test_colour_and_size():

@@ -39,7 +39,7 @@ def play(workers, steps, seed=0):
     generator = np.random.default_rng(seed)
     rows = [workers.reset()]
     for _ in range(steps):
-        rows.append(workers.step([int(a) for a in generator.integers(4, size=len(workers))]))
+        rows.append(workers.step([int(a) for a in generator.integers(3, size=len(workers))]))
         over = [index for index, row in enumerate(rows[-1]) if row['is_last']]
         if over:
             workers.reset(over)
