@@ -269,8 +269,11 @@ class Agent:
 
     def get_state(self) -> dict[str, np.ndarray]:
         """Copies of all variables and of the random-number counters, by name."""
-        calls = {f'calls/{k}': np.array(v, np.int64) for k, v in self._calls.items()}
-        return {**read_arrays(self.variables()), **calls}
+        return {**read_arrays(self.variables()), **self._random_state()}
+
+    def _random_state(self) -> dict[str, np.ndarray]:
+        calls = {f'random/{k}': np.array(v, np.int64) for k, v in self._calls.items()}
+        return {'random/key': self._key.copy(), **calls}
 
     def set_state(self, arrays: Mapping[str, np.ndarray]):
         """Takes what `get_state` gave.
@@ -279,9 +282,9 @@ class Agent:
             ValueError: naming entries that are missing, extra or of another shape; nothing is
                 assigned then.
         """
-        calls = {f'calls/{k}': np.array(v) for k, v in self._calls.items()}
-        assign_arrays(self.variables(), arrays, others=calls)
-        self._calls = {k: int(arrays[f'calls/{k}']) for k in self._calls}
+        assign_arrays(self.variables(), arrays, others=self._random_state())
+        self._key = np.array(arrays['random/key'], np.int32)
+        self._calls = {k: int(arrays[f'random/{k}']) for k in self._calls}
 
     @property
     def updates(self) -> int:

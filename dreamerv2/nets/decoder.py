@@ -82,9 +82,10 @@ class Decoder(tf.Module):
         x = tf.reshape(features, [-1, features.shape[-1]])
         x = self._start(x)[:, None, None, :]
         for index, (conv, norm) in enumerate(zip(self._convs, self._norms, strict=True)):
-            x = conv(x)
-            if index < len(self._convs) - 1:
-                x = self._act(norm(x) if norm else x)
+            if index == len(self._convs) - 1:
+                x = conv(x)
+            else:
+                x = self._act(norm(conv(x))) if norm else conv(x, self._act)
         x = tf.reshape(x, [*features.shape[:-1], *x.shape[1:]])
         means = tf.split(x, self._channels, -1)
         return {k: UnitNormal(mean, 3) for k, mean in zip(self.cnn_keys, means, strict=True)}

@@ -124,23 +124,42 @@ class ConvTranspose(tf.Module):
         self.kernel = tf.Variable(glorot_uniform(rng, (size, size, units, inputs)))
         self.bias = tf.Variable(tf.zeros([units]))
 
-    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+    def __call__(
+        self, x: tf.Tensor, act: Callable[[tf.Tensor], tf.Tensor] = tf.identity
+    ) -> tf.Tensor:
+        """The layer's output under the elementwise function `act`.
+
+        Bias and `act` come before the depth-to-space, where they fuse with the convolution.
+        """
         kernel, bias = tf.cast(self.kernel, self.dtype), tf.cast(self.bias, self.dtype)
         units, inputs = kernel.shape[2:]
         height, width = x.shape[1:3]
         if height == width == 1:  # A matrix product in disguise.
-            flat = tf.transpose(kernel, [3, 0, 1, 2])
-            out = tf.matmul(x[:, 0, 0], tf.reshape(flat, [inputs, -1]))
-            return tf.nn.bias_add(tf.reshape(out, [-1, self.size, self.size, units]), bias)
-        taps = (self.size + 1) // 2
-        odd = 2 * taps - self.size
-        kernel = tf.pad(kernel, [[0, odd], [0, odd], [0, 0], [0, 0]])
-        kernel = tf.reshape(kernel, [taps, 2, taps, 2, units, inputs])
-        kernel = tf.reverse(tf.transpose(kernel, [0, 2, 5, 1, 3, 4]), [0, 1])
-        kernel = tf.reshape(kernel, [taps, taps, inputs, 4 * units])
-        pad = [taps - 1, taps - 1]
+            flat = tf.reshape(tf.transpose(kernel, [3, 0, 1, 2]), [inputs, -1])
+            out = tf.matmul(x[:, 0, 0], flat)
+            out = act(tf.nn.bias_add(out, tf.tile(bias, [self.size**2])))
+            return tf.reshape(out, [-1, self.size, self.size, units])
+        kernel = subpixel_kernel(kernel)
+        pad = [kernel.shape[0] - 1] * 2
         # Padding apart: the CPU's gradient kernels are many times slower with it inside.
         out = tf.nn.conv2d(tf.pad(x, [[0, 0], pad, pad, [0, 0]]), kernel, 1, 'VALID')
+        out = act(tf.nn.bias_add(out, tf.tile(bias, [4])))
         out = tf.nn.depth_to_space(out, 2)
-        out = out[:, : 2 * (height - 1) + self.size, : 2 * (width - 1) + self.size]
-        return tf.nn.bias_add(out, bias)
+        sides = [2 * (side - 1) + self.size for side in (height, width)]
+        # The gradient of a slice by size is a padding, that of one by index far slower.
+        return tf.slice(out, [0, 0, 0, 0], [-1, *sides, units])
+
+
+def subpixel_kernel(kernel: tf.Tensor) -> tf.Tensor:
+    """Regroups a transposed convolution's kernel `[size, size, units, inputs]` by output parity.
+
+    Returns `[taps, taps, inputs, 4 units]` with `taps = ceil(size / 2)`; the last axis is ordered
+    as depth-to-space wants it.
+    """
+    size, _, units, inputs = kernel.shape
+    taps = (size + 1) // 2
+    odd = 2 * taps - size
+    kernel = tf.pad(kernel, [[0, odd], [0, odd], [0, 0], [0, 0]])
+    kernel = tf.reshape(kernel, [taps, 2, taps, 2, units, inputs])
+    kernel = tf.reverse(tf.transpose(kernel, [0, 2, 5, 1, 3, 4]), [0, 1])
+    return tf.reshape(kernel, [taps, taps, inputs, 4 * units])

@@ -1,0 +1,205 @@
+"""The agent as a whole: acting, learning, state, randomness, traces."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.agent.tiny import ACTIONS, make_agent, make_batch
+
+
+def observation(batch, envs=2):
+    keys = [k for k in batch if k in ('image', 'position', 'velocity', 'is_first')]
+    return {key: batch[key][:envs, 0] for key in keys}
+
+
+@pytest.mark.parametrize('mode', ['train', 'eval', 'eval_sample'])
+def test_discrete_policy_gives_one_hot_actions(mode):
+    agent = make_agent(expl_noise=0.3, eval_noise=0.2)
+    obs, state = observation(make_batch()), None
+    for _ in range(3):
+        action, state = agent.policy(obs, state, mode)
+        assert action.shape == (2, ACTIONS)
+        assert action.dtype == np.float32
+        np.testing.assert_allclose(np.sort(action, -1), [[0, 0, 0, 1]] * 2, atol=1e-6)
+
+
+@pytest.mark.parametrize('dist', ['auto', 'tanh_normal'])
+def test_continuous_policy_stays_in_the_box(dist):
+    agent = make_agent(discrete=False, image=False, actor={'dist': dist}, expl_noise=0.5)
+    obs = observation(make_batch(discrete=False, image=False))
+    action, _ = agent.policy(obs)
+    assert action.shape == (2, ACTIONS)
+    assert np.abs(action).max() <= 1
+
+
+def test_exploration_noise_of_one_is_uniform_and_the_mode_ignores_it():
+    agent = make_agent(expl_noise=1.0)
+    obs, state, counts = observation(make_batch(), 3), None, np.zeros(ACTIONS)
+    for _ in range(200):
+        action, state = agent.policy(obs, state)
+        counts += action.sum(0)
+    assert np.abs(counts / counts.sum() - 1 / ACTIONS).max() < 0.08
+
+
+def test_the_mode_is_the_most_probable_action_and_does_not_vary():
+    agent = make_agent(eval_state_mean=True)
+    obs = observation(make_batch())
+    first, _ = agent.policy(obs, mode='eval')
+    for _ in range(5):
+        again, _ = agent.policy(obs, mode='eval')
+        np.testing.assert_array_equal(first, again)
+
+
+def test_nothing_is_traced_again_after_the_first_step():
+    agent = make_agent()
+    obs, state, latent = observation(make_batch()), None, None
+    for seed in range(4):
+        _, state = agent.policy(obs, state)
+        latent, _ = agent.train(make_batch(seed=seed), latent, step=seed * 10)
+        agent.report(make_batch(seed=seed))
+    assert agent.traces == {'act': 1, 'learn': 1, 'report': 1}
+
+
+def test_the_same_seed_computes_the_same_and_another_does_not():
+    def play(seed):
+        agent, state = make_agent(seed=seed), None
+        for index in range(3):
+            state, metrics = agent.train(make_batch(seed=index), state)
+        action, _ = agent.policy(observation(make_batch()))
+        return agent.get_state(), action, float(metrics['model_loss'])
+
+    first, second, third = play(1), play(1), play(2)
+    assert first[2] == second[2]
+    np.testing.assert_array_equal(first[1], second[1])
+    for name, value in first[0].items():
+        np.testing.assert_array_equal(value, second[0][name])
+    assert first[2] != third[2]
+
+
+def test_state_goes_to_another_agent_which_then_computes_the_same():
+    agent, other = make_agent(seed=1), make_agent(seed=2)
+    latent, _ = agent.train(make_batch())
+    other.set_state(agent.get_state())
+    _, first = agent.train(make_batch(seed=1), latent)
+    _, second = other.train(make_batch(seed=1), latent)
+    assert {k: float(v) for k, v in first.items()} == {k: float(v) for k, v in second.items()}
+    np.testing.assert_array_equal(
+        agent.policy(observation(make_batch()))[0], other.policy(observation(make_batch()))[0]
+    )
+
+
+def test_a_state_that_does_not_fit_is_named_and_nothing_is_assigned():
+    agent = make_agent()
+    state = agent.get_state()
+    before = state['parameters/rssm/gru/kernel'].copy()
+    state['parameters/rssm/gru/kernel'] = before + 1
+    state['parameters/extra'] = np.zeros(1)
+    del state['parameters/actor/out/bias']
+    state['parameters/critic/out/bias'] = np.zeros(9)
+    with pytest.raises(ValueError, match='missing: .*actor/out/bias.*extra: .*extra.*critic/out'):
+        agent.set_state(state)
+    np.testing.assert_array_equal(agent.get_state()['parameters/rssm/gru/kernel'], before)
+
+
+def test_warming_up_changes_nothing():
+    agent = make_agent()
+    before = agent.get_state()
+    agent.warm_up(make_batch(), envs=2)
+    after = agent.get_state()
+    assert set(before) == set(after)
+    for name, value in before.items():
+        np.testing.assert_array_equal(value, after[name])
+    assert agent.traces['learn'] == 1
+    agent.train(make_batch(seed=3))
+    assert agent.traces['learn'] == 1
+
+
+def test_report_is_a_video_of_truth_model_and_error():
+    batch = make_batch()
+    video = make_agent().report(batch)['openloop_image']
+    assert video.shape == (8, 3 * 64, 3 * 64, 1)
+    assert video.dtype == np.uint8
+    truth = video[:, :64].reshape(8, 64, 3, 64, 1).transpose(2, 0, 1, 3, 4)
+    assert np.abs(truth.astype(int) - batch['image'].astype(int)).max() <= 1
+    assert make_agent(image=False).report(make_batch(image=False)) == {}
+
+
+def test_observations_that_the_encoder_cannot_see_are_refused():
+    with pytest.raises(ValueError, match='sees nothing'):
+        make_agent(encoder={'cnn_keys': '$^', 'mlp_keys': '$^'})
+    with pytest.raises(ValueError, match='cnn_kernels'):
+        make_agent(decoder={'cnn_kernels': [5, 5, 6]})
+
+
+@pytest.mark.parametrize('precision', ['bfloat16', 'float16'])
+def test_low_precision_learns_as_float32_does(precision):
+    exact, low = make_agent(), make_agent(precision=precision)
+    states = [None, None]
+    for step in range(30):
+        batch = make_batch(seed=step % 3)
+        for index, agent in enumerate((exact, low)):
+            states[index], metrics = agent.train(batch, states[index])
+            if index == 0:
+                expected = float(metrics['model_loss'])
+    assert abs(float(metrics['model_loss']) / expected - 1) < 0.01
+    dtypes = {v.dtype for v in low.parameters().values()}
+    assert dtypes == {tf.float32}
+
+
+@pytest.mark.parametrize('grad', ['reinforce', 'dynamics', 'both'])
+@pytest.mark.parametrize('discrete', [True, False])
+def test_every_actor_gradient_moves_the_actor(grad, discrete):
+    agent = make_agent(
+        discrete=discrete,
+        image=False,
+        actor_grad=grad,
+        actor_ent='linear(1,0.1,100)',
+        actor_grad_mix='linear(0.1,0,100)',
+    )
+    before = agent.get_state()['parameters/actor/out/kernel']
+    _, metrics = agent.train(make_batch(discrete=discrete, image=False), step=50)
+    assert np.abs(agent.get_state()['parameters/actor/out/kernel'] - before).max() > 0
+    np.testing.assert_allclose(metrics['actor_ent_scale'], 0.55, rtol=1e-5)
+    assert np.isfinite(float(metrics['actor_grad_norm']))
+
+
+def test_gaussian_latents_and_ensemble_train():
+    agent = make_agent(rssm={'discrete': 0, 'ensemble': 3}, image=False)
+    _, metrics = agent.train(make_batch(image=False))
+    assert np.isfinite(float(metrics['model_loss']))
+
+
+def test_slow_critic_is_copied_after_the_first_update_and_then_every_so_many():
+    agent = make_agent(image=False, slow_target_update=2)
+
+    def distance():
+        state = agent.get_state()
+        return np.abs(
+            state['parameters/critic/out/kernel'] - state['parameters/slow_critic/out/kernel']
+        ).max()
+
+    distances = []
+    for step in range(4):
+        agent.train(make_batch(image=False, seed=step))
+        distances.append(distance())
+    assert distances[0] == 0 and distances[2] == 0
+    assert distances[1] > 0 and distances[3] > 0
+
+
+def test_the_learner_computes_the_same_under_xla():
+    results = []
+    for xla in (False, True):
+        agent = make_agent(image=False)
+        data = agent._tensors(make_batch(image=False))
+        update = tf.function(agent.learner.update, jit_compile=xla)
+        state = agent.world_model.rssm.initial(3)
+        _, metrics = update(data, state, None, tf.constant(0, tf.int64))
+        results.append({key: float(value) for key, value in metrics.items()})
+    for key, value in results[0].items():
+        np.testing.assert_allclose(results[1][key], value, rtol=1e-3, atol=1e-5, err_msg=key)
+
+
+def test_the_agent_compiles_with_xla_and_draws():
+    agent = make_agent(xla=True, image=False)
+    _, metrics = agent.train(make_batch(image=False))
+    assert np.isfinite(float(metrics['model_loss']))
