@@ -17,6 +17,7 @@ from dreamerv2.config import Config
 from dreamerv2.envs import make_env, parse_task
 from dreamerv2.envs.contract import Environment
 from dreamerv2.envs.workers import Workers, make_workers
+from dreamerv2.errors import UsageError
 from dreamerv2.replay import Replay
 from dreamerv2.run import devices, seeding
 from dreamerv2.run.loop import Plan
@@ -132,18 +133,25 @@ def build_agent(
     """The agent; imports TensorFlow, which `devices.configure` has set up.
 
     `seed` is the agent's own; derived from the run's by default.
+
+    Raises:
+        UsageError: networks and observations do not fit each other.
     """
     from dreamerv2.agent import Agent as DreamerAgent
 
     nested = config.to_dict()
-    agent: Agent = DreamerAgent(
-        obs_space,
-        act_space,
-        seed=seeding.derive(config.seed, 'agent') if seed is None else seed,
-        precision=device.precision,
-        xla=config.jit and device.kind == 'gpu',
-        **{key: nested[key] for key in AGENT_KEYS},
-    )
+    try:
+        agent: Agent = DreamerAgent(
+            obs_space,
+            act_space,
+            seed=seeding.derive(config.seed, 'agent') if seed is None else seed,
+            precision=device.precision,
+            xla=config.jit and device.kind == 'gpu',
+            **{key: nested[key] for key in AGENT_KEYS},
+        )
+    except ValueError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UsageError(f'The networks do not fit the environment: {reason}') from error
     return agent
 
 

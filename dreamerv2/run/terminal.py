@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import os
 import sys
 import time
 from typing import Any, TextIO
@@ -32,6 +33,13 @@ def progress_line(
     return '  '.join(parts)
 
 
+def _has_size(stream: TextIO) -> bool:
+    try:
+        return all(os.get_terminal_size(stream.fileno()))
+    except (OSError, ValueError):
+        return False
+
+
 class ProgressDisplay:
     """Shows where the run stands on standard error.
 
@@ -55,8 +63,8 @@ class ProgressDisplay:
         self._interval = interval
         self._returns: collections.deque[float] = collections.deque(maxlen=RECENT_EPISODES)
         self._phase = 'starting'
-        self._started = self._written = time.monotonic()
-        self._initial = self._frames = initial
+        self._frames = initial
+        self._written = (time.monotonic(), initial)
         self._bar: Any = None
         if self._stream.isatty():
             self._bar = tqdm(
@@ -64,7 +72,10 @@ class ProgressDisplay:
                 initial=initial,
                 unit='frame',
                 unit_scale=True,
-                dynamic_ncols=True,
+                # Some pseudo-terminals claim to have no size; the bar would not be drawn there.
+                dynamic_ncols=_has_size(self._stream),
+                ncols=None if _has_size(self._stream) else 100,
+                nrows=None if _has_size(self._stream) else 24,
                 file=self._stream,
             )
 
@@ -88,14 +99,14 @@ class ProgressDisplay:
             self._frames = frames
             return
         self._frames = frames
-        now = time.monotonic()
-        if now - self._written >= self._interval:
-            rate = (frames - self._initial) / (now - self._started)
+        now, (before, frames_before) = time.monotonic(), self._written
+        if now - before >= self._interval:
+            rate = (frames - frames_before) / max(now - before, 1e-9)
             line = progress_line(
                 frames, self._total, rate, updates, list(self._returns), self._phase
             )
             self.line(line)
-            self._written = now
+            self._written = (now, frames)
 
     def line(self, text: str) -> None:
         """Prints a line of its own, above the bar if there is one."""

@@ -5,10 +5,9 @@ import sys
 import time
 
 import numpy as np
-from gym import spaces
 
 from dreamerv2.config import load_config
-from dreamerv2.envs.contract import Environment
+from dreamerv2.envs.contract import Environment, spaces
 from dreamerv2.envs.workers import InProcess
 from dreamerv2.run.devices import Device
 from dreamerv2.run.parts import Parts

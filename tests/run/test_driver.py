@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from gym import spaces
 from run_fakes import CountingEnv, in_process
 
+from dreamerv2.envs.contract import spaces
 from dreamerv2.replay import Replay
 from dreamerv2.run import seeding
 from dreamerv2.run.driver import Driver, environment_action
