@@ -161,7 +161,8 @@ def behavior_outputs(agent: Agent, start, data) -> dict[str, tf.Tensor]:
 
 def training_outputs(agent: Agent, data, state, steps: int) -> dict[str, np.ndarray]:
     """Everything under `out/step1/` and so on: metrics and weights after each update."""
-    update = tf.function(lambda data, state: agent.learner.update(data, state, None, tf.constant(0, tf.int64)))
+    step = tf.constant(0, tf.int64)
+    update = tf.function(lambda data, state: agent.learner.update(data, state, None, step))
     found = {}
     for index in range(1, steps + 1):
         state, metrics = update(data, state)
@@ -173,7 +174,8 @@ def training_outputs(agent: Agent, data, state, steps: int) -> dict[str, np.ndar
 
 def lambda_return_outputs(recorded: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Everything under `out/lambda_return/out/`, from the inputs beside it."""
-    inputs = [tf.constant(recorded[f'in/{k}']) for k in ('reward', 'value', 'discount', 'bootstrap')]
+    names = ('reward', 'value', 'discount', 'bootstrap')
+    inputs = [tf.constant(recorded[f'in/{name}']) for name in names]
     lambdas = [key[len('out/') :] for key in recorded if key.startswith('out/')]
     return {f'out/{text}': lambda_return(*inputs, float(text)) for text in lambdas}
 
@@ -256,7 +258,8 @@ def main(argv: list[str]) -> int:
     wrong = []
     for key, error, tolerance in rows:
         agrees = error <= tolerance
-        print(f'{key:<{width}}  {error:9.2e}  {tolerance:9.2e}  {"" if agrees else "DIFFERS"}'.rstrip())
+        row = f'{key:<{width}}  {error:9.2e}  {tolerance:9.2e}'
+        print(row if agrees else f'{row}  DIFFERS')
         if not agrees:
             wrong.append(key)
     print(f'{len(rows) - len(wrong)} of {len(rows)} quantities agree.')

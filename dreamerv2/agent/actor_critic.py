@@ -149,11 +149,11 @@ class ActorCritic(tf.Module):
     ) -> tuple[tf.Tensor, Tensors]:
         """Squared error to the targets as a log-likelihood (arXiv:2010.02193, equation 5).
 
-            States:     [z0]  [z1]  [z2]   z3
-            Values:     [v0]  [v1]  [v2]   v3
-            Weights:    [ 1]  [w1]  [w2]   w3
-            Targets:    [t0]  [t1]  [t2]
-            Loss:        l0    l1    l2
+        States:     [z0]  [z1]  [z2]   z3
+        Values:     [v0]  [v1]  [v2]   v3
+        Weights:    [ 1]  [w1]  [w2]   w3
+        Targets:    [t0]  [t1]  [t2]
+        Loss:        l0    l1    l2
         """
         dist = self.critic(tf.stop_gradient(sequence['feat'][:-1]))
         weight = tf.stop_gradient(sequence['weight'])[:-1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -130,12 +130,9 @@ class Agent:
         self._key = np.random.SeedSequence([seed, 1]).generate_state(2).view(np.int32)
         self._calls = {'act': 0, 'learn': 0, 'report': 0}
         self.traces = {'act': 0, 'learn': 0, 'report': 0}
-        compiled = tf.function if jit else lambda function, **_: function
-        self._act = {mode: compiled(self._traced('act', self._make_act(mode))) for mode in MODES}
-        self._learn = compiled(
-            self._traced('learn', self.learner.update), **({'jit_compile': True} if xla else {})
-        )
-        self._report = compiled(self._traced('report', self._open_loop))
+        self._act = {m: compiled(self._traced('act', self._make_act(m)), jit) for m in MODES}
+        self._learn = compiled(self._traced('learn', self.learner.update), jit, xla)
+        self._report = compiled(self._traced('report', self._open_loop), jit)
 
     # Acting
 
@@ -233,8 +230,9 @@ class Agent:
     # Looking inside
 
     def report(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Open-loop videos of every image: `openloop_KEY` uint8 `[time, 3 height, width, channels]`.
+        """Open-loop video of every image.
 
+        `openloop_KEY`: uint8 `[time, 3 height, batch width, channels]`.
         From top to bottom: truth, model, error; up to six sequences side by side. The model sees
         the first five frames. Sequences of fewer than seven rows give no video.
         """
@@ -302,6 +300,14 @@ class Agent:
             return function(*args)
 
         return traced
+
+
+def compiled(function: Callable, jit: bool, xla: bool = False) -> Callable:
+    """The function as a graph, or as it is where `jit` is false.
+
+    Nothing here needs AutoGraph, which rereads the source and makes tracing slow.
+    """
+    return tf.function(function, jit_compile=xla or None, autograph=False) if jit else function
 
 
 def split_seed(seed: tf.Tensor, number: int) -> list[tf.Tensor]:

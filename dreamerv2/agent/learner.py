@@ -71,9 +71,7 @@ class Learner:
         )  # fmt: skip
         state, start, metrics = self.update_model(data, state, seeds[0])
         mask = tf.cast(data['mask'], tf.float32)
-        metrics.update(
-            self.update_behavior(start, data['is_terminal'], mask, seeds[1], step)
-        )
+        metrics.update(self.update_behavior(start, data['is_terminal'], mask, seeds[1], step))
         return state, metrics
 
     def update_model(

@@ -281,9 +281,14 @@ class WorldModel(tf.Module):
         return sequence
 
     def open_loop(
-        self, data: Mapping[str, tf.Tensor], key: str, state: State, noise: tf.Tensor, context: int = 5
+        self,
+        data: Mapping[str, tf.Tensor],
+        key: str,
+        state: State,
+        noise: tf.Tensor,
+        context: int = 5,
     ) -> tf.Tensor:
-        """Video of truth, model and error, stacked: `[time, 3 height, batch width, channels]` in [0, 1].
+        """Video of truth, model and error: `[time, 3 height, batch width, channels]` in [0, 1].
 
         The model sees the first `context` frames and imagines the rest from the actions alone;
         `noise` is uniform `[batch, time, stoch]`.
@@ -315,4 +320,3 @@ class WorldModel(tf.Module):
         video = tf.transpose(video, [1, 2, 0, 3, 4])
         time, height, batch, width, channels = video.shape
         return tf.reshape(video, [time, height, batch * width, channels])
-

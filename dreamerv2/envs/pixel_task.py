@@ -1,9 +1,9 @@
 """A tiny task in pixels that a small agent learns in about a minute, for tests and first steps.
 
-A white block moves on a track of 6 cells, left, right or not at all. A gray column marks the target,
-the left or the right end of the track. Each step gives 1 at the target and less the farther away,
-down to -1 at the other end. A bar at the bottom shows the time that is left; when it is used up, the
-episode ends, terminally.
+A white block moves on a track of 6 cells, left, right or not at all. A gray column marks the
+target, the left or the right end of the track. Each step gives 1 at the target and less the farther
+away, down to -1 at the other end. A bar at the bottom shows the time that is left; when it is used
+up, the episode ends, terminally.
 """
 
 import importlib.metadata

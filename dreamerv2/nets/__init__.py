@@ -1,1 +1,1 @@
-"""Building blocks: layers, distributions, encoder, decoder, recurrent state-space model, optimizer."""
+"""Building blocks: layers, distributions, encoder, decoder, RSSM, optimizer."""

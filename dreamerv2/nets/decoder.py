@@ -48,8 +48,7 @@ class Decoder(tf.Module):
             self._start = Dense(inputs, units, rng=rng, dtype=dtype)
             for index, size in enumerate(cnn_kernels):
                 is_last = index == last
-                # The original's depth may fall below one channel with many kernels; keep one.
-                out = sum(self._channels) if is_last else max(1, 2 ** (last - index - 1) * cnn_depth)
+                out = sum(self._channels) if is_last else 2 ** (last - index - 1) * cnn_depth
                 self._convs.append(ConvTranspose(units, out, size, rng=rng, dtype=dtype))
                 self._norms.append(make_norm('none' if is_last else norm, out))
                 units, side = out, 2 * (side - 1) + size

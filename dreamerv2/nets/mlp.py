@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -13,7 +14,7 @@ from dreamerv2.nets.layers import Dense, activation, make_norm
 
 
 class MLP(tf.Module):
-    """Stack of `dense{i}` layers with normalisation and activation, `[..., inputs]` to `[..., units]`."""
+    """Layers `dense{i}` with normalisation and activation, `[..., inputs]` to `[..., units]`."""
 
     def __init__(
         self,
@@ -30,7 +31,7 @@ class MLP(tf.Module):
         self.size = sizes[-1]
         self._dtype = dtype
         self._act = activation(act)
-        self._dense = [Dense(a, b, rng=rng, dtype=dtype) for a, b in zip(sizes, sizes[1:], strict=False)]
+        self._dense = [Dense(a, b, rng=rng, dtype=dtype) for a, b in itertools.pairwise(sizes)]
         self._norms = [make_norm(norm, size) for size in units]
 
     def parameters(self) -> dict[str, tf.Variable]:
@@ -41,11 +42,13 @@ class MLP(tf.Module):
         return found
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
-        x = tf.cast(x, self._dtype)
+        lead = x.shape[:-1]
+        # Two axes throughout, so that product, bias and activation fuse.
+        x = tf.reshape(tf.cast(x, self._dtype), [-1, x.shape[-1]])
         for dense, norm in zip(self._dense, self._norms, strict=True):
             x = dense(x)
             x = self._act(norm(x) if norm else x)
-        return x
+        return tf.reshape(x, [*lead, x.shape[-1]])
 
 
 class DistributionLayer(tf.Module):

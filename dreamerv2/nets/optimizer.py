@@ -68,9 +68,7 @@ class Optimizer(tf.Module):
             found.update(scale=self.scale, clean=self._clean, skipped=self.skipped)
         return found
 
-    def __call__(
-        self, tape: tf.GradientTape, loss: tf.Tensor, name: str
-    ) -> dict[str, tf.Tensor]:
+    def __call__(self, tape: tf.GradientTape, loss: tf.Tensor, name: str) -> dict[str, tf.Tensor]:
         """One update; `loss` is a scalar on `tape`. Returns metrics under `name`."""
         factor = tf.stop_gradient(tf.convert_to_tensor(self.scale)) if self._scaled else None
         variables = self.variables_to_watch

@@ -66,12 +66,14 @@ class RSSM(tf.Module):
         def dense(inputs, units):
             return Dense(inputs, units, rng=rng, dtype=dtype)
 
-        self._img_in, self._img_in_norm = dense(self.stoch_size + action_size, hidden), make_norm(norm, hidden)
+        self._img_in = dense(self.stoch_size + action_size, hidden)
+        self._img_in_norm = make_norm(norm, hidden)
         self._gru, self._gru_norm = dense(hidden + deter, 3 * deter), LayerNorm(3 * deter)
         self._img_out = [dense(deter, hidden) for _ in range(ensemble)]
         self._img_out_norm = [make_norm(norm, hidden) for _ in range(ensemble)]
         self._img_dist = [dense(hidden, stats) for _ in range(ensemble)]
-        self._obs_out, self._obs_out_norm = dense(deter + embed_size, hidden), make_norm(norm, hidden)
+        self._obs_out = dense(deter + embed_size, hidden)
+        self._obs_out_norm = make_norm(norm, hidden)
         self._obs_dist = dense(hidden, stats)
 
     def parameters(self) -> dict[str, tf.Variable]:
@@ -99,12 +101,13 @@ class RSSM(tf.Module):
         return {**state, 'deter': tf.zeros([batch, self._deter])}
 
     def noise(self, lead: list[int], seed: tf.Tensor) -> tf.Tensor:
-        """Uniform numbers `[*lead, stoch]` for the draws of that many states; `seed` is int32 [2]."""
+        """Uniform numbers `[*lead, stoch]` for the draws of states; `seed` is int32 [2]."""
         return tf.random.stateless_uniform([*lead, self._stoch], seed)
 
     def features(self, state: State) -> tf.Tensor:
         """`[..., stoch * discrete + deter]` in the computation's type: what heads and actor see."""
-        return tf.concat([tf.cast(self._flat(state['stoch']), self._dtype), tf.cast(state['deter'], self._dtype)], -1)
+        parts = self._flat(state['stoch']), state['deter']
+        return tf.concat([tf.cast(part, self._dtype) for part in parts], -1)
 
     def distribution(self, state: State) -> distributions.OneHot | distributions.Normal:
         """Latent distribution of a state; per latent for categoricals."""
@@ -153,7 +156,8 @@ class RSSM(tf.Module):
         kernel, bias = self._obs_out.weights()
         out_deter = kernel[: self._deter]
         from_embed = linear((kernel[self._deter :], bias), tf.cast(embed, self._dtype))
-        gru, gru_norm, obs_dist = self._gru.weights(), self._gru_norm.weights(), self._obs_dist.weights()
+        gru, gru_norm = self._gru.weights(), self._gru_norm.weights()
+        obs_dist = self._obs_dist.weights()
 
         def step(carry, now):
             deter, stoch = carry
@@ -188,7 +192,8 @@ class RSSM(tf.Module):
         keep = 1 - tf.cast(is_first, tf.float32)[:, None]
         flat = self._flat(state['stoch']) * keep
         deter = self._advance(flat, state['deter'] * keep, action * keep)
-        wide = self._obs_out(tf.concat([tf.cast(deter, self._dtype), tf.cast(embed, self._dtype)], -1))
+        inputs = tf.concat([tf.cast(deter, self._dtype), tf.cast(embed, self._dtype)], -1)
+        wide = self._obs_out(inputs)
         stats = self._statistics(self._obs_dist(self._hidden(self._obs_out_norm, wide)))
         return {**stats, 'stoch': self.distribution(stats).sample(noise), 'deter': deter}
 

@@ -54,5 +54,5 @@ def scan(
 def _output_spec(step, carry, first) -> Structure:
     """Shapes and types of one step's output, found by tracing the step apart."""
     spec = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), (carry, first))
-    traced = tf.function(lambda carry, now: step(carry, now)[1]).get_concrete_function(*spec)
-    return traced.structured_outputs
+    traced = tf.function(lambda carry, now: step(carry, now)[1], autograph=False)
+    return traced.get_concrete_function(*spec).structured_outputs

@@ -69,7 +69,9 @@ def make_agent(*, discrete: bool = True, image: bool = True, **changes: Any) -> 
     return Agent(obs_space, act_space, **options(**changes))
 
 
-def make_batch(*, discrete: bool = True, image: bool = True, seed: int = 0) -> dict[str, np.ndarray]:
+def make_batch(
+    *, discrete: bool = True, image: bool = True, seed: int = 0
+) -> dict[str, np.ndarray]:
     """A random batch as the replay gives it."""
     rng = np.random.default_rng(seed)
     lead = (BATCH, LENGTH)
