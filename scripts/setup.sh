@@ -62,7 +62,7 @@ with_progress() {
             shown=$(((SECONDS - started) / 30))
             printf 'setup: %s: %s, %d s\n' "$note" "$state" "$((SECONDS - started))"
         fi
-        sleep 0.5
+        sleep 0.2
     done
     code=0
     wait "$pid" || code=$?
