@@ -128,7 +128,8 @@ class Agent:
             scaled=dtype == tf.float16,
         )
         self._key = np.random.SeedSequence([seed, 1]).generate_state(2).view(np.int32)
-        self._calls = {'act': 0, 'learn': 0, 'report': 0}
+        # Calls made so far, by purpose: evaluating changes nothing of what training draws.
+        self._calls = {'act': 0, 'learn': 0, 'report': 0, 'evaluate': 0}
         self.traces = {'act': 0, 'learn': 0, 'report': 0}
         self._act = {m: compiled(self._traced('act', self._make_act(m)), jit) for m in MODES}
         self._learn = compiled(self._traced('learn', self.learner.update), jit, xla)
@@ -154,7 +155,8 @@ class Agent:
         if state is None:
             envs = len(obs['is_first'])
             state = self.world_model.rssm.initial(envs), tf.zeros([envs, self._action_size])
-        action, state = self._act[mode](seen, state, self._seed('act'))
+        seed = self._seed('act' if mode == 'train' else 'evaluate')
+        action, state = self._act[mode](seen, state, seed)
         return action.numpy(), state
 
     def _make_act(self, mode: str):

@@ -76,6 +76,16 @@ def test_the_same_seed_computes_the_same_and_another_does_not():
     assert first[2] != third[2]
 
 
+def test_evaluating_changes_nothing_of_what_training_draws():
+    obs, results = observation(make_batch()), []
+    for evaluations in (0, 3):
+        agent = make_agent()
+        for _ in range(evaluations):
+            agent.policy(obs, mode='eval_sample')
+        results.append(agent.policy(obs)[0])
+    np.testing.assert_array_equal(*results)
+
+
 def test_state_goes_to_another_agent_which_then_computes_the_same():
     agent, other = make_agent(seed=1), make_agent(seed=2)
     latent, _ = agent.train(make_batch())
