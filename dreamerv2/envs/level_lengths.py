@@ -8,6 +8,8 @@ x counts pixels from the left end of the level's main area, the one an episode s
 (in castles: the axe) stands in that area, but for 1-2, 2-2, 4-2 and 7-2: there a pipe at the end
 leads to a short area with the flag. For these, x goes on counting behind the pipe: the pipe's x
 plus the distance from where Mario comes out.
+
+In the mazes (4-4, 7-4, 8-4) the wrong way leads back to a smaller x.
 """
 
 from dreamerv2.errors import UsageError
@@ -54,6 +56,13 @@ def level_length(level: str) -> int:
     if name in _LEVELS_WITH_EXIT_PIPE:
         length += _EXIT_AREA_FLAG - _EXIT_AREA_ENTRY
     return length
+
+
+def main_area_end(level: str) -> int:
+    """x of what ends a level's main area: flagpole, axe, or exit pipe. Raises as `level_length`."""
+    return level_length(level) - (_EXIT_AREA_FLAG - _EXIT_AREA_ENTRY) * (
+        level in _LEVELS_WITH_EXIT_PIPE
+    )
 
 
 def exit_offset(level: str) -> int | None:

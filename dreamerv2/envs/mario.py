@@ -20,7 +20,8 @@ writing the emulator's memory (`tests/envs/test_mario_areas.py`):
 
 `log_x` is the x of Mario in the level's main area (see `level_lengths`, also for the four levels
 whose flag stands in an area of its own). In a bonus area it stays at the value with which he left.
-`log_progress` is the largest x of the episode over the level's length; 1 exactly when completed.
+`log_progress` is the largest x of the episode over the level's length (walking past the exit pipe,
+towards a warp, is no progress); 1 exactly when completed.
 """
 
 import hashlib
@@ -32,7 +33,7 @@ import numpy as np
 from dreamerv2.envs.contract import Observation, bookkeeping_spaces, log_space, spaces
 from dreamerv2.envs.episodic import EpisodicEnvironment
 from dreamerv2.envs.image import cv2, resize
-from dreamerv2.envs.level_lengths import EXIT_AREA, exit_offset, level_length
+from dreamerv2.envs.level_lengths import EXIT_AREA, exit_offset, level_length, main_area_end
 from dreamerv2.envs.quiet import quiet
 
 with quiet():
@@ -99,6 +100,7 @@ class MarioEnv(EpisodicEnvironment):
             seed=seed, action_repeat=action_repeat, sticky=sticky, time_limit=time_limit
         )
         self._length = level_length(level)
+        self._main_area_end = main_area_end(level)
         self._exit_offset = exit_offset(level)
         world, stage = (int(number) for number in level.split('-'))
         self._buttons = button_bytes(COMPLEX_MOVEMENT)
@@ -173,9 +175,10 @@ class MarioEnv(EpisodicEnvironment):
         area = self._area()
         if area == self._main_area:
             self._x = x
+            self._furthest = max(self._furthest, min(x, self._main_area_end))
         elif area == EXIT_AREA and self._exit_offset is not None:
             self._x = x + self._exit_offset
-        self._furthest = max(self._furthest, self._x)
+            self._furthest = max(self._furthest, self._x)
 
 
 def _raw_pixels(screen: np.ndarray) -> np.ndarray:

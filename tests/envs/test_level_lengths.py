@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from dreamerv2.envs.level_lengths import LEVELS, exit_offset, level_length
+from dreamerv2.envs.level_lengths import LEVELS, exit_offset, level_length, main_area_end
 from dreamerv2.errors import UsageError
 
 SCRIPT = pathlib.Path(__file__).parents[2] / 'scripts' / 'measure_levels.py'
@@ -40,5 +40,6 @@ def test_lengths():
     assert level_length('1-2') == 2656 + 3168 - 2872
     assert exit_offset('1-2') == 2656 - 2872
     assert exit_offset('1-1') is None
+    assert (main_area_end('1-1'), main_area_end('4-2')) == (3168, 2992)
     with pytest.raises(UsageError, match='1-1 to 8-4'):
         level_length('5-5')

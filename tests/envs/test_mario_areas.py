@@ -79,7 +79,7 @@ def test_a_warp_ends_the_episode_without_completion(underground):
     assert ram[0x75F] + 1 == 4  # the package would play on in world 4
     assert observations[-1]['is_terminal']
     assert observations[-1]['log_completed'] == 0
-    assert observations[-1]['log_progress'] < 1
+    assert observations[-1]['log_progress'] == pytest.approx(2656 / 2952)
     assert observations[-1]['log_x'] == pytest.approx(2856, abs=4)
 
 
