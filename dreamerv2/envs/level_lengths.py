@@ -2,7 +2,9 @@
 
 Source: the game itself. `scripts/measure_levels.py` reads each level's map from the cartridge
 (position of the flagpole, the axe, the exit pipe) and then walks the emulator there to see that the
-map is right; running it with `--check` compares this table with what it finds.
+map is right; running it with `--check` compares this table with what it finds. In the 28 levels
+whose end is in their main area Mario completed them 7 pixels before the flagpole or 12 before the
+axe, by his x.
 
 x counts pixels from the left end of the level's main area, the one an episode starts in. The flag
 (in castles: the axe) stands in that area, but for 1-2, 2-2, 4-2 and 7-2: there a pipe at the end
