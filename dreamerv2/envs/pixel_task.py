@@ -21,7 +21,7 @@ _PIXELS = 64
 _MOVES = np.array([-1, 1, 0])  # left, right, stay
 
 
-def step_reward(position: np.ndarray, target: np.ndarray) -> np.ndarray:
+def step_reward(position: np.ndarray | int, target: np.ndarray | int) -> np.ndarray:
     """Reward of being somewhere: from 1 at the target to -1 at the other end.
 
     Args:
@@ -31,7 +31,7 @@ def step_reward(position: np.ndarray, target: np.ndarray) -> np.ndarray:
     Returns:
         float64 `[...]`, linear in the distance.
     """
-    return 1 - 2 * np.abs(position - target) / (_CELLS - 1)
+    return 1 - 2 * np.abs(np.asarray(position) - target) / (_CELLS - 1)
 
 
 def expected_returns(length: int = _LENGTH) -> tuple[float, float]:
