@@ -15,9 +15,17 @@ import numpy as np
 import tensorflow as tf
 
 from dreamerv2.nets import distributions
-from dreamerv2.nets.layers import Dense, LayerNorm, activation, layer_norm, linear, make_norm
+from dreamerv2.nets.layers import (
+    Dense,
+    LayerNorm,
+    Weights,
+    activation,
+    layer_norm,
+    linear,
+    make_norm,
+)
 from dreamerv2.nets.mlp import named
-from dreamerv2.nets.scan import scan
+from dreamerv2.nets.scan import scan_with_kernels
 
 State = dict[str, tf.Tensor]
 
@@ -150,23 +158,31 @@ class RSSM(tf.Module):
         """
         keep = 1 - tf.cast(is_first, tf.float32)[..., None]
         kernel, bias = self._img_in.weights()
-        in_stoch = kernel[: self.stoch_size]
+        in_stoch, in_action = tf.split(kernel, [self.stoch_size, -1])
         action = tf.cast(tf.cast(action, tf.float32) * keep, self._dtype)
-        from_action = linear((kernel[self.stoch_size :], bias), action)
+        from_action = linear((in_action, bias), action)
         kernel, bias = self._obs_out.weights()
-        out_deter = kernel[: self._deter]
-        from_embed = linear((kernel[self._deter :], bias), tf.cast(embed, self._dtype))
-        gru, gru_norm = self._gru.weights(), self._gru_norm.weights()
-        obs_dist = self._obs_dist.weights()
+        out_deter, out_embed = tf.split(kernel, [self._deter, -1])
+        from_embed = linear((out_embed, bias), tf.cast(embed, self._dtype))
+        gru, gru_bias = self._gru.weights()
+        dist, dist_bias = self._obs_dist.weights()
+        kernels = {'stoch': in_stoch, 'gru': gru, 'deter': out_deter, 'dist': dist}
+        norms = {'img_in': self._img_in_norm, 'gru': self._gru_norm, 'obs_out': self._obs_out_norm}
+        others = {
+            'norms': {key: norm.weights() for key, norm in norms.items() if norm},
+            'biases': {'gru': gru_bias, 'dist': dist_bias},
+        }
 
-        def step(carry, now):
+        def step(product, others, carry, now):
+            norms, biases = others['norms'], others['biases']
             deter, stoch = carry
             deter, stoch = deter * now['keep'], stoch * tf.cast(now['keep'], self._dtype)
-            hidden = self._hidden(self._img_in_norm, tf.matmul(stoch, in_stoch) + now['action'])
-            deter = self._recur(gru, gru_norm, hidden, deter)
-            wide = tf.matmul(tf.cast(deter, self._dtype), out_deter) + now['embed']
-            raw = linear(obs_dist, self._hidden(self._obs_out_norm, wide))
-            stats = self._statistics(raw)
+            hidden = self._hidden(norms.get('img_in'), product('stoch', stoch) + now['action'])
+            joint = tf.concat([hidden, tf.cast(deter, self._dtype)], -1)
+            deter = recur(norms['gru'], product('gru', joint) + biases['gru'], deter)
+            wide = product('deter', tf.cast(deter, self._dtype)) + now['embed']
+            hidden = self._hidden(norms.get('obs_out'), wide)
+            stats = self._statistics(product('dist', hidden) + biases['dist'])
             stoch = self.distribution(stats).sample(now.get('noise'))
             flat = tf.cast(self._flat(stoch), self._dtype)
             return (deter, flat), {**stats, 'stoch': stoch, 'deter': deter}
@@ -175,7 +191,8 @@ class RSSM(tf.Module):
         if noise is not None:
             inputs['noise'] = noise
         start = state['deter'], tf.cast(self._flat(state['stoch']), self._dtype)
-        _, posterior = scan(step, start, tf.nest.map_structure(swap, inputs))
+        inputs = tf.nest.map_structure(swap, inputs)
+        _, posterior = scan_with_kernels(step, start, inputs, kernels, others)
         posterior = tf.nest.map_structure(swap, posterior)
         prior = self.prior(posterior['deter'], prior_noise, member)
         return posterior, prior
@@ -194,7 +211,7 @@ class RSSM(tf.Module):
         deter = self._advance(flat, state['deter'] * keep, action * keep)
         inputs = tf.concat([tf.cast(deter, self._dtype), tf.cast(embed, self._dtype)], -1)
         wide = self._obs_out(inputs)
-        stats = self._statistics(self._obs_dist(self._hidden(self._obs_out_norm, wide)))
+        stats = self._statistics(self._obs_dist(self._hidden(weights_of(self._obs_out_norm), wide)))
         return {**stats, 'stoch': self.distribution(stats).sample(noise), 'deter': deter}
 
     def imagine_step(
@@ -210,7 +227,7 @@ class RSSM(tf.Module):
         """Prior state for the recurrent states `[..., deter]`; `noise [..., stoch]` or None."""
         raws = []
         for out, norm, dist in zip(self._img_out, self._img_out_norm, self._img_dist, strict=True):
-            raws.append(dist(self._hidden(norm, out(deter))))
+            raws.append(dist(self._hidden(weights_of(norm), out(deter))))
         raw = raws[0] if len(raws) == 1 else tf.stack(raws)[member]
         stats = self._statistics(raw)
         return {**stats, 'stoch': self.distribution(stats).sample(noise), 'deter': deter}
@@ -226,22 +243,14 @@ class RSSM(tf.Module):
             return stoch
         return tf.reshape(stoch, [*stoch.shape[:-2], self.stoch_size])
 
-    def _hidden(self, norm: LayerNorm | None, x: tf.Tensor) -> tf.Tensor:
-        return self._act(norm(x) if norm else x)
+    def _hidden(self, norm: Weights | None, x: tf.Tensor) -> tf.Tensor:
+        return self._act(layer_norm(norm, x) if norm else x)
 
     def _advance(self, flat: tf.Tensor, deter: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
         inputs = tf.concat([tf.cast(flat, self._dtype), tf.cast(action, self._dtype)], -1)
-        hidden = self._hidden(self._img_in_norm, self._img_in(inputs))
-        return self._recur(self._gru.weights(), self._gru_norm.weights(), hidden, deter)
-
-    def _recur(self, gru, gru_norm, x: tf.Tensor, deter: tf.Tensor) -> tf.Tensor:
-        """Layer-normalised GRU with the reset gate on the candidate's input; float32 out."""
-        parts = linear(gru, tf.concat([x, tf.cast(deter, self._dtype)], -1))
-        parts = layer_norm(gru_norm, tf.cast(parts, tf.float32))
-        reset, candidate, update = tf.split(parts, 3, -1)
-        candidate = tf.tanh(tf.sigmoid(reset) * candidate)
-        update = tf.sigmoid(update + UPDATE_BIAS)
-        return update * candidate + (1 - update) * deter
+        hidden = self._hidden(weights_of(self._img_in_norm), self._img_in(inputs))
+        parts = self._gru(tf.concat([hidden, tf.cast(deter, self._dtype)], -1))
+        return recur(self._gru_norm.weights(), parts, deter)
 
     def _statistics(self, raw: tf.Tensor) -> State:
         raw = tf.cast(raw, tf.float32)
@@ -254,6 +263,27 @@ class RSSM(tf.Module):
             'sigmoid2': lambda x: 2 * tf.sigmoid(x / 2),
         }[self._std_act](std)
         return {'mean': mean, 'std': std + self._min_std}
+
+
+def recur(norm: Weights, parts: tf.Tensor, deter: tf.Tensor) -> tf.Tensor:
+    """Layer-normalised GRU with the reset gate on the candidate's input.
+
+    Args:
+        norm: scale and offset of the normalisation.
+        parts: the layer's output for reset, candidate and update, `[batch, 3 deter]`.
+        deter: state before, `[batch, deter]` float32.
+
+    Returns:
+        State after, `[batch, deter]` float32.
+    """
+    reset, candidate, update = tf.split(layer_norm(norm, tf.cast(parts, tf.float32)), 3, -1)
+    candidate = tf.tanh(tf.sigmoid(reset) * candidate)
+    update = tf.sigmoid(update + UPDATE_BIAS)
+    return update * candidate + (1 - update) * deter
+
+
+def weights_of(norm: LayerNorm | None) -> Weights | None:
+    return norm.weights() if norm else None
 
 
 def swap(x: tf.Tensor) -> tf.Tensor:
