@@ -9,6 +9,7 @@ worker's pipe and a short answer comes back up; only observations take the share
 import contextlib
 import multiprocessing
 import signal
+import threading
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from multiprocessing import resource_tracker, shared_memory, util
@@ -177,9 +178,10 @@ class ProcessWorkers(Workers):
 
     def _call(self, indices: Sequence[int], name: str, arguments: Sequence[tuple]) -> list[Any]:
         self._check_open()
-        for index, values in zip(indices, arguments, strict=True):
-            self._send(index, (name, values))
-        return [self._receive(index) for index in indices]
+        with _interrupt_deferred():
+            for index, values in zip(indices, arguments, strict=True):
+                self._send(index, (name, values))
+            return [self._receive(index) for index in indices]
 
     def _check_open(self) -> None:
         if not self._workers:
@@ -222,6 +224,34 @@ def _signals_blocked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+
+@contextlib.contextmanager
+def _interrupt_deferred() -> Iterator[None]:
+    """Ctrl-C raises KeyboardInterrupt at the end, not between a command and its answer.
+
+    Otherwise the next command would get this one's answer. Pressed twice it raises at once, in case
+    an environment hangs. Only Python's own handler raises, and only in the main thread; a program's
+    own handler is left in place.
+    """
+    in_main = threading.current_thread() is threading.main_thread()
+    if not in_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    pressed: list[int] = []
+
+    def note(number: int, frame: Any) -> None:
+        if pressed:
+            signal.default_int_handler(number, frame)
+        pressed.append(number)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if pressed:
+            raise KeyboardInterrupt
 
 
 def _shut_down(workers: list, arrays: list, memories: list) -> None:

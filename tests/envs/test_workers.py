@@ -27,6 +27,19 @@ class Failing(Recorder):
         return super()._frame(action)
 
 
+class Interrupting(Recorder):
+    """Presses Ctrl-C in its first step; its episodes have two."""
+
+    def __init__(self):
+        super().__init__(frames=2)
+
+    def _frame(self, action):
+        if not self._steps:
+            os.kill(os.getppid(), signal.SIGINT)
+            time.sleep(0.3)
+        return super()._frame(action)
+
+
 class Stopping(Recorder):
     """Its process ends at the first step."""
 
@@ -103,6 +116,19 @@ def test_a_failure_reaches_the_parent_in_one_line():
         workers.step([0, 0])
 
 
+def test_ctrl_c_within_a_step_comes_after_it():
+    workers = ProcessWorkers([Interrupting, Recorder])
+    try:
+        workers.reset()
+        with pytest.raises(KeyboardInterrupt):
+            workers.step([0, 0])
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        assert [row['is_last'] for row in workers.step([0, 0])] == [True, False]
+        assert workers.reset()[0]['is_first']
+    finally:
+        workers.close()
+
+
 def test_a_process_that_ends_is_noticed():
     workers = ProcessWorkers([Stopping])
     workers.reset()
@@ -141,8 +167,8 @@ from dreamerv2.envs.workers import make_workers
 if __name__ == '__main__':
     workers = make_workers('pixel', 2, parallel='process')
     workers.reset()
-    print(*[process.pid for process, _ in workers._workers], flush=True)
     try:
+        print(*[process.pid for process, _ in workers._workers], flush=True)
         while True:
             workers.step([0, 0])
             workers.reset()
