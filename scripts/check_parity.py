@@ -144,7 +144,7 @@ def behavior_outputs(agent: Agent, start, data) -> dict[str, tf.Tensor]:
     heads = {'actor': behavior.actor.parameters(), 'critic': behavior.critic.parameters()}
     mask, step = tf.cast(data['mask'], tf.float32), tf.constant(0, tf.int64)
     with tf.GradientTape(persistent=True) as tape:
-        sequence, target, rows, _ = learner.imagine(start, data['is_terminal'], mask, None)
+        sequence, target, rows, _ = learner.imagine(start, data['is_terminal'], mask, None, True)
         actor_loss, metrics = behavior.actor_loss(sequence, target, rows, step)
         critic_loss, _ = behavior.critic_loss(sequence, target, rows)
     found = {f'seq/{k}': v for k, v in sequence.items() if k != 'slow_value'}

@@ -115,7 +115,12 @@ class Learner:
         return metrics
 
     def imagine(
-        self, start: State, is_terminal: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor | None
+        self,
+        start: State,
+        is_terminal: tf.Tensor,
+        mask: tf.Tensor,
+        seed: tf.Tensor | None,
+        with_states: bool = False,
     ) -> tuple[Tensors, tf.Tensor, tf.Tensor, Tensors]:
         """Imagined sequence with rewards, its targets, its rows' mask and metrics.
 
@@ -135,6 +140,7 @@ class Learner:
             noise,
             members,
             differentiable=behavior.actor_grad != 'reinforce',
+            with_states=with_states,
         )
         reward = self._world_model.reward(sequence['feat']).mode()
         sequence['reward'], metrics = behavior.reward_norm(reward, rows)

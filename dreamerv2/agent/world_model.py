@@ -221,6 +221,7 @@ class WorldModel(tf.Module):
         noise: tuple[tf.Tensor, tf.Tensor] | None,
         members: tf.Tensor | None = None,
         differentiable: bool = True,
+        with_states: bool = False,
     ) -> Tensors:
         """Rolls the policy out in latent space from every row of a batch.
 
@@ -238,10 +239,11 @@ class WorldModel(tf.Module):
                 `[horizon, N, ...]`, or None for modes.
             members: prior head of each step, `[horizon]` int32; None for the first.
             differentiable: whether gradients shall flow through the rollout.
+            with_states: keep the states too, which nothing needs for training.
 
         Returns:
-            Tensors `[horizon + 1, batch * time, ...]`: the state's, `feat`, `action`,
-            `discount`, `weight`.
+            Tensors `[horizon + 1, batch * time, ...]`: `feat`, `action`, `discount`, `weight`,
+            and the state's where asked for.
         """
         start = {k: tf.reshape(v, [-1, *v.shape[2:]]) for k, v in stop_gradient(start).items()}
         features = self.rssm.features(start)
@@ -254,7 +256,8 @@ class WorldModel(tf.Module):
                 action = tf.stop_gradient(action)
             state = self.rssm.imagine_step(state, action, now.get('state'), now.get('member', 0))
             features = self.rssm.features(state)
-            return (state, features), {**state, 'feat': features, 'action': action}
+            kept = state if with_states else {}
+            return (state, features), {**kept, 'feat': features, 'action': action}
 
         inputs: Tensors = {'index': tf.range(horizon)}
         if noise is not None:
