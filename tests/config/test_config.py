@@ -23,8 +23,6 @@ PRESETS = tuple(read_presets(default_file()))
         (['--dmc_camera', '2'], 'DeepMind Control is not built'),
         (['--expl_until', '100'], 'expl_until does nothing'),
         (['--disag_models', '3', '--expl_head.units', '8'], 'expl_head.units, disag_models do no'),
-        (['--envs_parallel', 'process'], 'not built yet'),
-        (['--async_collect', 'True'], 'not built yet'),
     ],
 )
 def test_settings_without_effect_say_so_in_one_line(argv, words):

@@ -97,7 +97,10 @@ def test_flags(argv, key, value):
         (['--', '1'], ['without a key']),
         (['--seed', '1', '--seed', '2'], ['--seed is given 2 times']),
         (['--pred_discount', 'False'], ['grad_heads', '--grad_heads decoder reward']),
-        (['--replay.maxlen', '10'], ['replay.minlen 50', 'replay.maxlen 10']),
+        (
+            ['--replay.minlen', '50', '--replay.maxlen', '10'],
+            ['replay.minlen 50', 'replay.maxlen 10'],
+        ),
         (['--replay.capacity', '10'], ['replay.capacity 10', 'dataset.length 50']),
         (['--level_weights', '0', '0'], ['level_weights', 'weight']),
         (['--render_size', '84', '84'], ['64x64', '84 84']),
