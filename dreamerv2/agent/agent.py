@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -33,6 +34,8 @@ class Agent:
         precision: `float32`, `bfloat16` or `float16`, the type of the computation.
         jit: compile the calls; False runs them eagerly, for debugging.
         xla: compile the learner with XLA (for GPUs; slow on a CPU).
+        acting_copy: act with a copy of the weights, which `sync_policy` renews, so that an update
+            may be computed in another thread meanwhile.
         Everything else: as in `configs.yaml`, under the same names.
 
     Raises:
@@ -76,6 +79,7 @@ class Agent:
         eval_noise: float,
         eval_state_mean: bool,
         xla: bool = False,
+        acting_copy: bool = False,
     ):
         dtype = tf.as_dtype(precision)
         rng = np.random.default_rng(np.random.SeedSequence([seed, 0]))
@@ -127,6 +131,8 @@ class Agent:
             critic_opt=critic_opt,
             scaled=dtype == tf.float16,
         )
+        learned = self.world_model.encoder, self.world_model.rssm, self.actor_critic.actor
+        self._learned, self._acting = learned, copy.deepcopy(learned) if acting_copy else learned
         self._key = np.random.SeedSequence([seed, 1]).generate_state(2).view(np.int32)
         # Calls made so far, by purpose: evaluating changes nothing of what training draws.
         self._calls = {'act': 0, 'learn': 0, 'report': 0, 'evaluate': 0}
@@ -168,11 +174,11 @@ class Agent:
             latent, action = state
             envs = action.shape[0]
             seeds = split_seed(seed, 4)
-            rssm = self.world_model.rssm
-            embed = self.world_model.encoder(self.world_model.preprocess(obs))
+            encoder, rssm, actor = self._acting
+            embed = encoder(self.world_model.preprocess(obs))
             noise = rssm.noise([envs], seeds[0]) if draw_state else None
             latent = rssm.observe_step(embed, action, obs['is_first'], latent, noise)
-            policy = self.actor_critic.actor(rssm.features(latent))
+            policy = actor(rssm.features(latent))
             if draw:
                 shape = [envs] if self._discrete else [envs, self._action_size]
                 action = policy.sample(tf.random.stateless_uniform(shape, seeds[1]))
@@ -185,6 +191,14 @@ class Agent:
             return action, (latent, action)
 
         return act
+
+    def sync_policy(self):
+        """Acts with the newest weights from now on; needed only with `acting_copy`."""
+        if self._acting is not self._learned:
+            for source, target in zip(self._learned, self._acting, strict=True):
+                values, variables = source.parameters(), target.parameters()
+                for name, variable in variables.items():
+                    variable.assign(values[name])
 
     # Learning
 
@@ -285,6 +299,7 @@ class Agent:
         assign_arrays(self.variables(), arrays, others=self._random_state())
         self._key = np.array(arrays['random/key'], np.int32)
         self._calls = {k: int(arrays[f'random/{k}']) for k in self._calls}
+        self.sync_policy()
 
     @property
     def updates(self) -> int:

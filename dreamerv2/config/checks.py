@@ -26,8 +26,6 @@ WITHOUT_EFFECT = {
     'dmc_camera': 'DeepMind Control is not built',
     'atari_grayscale': 'Atari is not built yet',
     'expl_until': 'with expl_behavior greedy exploration is the actor itself',
-    'envs_parallel': 'collection in processes is not built yet; environments take turns',
-    'async_collect': 'it is not built yet; the agent collects and learns in turn',
 }
 
 

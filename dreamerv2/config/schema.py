@@ -111,9 +111,11 @@ ENVIRONMENT = {
     'task': Key(text('a task'), 'mario_1-1, mario_3-1+3-2, a set such as mario_e4, gym_ID'),
     'envs': Key(whole(1, 1024), 'environments that collect side by side'),
     'envs_parallel': Key(
-        choice('none', 'thread', 'process'), 'how several environments run (only none is built)'
+        choice('none', 'thread', 'process'), 'how several environments run: in turn or side by side'
     ),
-    'async_collect': Key(boolean(), 'collect while the agent learns (not built yet)'),
+    'async_collect': Key(
+        boolean(), 'collect while the agent learns; it acts with weights one update old'
+    ),
     'render_size': Key(
         several(whole(1, 4096), 2, 2, 'whole numbers'), 'height and width of images'
     ),
@@ -152,8 +154,8 @@ LOGGING = {
 EXPERIENCE = {
     'replay.capacity': Key(whole(1), 'steps kept in replay'),
     'replay.ongoing': Key(boolean(), 'sample from unfinished episodes too'),
-    'replay.minlen': Key(whole(1), 'shortest piece of an episode that is sampled'),
-    'replay.maxlen': Key(whole(0), 'longest piece of an episode that is sampled (0: no limit)'),
+    'replay.minlen': Key(whole(0), 'shortest piece joined to a window (0: whole windows only)'),
+    'replay.maxlen': Key(whole(0), 'longest piece joined to a window (0: whole windows only)'),
     'replay.prioritize_ends': Key(boolean(), 'sample the ends of episodes more often'),
     'replay.past_end': Key(
         choice('short', 'all', 'off'), 'which windows go on past the end of an episode'

@@ -147,6 +147,7 @@ def build_agent(
             seed=seeding.derive(config.seed, 'agent') if seed is None else seed,
             precision=device.precision,
             xla=config.jit and device.kind == 'gpu',
+            acting_copy=config.async_collect,
             **{key: nested[key] for key in AGENT_KEYS},
         )
     except ValueError as error:

@@ -14,6 +14,7 @@ from dreamerv2.run.driver import Driver
 from dreamerv2.run.episodes import Episode
 from dreamerv2.run.schedule import Every
 from dreamerv2.run.types import Policy
+from dreamerv2.run.updater import Updater
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,7 +150,7 @@ def prefill(
 def interact(
     driver: Driver,
     policy: Policy,
-    update: Callable[[], dict[str, Any]],
+    updater: Updater,
     progress: Progress,
     plan: Plan,
     *,
@@ -164,12 +165,13 @@ def interact(
     counted as not made.
     """
     while progress.updates < plan.pretrain and not should_stop():
-        progress.updates += 1
-        yield Updated(update())
+        yield from _updated(updater.update(1, progress.step), progress)
+        yield from _updated(updater.drain(), progress)
     if progress.save.last is None:
         progress.save.advance(progress.step)
     while progress.step < plan.steps and not should_stop():
         if progress.evaluation.pending(progress.step):
+            yield from _updated(updater.drain(), progress)
             yield EvaluationDue()
             if should_stop():
                 break
@@ -180,18 +182,26 @@ def interact(
                 yield SaveDue()
         elif progress.save.pending(progress.step):
             progress.save.advance(progress.step)
+            yield from _updated(updater.drain(), progress)
             yield SaveDue()
         result = driver.step(policy)
         progress.step += result.transitions
         # With many environments one step may owe several updates.
-        for _ in range(progress.train.advance(progress.step) * plan.train_steps):
-            progress.updates += 1
-            yield Updated(update())
+        owed = progress.train.advance(progress.step) * plan.train_steps
+        yield from _updated(updater.update(owed, progress.step), progress)
         yield from _ended(result.episodes, progress, prefill=False)
         yield Stepped(result.transitions)
         if progress.log.advance(progress.step):
+            yield from _updated(updater.drain(), progress)
             yield LogDue()
+    yield from _updated(updater.drain(), progress)
     yield SaveDue()
+
+
+def _updated(ended: list[dict[str, Any]], progress: Progress) -> Iterator[Event]:
+    for metrics in ended:
+        progress.updates += 1
+        yield Updated(metrics)
 
 
 def _ended(episodes: tuple[Episode, ...], progress: Progress, prefill: bool) -> Iterator[Event]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,9 @@ from dreamerv2.run.random_policy import RandomPolicy
 from dreamerv2.run.schedule import Every
 from dreamerv2.run.tensorboard import EventFile
 from dreamerv2.run.terminal import ProgressDisplay
+from dreamerv2.run.throughput import Throughput
 from dreamerv2.run.types import Agent, Batch
+from dreamerv2.run.updater import Beside, InTurn, Updater
 
 FINISHED = 0
 STOPPED = 75
@@ -144,9 +145,9 @@ class _Run:
         self.logger: Logger
         self.agent: Agent
         self.provenance = b''
-        self.train_state: Any = None
+        self.updater: Updater
         self.batch: Batch | None = None
-        self.logged = (time.monotonic(), 0)
+        self.throughput = Throughput(self.repeat)
 
     @property
     def frames(self) -> int:
@@ -168,19 +169,11 @@ class _Run:
         )
         self.provenance = logdir.save_provenance(self.path, description, self.frames)
         self.display.phase('training')
-        self.logged = (time.monotonic(), self.progress.step)
+        self.throughput.start(self.progress.step, self.progress.updates)
         if self.stop():
             self._save()
         else:
-            events = loop.interact(
-                self.driver,
-                lambda obs, state: self.agent.policy(obs, state, mode='train'),
-                self._update,
-                self.progress,
-                self.plan,
-                should_stop=self.stop,
-            )
-            self._handle(events)
+            self._interact()
         if self.progress.step < self.plan.steps:
             self.display.line(
                 f'Stopped by {self.stop.signal_name} at {self.frames} frames, checkpoint saved: '
@@ -222,19 +215,31 @@ class _Run:
         )
         self._handle(events)
 
-    def _update(self) -> dict[str, Any]:
+    def _interact(self) -> None:
+        make = Beside if self.config.async_collect else InTurn
+        with contextlib.closing(make(self.agent, self._sample)) as self.updater:
+            events = loop.interact(
+                self.driver,
+                lambda obs, state: self.agent.policy(obs, state, mode='train'),
+                self.updater,
+                self.progress,
+                self.plan,
+                should_stop=self.stop,
+            )
+            self._handle(events)
+
+    def _sample(self) -> Batch:
         dataset = self.config.dataset
         self.batch = self.replay.sample(dataset.batch, dataset.length)
-        self.train_state, metrics = self.agent.train(
-            self.batch, self.train_state, self.progress.step
-        )
-        return metrics
+        return self.batch
 
     def _handle(self, events: Iterator[loop.Event]) -> None:
         for event in events:
             match event:
                 case loop.Stepped():
                     self.display.update(self.frames, self.progress.updates)
+                    if self.config.async_collect and self.progress.prefilled:
+                        self.means.add({'policy_staleness': self.updater.staleness})
                 case loop.Updated(metrics):
                     self.means.add(metrics)
                 case loop.EpisodeEnded():
@@ -266,10 +271,8 @@ class _Run:
 
     def _log(self) -> None:
         self.lock.check()
-        now, (before, step) = time.monotonic(), self.logged
-        self.logged = (now, self.progress.step)
         scalars = self.means.take()
-        scalars['fps'] = (self.progress.step - step) * self.repeat / max(now - before, 1e-9)
+        scalars.update(self.throughput.take(self.progress.step, self.progress.updates))
         scalars['updates'] = self.progress.updates
         scalars['episodes'] = self.progress.episodes
         for name, value in self.replay.stats.items():
@@ -281,12 +284,13 @@ class _Run:
     def _evaluate(self) -> None:
         self.display.phase('evaluation')
         mode = evaluation.POLICY_MODES[self.config.eval_policy]
-        episodes = self.evaluator.evaluate(
-            lambda obs, state: self.agent.policy(obs, state, mode=mode),
-            self.config.eval_eps,
-            video_keys=self.config.log_keys_video,
-            should_stop=self.stop,
-        )
+        with self.throughput.paused():
+            episodes = self.evaluator.evaluate(
+                lambda obs, state: self.agent.policy(obs, state, mode=mode),
+                self.config.eval_eps,
+                video_keys=self.config.log_keys_video,
+                should_stop=self.stop,
+            )
         self.display.phase('training')
         if episodes is None:
             return

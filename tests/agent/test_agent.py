@@ -134,6 +134,21 @@ def test_report_is_a_video_of_truth_model_and_error():
     assert make_agent(image=False).report(make_batch(image=False)) == {}
 
 
+def test_an_acting_copy_changes_only_when_told_to():
+    agent = make_agent(acting_copy=True)
+    logits = []
+    for learn, sync in ((False, False), (True, False), (False, True)):
+        if learn:
+            agent.train(make_batch())
+        if sync:
+            agent.sync_policy()
+        actor = agent._acting[2]
+        logits.append(actor(tf.ones([1, agent.world_model.rssm.feature_size])).logits.numpy())
+    np.testing.assert_array_equal(logits[0], logits[1])
+    assert np.abs(logits[1] - logits[2]).max() > 0
+    assert set(agent.parameters()) == set(make_agent().parameters())
+
+
 def test_observations_that_the_encoder_cannot_see_are_refused():
     with pytest.raises(ValueError, match='sees nothing'):
         make_agent(encoder={'cnn_keys': '$^', 'mlp_keys': '$^'})

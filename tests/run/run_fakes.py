@@ -102,6 +102,9 @@ class NumpyAgent:
         self.steps = []
         self.modes = []
 
+    def sync_policy(self):
+        pass
+
     def warm_up(self, batch, envs=1):
         self.warmed = {key: value.shape for key, value in batch.items()}, envs
 

@@ -7,6 +7,7 @@ from dreamerv2.run import loop, seeding
 from dreamerv2.run.driver import Driver
 from dreamerv2.run.random_policy import RandomPolicy
 from dreamerv2.run.schedule import Every
+from dreamerv2.run.updater import InTurn
 
 
 class Trace:
@@ -26,15 +27,15 @@ class Trace:
     def should_stop(self):
         return self.stop_at is not None and self.progress.step >= self.stop_at
 
-    def update(self):
-        self.update_steps.append(self.progress.step)
-        return {'loss': 1.0}
+    def train(self, batch, state, step):
+        self.update_steps.append(step)
+        return None, {'loss': 1.0}
 
     def interact(self):
         events = loop.interact(
             self.driver,
             self.policy,
-            self.update,
+            InTurn(self, dict),
             self.progress,
             self.plan,
             should_stop=self.should_stop,

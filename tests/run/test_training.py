@@ -40,7 +40,11 @@ def run(logdir, steps=200, **options):
 def without_time(rows):
     """Rows without what may differ between equal runs: speed, and memory before and after disk."""
     return [
-        {key: value for key, value in row.items() if key not in ('fps', 'replay_bytes')}
+        {
+            key: value
+            for key, value in row.items()
+            if key not in ('fps', 'train_ratio', 'replay_bytes')
+        }
         for row in rows
     ]
 
@@ -104,6 +108,19 @@ def test_the_same_seed_gives_the_same_run(tmp_path):
     _, second = run(tmp_path / 'b', envs=2)
     assert (first.weight == second.weight).all()
     assert without_time(lines(tmp_path / 'a')) == without_time(lines(tmp_path / 'b'))
+
+
+def test_collecting_beside_learning_makes_the_same_updates_and_repeats_itself(tmp_path):
+    config = {'async_collect': True}
+    _, first = run(tmp_path / 'a', config=config)
+    _, second = run(tmp_path / 'b', config=config)
+    _, in_turn = run(tmp_path / 'c')
+    assert (first.weight == second.weight).all()
+    assert without_time(lines(tmp_path / 'a')) == without_time(lines(tmp_path / 'b'))
+    assert first.updates == in_turn.updates and first.steps == in_turn.steps
+    staleness = [row['policy_staleness'] for row in with_key(lines(tmp_path / 'a'), 'fps')]
+    assert 0 < max(staleness) <= 1
+    assert 'policy_staleness' not in with_key(lines(tmp_path / 'c'), 'fps')[0]
 
 
 def test_going_on_at_an_episodes_end_is_exactly_the_same(tmp_path):
