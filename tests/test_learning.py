@@ -22,7 +22,9 @@ def test_the_pixel_task_is_solved(tmp_path):
     assert train(load_config(['--configs', 'mario_small', *FLAGS, '--logdir', str(tmp_path)])) == 0
     lines = [json.loads(line) for line in (tmp_path / 'metrics.jsonl').read_text().splitlines()]
     returns = [
-        line['train_return'] for line in lines if 'train_return' in line and 'train_prefill' not in line
+        line['train_return']
+        for line in lines
+        if 'train_return' in line and 'train_prefill' not in line
     ]
     solved = env.random_return + 0.8 * (env.optimal_return - env.random_return)
     assert np.mean(returns[-20:]) > solved
