@@ -85,23 +85,47 @@ def is_one_hot(action: np.ndarray) -> bool:
     return bool(np.isin(action, (0, 1)).all() and (action.sum(-1) <= 1).all())
 
 
-def canonical(name: str) -> str:
-    """One spelling for the names that normalisation layers may have in a file."""
+def match_names(names: list[str], parameters: list[str]) -> dict[str, str]:
+    """For each of the file's weights the name of our parameter.
+
+    Most are the same. Normalisation layers may be called `conv0_norm`, `convnorm0` or `norm0` in a
+    file, and their weights `gamma` and `beta`: these are told by module, number and kind.
+
+    Args:
+        names: the file's weights.
+        parameters: ours.
+
+    Returns:
+        The file's name to ours; names that fit nothing stand for themselves.
+    """
+    found = {name: name for name in names if name in parameters}
+    free = [name for name in parameters if name not in found]
+    for name in names:
+        if name in found:
+            continue
+        wanted = traits(name)
+        matches = [other for other in free if traits(other) == wanted]
+        if not matches:  # Without a kind in the name it may be of either.
+            matches = [other for other in free if traits(other)[:3] == wanted[:3]]
+        found[name] = matches[0] if wanted[1] and matches else name
+        free = [other for other in free if other != found[name]]
+    return found
+
+
+def traits(name: str) -> tuple[str, str, str, str]:
+    """Module, weight of a normalisation (or nothing), place in the module, and kind of layer."""
     module, *rest = name.split('/')
-    layer, leaf = rest[-2], rest[-1]
-    if leaf in ('gamma', 'beta'):
-        leaf = {'gamma': 'scale', 'beta': 'offset'}[leaf]
-    if leaf in ('scale', 'offset') and layer != 'gru_norm':
-        digits = re.search(r'\d+', layer)
-        kind = 'conv' if 'conv' in layer else 'dense'
-        if module != 'rssm' and digits:
-            layer = f'{kind}{digits.group()}_norm'
-    return '/'.join([module, *rest[:-2], layer, leaf])
+    leaf = {'gamma': 'scale', 'beta': 'offset'}.get(rest[-1], rest[-1])
+    layer = '/'.join(rest[:-1])
+    kind = 'conv' if 'conv' in layer else 'dense' if 'dense' in layer else ''
+    place = re.sub(r'norm|conv|dense|layer|_0$|_', '', layer)
+    return module, leaf if leaf in ('scale', 'offset') else '', place, kind
 
 
 def assign(parameters: dict[str, tf.Variable], weights: dict[str, np.ndarray]):
     """Sets all parameters; raises UsageError naming those that do not fit."""
-    given = {canonical(name): value for name, value in weights.items()}
+    names = match_names(list(weights), list(parameters))
+    given = {names[name]: value for name, value in weights.items()}
     missing = sorted(set(parameters) - set(given))
     extra = sorted(set(given) - set(parameters))
     differ = [n for n in set(given) & set(parameters) if given[n].shape != parameters[n].shape]
@@ -199,13 +223,19 @@ def compute(arrays: dict[str, Any]) -> dict[str, np.ndarray]:
     if recorded:
         returns = lambda_return_outputs(recorded)
         found.update({f'lambda_return/{k}': v for k, v in returns.items()})
-    return {f'out/{canonical_out(k)}': np.asarray(v) for k, v in found.items()}
+    names = match_names(list(group(arrays, 'weights/')), list(agent.parameters()))
+    found.update(under_their_names(found, {ours: theirs for theirs, ours in names.items()}))
+    return {f'out/{key}': np.asarray(value) for key, value in found.items()}
 
 
-def canonical_out(key: str) -> str:
-    """Spelling of an output's name under which ours and the file's are compared."""
-    match = re.match(r'((?:wm|ac)/grad/|step\d+/weights/)(.*)', key)
-    return match.group(1) + canonical(match.group(2)) if match else key
+def under_their_names(found: dict[str, Any], theirs: dict[str, str]) -> dict[str, Any]:
+    """Gradients and weights under the names that the file has for the parameters."""
+    renamed = {}
+    for key, value in found.items():
+        match = re.fullmatch(r'((?:wm|ac)/grad/|step\d+/weights/)(.*)', key)
+        if match:
+            renamed[match.group(1) + theirs.get(match.group(2), match.group(2))] = value
+    return renamed
 
 
 def compare(key: str, ours: np.ndarray, reference: np.ndarray) -> tuple[float, float]:
@@ -232,8 +262,7 @@ def table(arrays: dict[str, Any], found: dict[str, np.ndarray]) -> list[tuple[st
     for key, reference in arrays.items():
         if not key.startswith('out/') or key.startswith('out/lambda_return/in/'):
             continue
-        name = 'out/' + canonical_out(key[len('out/') :])
-        ours = found.get(name)
+        ours = found.get(key)
         rows.append((key, *(compare(key, ours, reference) if ours is not None else (np.inf, 0.0))))
     returns = [row for row in rows if row[0].startswith('out/lambda_return/')]
     for key in arrays:

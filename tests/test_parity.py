@@ -1,10 +1,16 @@
 """Agreement with the recorded outputs of the original, and that disagreement is seen."""
 
 import importlib.util
+import json
 import pathlib
+import re
+import types
 
 import numpy as np
 import pytest
+
+from dreamerv2.agent import Agent
+from tests.agent.tiny import ACTIONS, make_batch, options
 
 ROOT = pathlib.Path(__file__).parent.parent
 REFERENCE = ROOT / 'tests' / 'reference'
@@ -51,6 +57,64 @@ def test_scaled_inputs_of_the_lambda_return_disagree():
         rows = {row[0]: row for row in check_parity.table(changed, found)}
         _, error, tolerance = rows[f'{prefix}in/{name}']
         assert error > tolerance, name
+
+
+RENAMED = {  # Our names to others that a file may have.
+    r'encoder/conv(\d)_norm/(.*)': r'encoder/norm\1/\2',
+    r'decoder/conv(\d)_norm/scale': r'decoder/convnorm\1/gamma',
+    r'decoder/conv(\d)_norm/offset': r'decoder/convnorm\1/beta',
+    r'(reward|actor)/dense(\d)_norm/(.*)': r'\1/norm\2/\3',
+    r'rssm/img_out_norm/(.*)': r'rssm/img_out_norm_0/\1',
+}
+
+
+def rename(name):
+    for pattern, other in RENAMED.items():
+        name = re.sub(pattern, other, name)
+    return name
+
+
+def make_file(path, **changes):
+    """A parity file of a tiny agent with other settings, recorded from ourselves."""
+    config = options(**changes)
+    rng = np.random.default_rng(0)
+    data = {f'data/{k}': v for k, v in make_batch().items() if k not in ('mask', 'level')}
+    data['data/image'] = rng.integers(0, 256, (*data['data/reward'].shape, 64, 64, 3), np.uint8)
+    arrays = {'config': config, **data, 'out/step1/': None}
+    size = types.SimpleNamespace(shape=(64, 64, 3))
+    space = types.SimpleNamespace(shape=(ACTIONS,), n=ACTIONS)
+    weights = Agent({'image': size}, space, **config).get_state()
+    prefix = 'parameters/'
+    weights = {k[len(prefix) :]: v for k, v in weights.items() if k.startswith(prefix)}
+    arrays.update({f'weights/{k}': v for k, v in weights.items()})
+    found = check_parity.compute(arrays)
+    del arrays['out/step1/'], arrays['config']
+    arrays = {rename(k): v for k, v in {**arrays, **found}.items()}
+    arrays['config'] = np.frombuffer(json.dumps(config).encode(), np.uint8)
+    np.savez(path, **arrays)
+    return arrays
+
+
+def test_a_file_with_other_settings_and_other_names_of_norm_layers(tmp_path, capsys):
+    path = tmp_path / 'other.npz'
+    norm = {'norm': 'layer'}
+    arrays = make_file(
+        path,
+        rssm=norm,
+        encoder=norm,
+        decoder=norm,
+        reward_head={'layers': 2, **norm},
+        actor={'layers': 3, **norm},
+        kl={'free': 0.5, 'forward': True, 'balance': 0.5, 'free_avg': False},
+        imag_horizon=3,
+    )
+    assert check_parity.main([str(path)]) == 0
+    keys = [key for key in arrays if key.startswith('out/')]
+    assert f'{len(keys)} of {len(keys)} quantities agree' in capsys.readouterr().out
+    assert 'weights/encoder/norm0/scale' in arrays
+    key = 'out/step1/weights/encoder/norm0/scale'
+    np.savez(path, **{**arrays, key: arrays[key] * 1.02})
+    assert check_parity.main([str(path)]) == 1
 
 
 def test_exit_codes(tmp_path, capsys):
