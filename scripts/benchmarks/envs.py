@@ -1,0 +1,113 @@
+"""Frames a second of the environments: in this process, and in 1 to as many workers as cores.
+
+The limit of Mario is the bare emulator, once for each core.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from dreamerv2.config import Config
+from dreamerv2.envs.workers import Workers, make_workers
+from dreamerv2.run import build, seeding
+from dreamerv2.run.driver import Driver
+from dreamerv2.run.random_policy import RandomPolicy
+
+from . import emulator, machine
+from .options import Options
+from .report import Report, Table
+from .timing import spread
+
+STEPS = 500  # Agent steps of each environment in a repetition.
+EMULATOR_FRAMES = 2000
+
+
+def make(config: Config, count: int, parallel: str) -> Workers:
+    """Environments of the configuration's task."""
+    options = build.env_options(config, config.task)
+    return make_workers(config.task, count, parallel=parallel, seed=0, **options)
+
+
+def frames_per_second(envs: Workers, steps: int) -> float:
+    """Frames a second over `steps` agent steps of each environment, with random actions."""
+    driver = Driver(envs)
+    policy = RandomPolicy(envs.act_space, seeding.generator(0, 'random_policy'))
+    for _ in range(5):
+        driver.step(policy)
+    start = time.perf_counter()
+    transitions = sum(driver.step(policy).transitions for _ in range(steps))
+    return transitions * envs.action_repeat / (time.perf_counter() - start)
+
+
+def run(options: Options) -> Report:
+    """Measures all numbers of workers, and the bare emulator, in turn."""
+    config = options.config
+    steps = options.steps or STEPS
+    cores = machine.cores()
+    counts = sorted({1, *(2**n for n in range(cores.bit_length())), cores})
+    kinds = [('in this process', 1, 'none')]
+    kinds += [(f'{count} in processes', count, 'process') for count in counts]
+    is_mario = config.task.startswith('mario_')
+    rates: dict[str, list[float]] = {name: [] for name, _, _ in kinds}
+    bare = []
+    game = emulator.BareGame() if is_mario else None
+    workers = {name: make(config, count, parallel) for name, count, parallel in kinds}
+    try:
+        for _ in range(options.repeat):
+            if game:
+                bare.append(game.rate(EMULATOR_FRAMES))
+            for name, envs in workers.items():
+                rates[name].append(frames_per_second(envs, steps))
+    finally:
+        for envs in workers.values():
+            envs.close()
+        if game:
+            game.close()
+    one = statistics.median(rates['1 in processes'])
+    rows: list[list[Any]] = []
+    if is_mario:
+        rows.append(['bare emulator', spread(bare), None, 100.0])
+    for name, count, _ in kinds:
+        rate = spread(rates[name])
+        share = None
+        if is_mario:
+            share = 100 * rate.median / (statistics.median(bare) * min(count, cores))
+        rows.append([name, rate, rate.median / one, share])
+    columns = ['environments', 'frames/s', 'times one worker', 'share of limit (%)']
+    notes = [
+        options.spread_note,
+        f'Task {config.task}, a random action every {config.action_repeat} frames, image included.',
+        'Limit: the bare emulator, once for each core that can be used.',
+    ]
+    tables = [Table('Environments', columns, rows, notes)]
+    if options.plain:
+        tables.append(plain_table(options))
+    return options.report(tables)
+
+
+def plain_table(options: Options, frames: int = 3 * EMULATOR_FRAMES) -> Table:
+    """The emulator as `scripts/setup.sh` compiles it against pip's own build, in turn."""
+    columns = ['build of nes-py', 'frames/s', 'times the plain one', 'trace']
+    title = 'Bare emulator'
+    with tempfile.TemporaryDirectory() as folder:
+        options.say('Building the plain emulator.')
+        problem = emulator.build_plain(Path(folder))
+        if problem:
+            return Table(title, columns, [['plain', f'not measured: {problem}', None, None]])
+        plain, ours = [], []
+        for _ in range(options.repeat):
+            plain.append(emulator.in_process(frames, Path(folder)))
+            ours.append(emulator.in_process(frames))
+    if not all(Path(result['file']).is_relative_to(folder) for result in plain):
+        return Table(title, columns, [['plain', 'not measured: not the one used', None, None]])
+    same = len({result['hash'] for result in plain + ours}) == 1
+    base = statistics.median(result['rate'] for result in plain)
+    rows: list[list[Any]] = []
+    for name, results in (('plain, as pip builds it', plain), ('scripts/setup.sh', ours)):
+        rate = spread(result['rate'] for result in results)
+        rows.append([name, rate, rate.median / base, 'identical' if same else 'DIFFERENT'])
+    return Table(title, columns, rows, [options.spread_note])

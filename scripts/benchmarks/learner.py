@@ -1,0 +1,179 @@
+"""Milliseconds an update, by part and precision, and what share of the limit each reaches.
+
+Each part is measured forward and backward by itself, as the update compiles it; imagination, with
+the updates of actor and critic, as it is called. `rest` is what the update takes beyond its parts:
+reward and discount heads, losses, the model's optimizer, and handing over the batch.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from . import ceiling, flops, subject
+from .options import Options
+from .report import Report, Table
+from .timing import spread, time_interleaved
+
+PARTS = ('encoder', 'decoder', 'rssm', 'imagination', 'update')
+TITLES = {
+    'rssm': 'RSSM',
+    'imagination': 'imagination, actor, critic',
+    'update': 'whole update',
+}
+
+
+def update_call(agent: Any, batch: Mapping[str, Any]) -> Callable[[], float]:
+    """A call that makes one update and waits for it."""
+    state = None
+
+    def call() -> float:
+        nonlocal state
+        state, metrics = agent.train(batch, state)
+        return float(metrics['model_loss'])
+
+    return call
+
+
+def part_calls(agent: Any, batch: Mapping[str, Any], xla: bool) -> dict[str, Callable[[], Any]]:
+    """For each of `PARTS` a call that computes it and waits for it."""
+    import tensorflow as tf
+
+    from dreamerv2.agent.agent import compiled
+
+    model, learner = agent.world_model, agent.learner
+    unused = ('level', 'is_last')
+    data = {k: tf.convert_to_tensor(v) for k, v in batch.items() if k not in unused}
+    lead = list(data['action'].shape[:2])
+    start = model.rssm.initial(lead[0])
+    seed = tf.constant([1, 2])
+
+    def observe(embed, initial):
+        noise = model.rssm.noise(lead, seed)
+        return model.rssm.observe(embed, data['action'], data['is_first'], initial, noise)
+
+    def gradient_norm(tape, outputs, sources):
+        # The norm needs every gradient, so that none is optimised away.
+        gradients = tape.gradient(outputs, sources, unconnected_gradients='zero')
+        return tf.linalg.global_norm([tf.cast(gradient, tf.float32) for gradient in gradients])
+
+    def squares(outputs):
+        return tf.add_n([tf.reduce_sum(tf.square(tf.cast(x, tf.float32))) for x in outputs])
+
+    def encoder(data):
+        with tf.GradientTape() as tape:
+            loss = squares([model.encoder(model.preprocess(data))])
+        return gradient_norm(tape, loss, list(model.encoder.parameters().values()))
+
+    def decoder(features, data):
+        with tf.GradientTape() as tape:
+            tape.watch(features)
+            dists = model.decoder(features)
+            targets = model.preprocess(data)
+            loss = -tf.add_n([tf.reduce_mean(d.log_prob(targets[k])) for k, d in dists.items()])
+        return gradient_norm(tape, loss, [features, *model.decoder.parameters().values()])
+
+    def rssm(embed, initial):
+        with tf.GradientTape() as tape:
+            tape.watch(embed)
+            posterior, prior = observe(embed, initial)
+            loss = squares(tf.nest.flatten(posterior) + [prior[k] for k in prior if k != 'deter'])
+        return gradient_norm(tape, loss, [embed, *model.rssm.parameters().values()])
+
+    def imagination(posterior, is_terminal, mask):
+        step = tf.constant(0, tf.int64)
+        metrics = learner.update_behavior(posterior, is_terminal, mask, seed, step)
+        return metrics['actor_loss'] + metrics['critic_loss']
+
+    embed = compiled(lambda data: model.encoder(model.preprocess(data)), True)(data)
+    posterior, _ = compiled(observe, True)(embed, start)
+    features = model.rssm.features(posterior)
+    bodies = {
+        'encoder': (encoder, (data,)),
+        'decoder': (decoder, (features, data)),
+        'rssm': (rssm, (embed, start)),
+        'imagination': (imagination, (posterior, data['is_terminal'], data['mask'])),
+    }
+
+    def caller(body, arguments):
+        function = compiled(body, True, xla)
+        return lambda: function(*arguments).numpy()
+
+    calls = {name: caller(*body) for name, body in bodies.items()}
+    return {**calls, 'update': update_call(agent, batch)}
+
+
+def part_flops(config: Any, spaces: subject.Spaces, agent: Any) -> dict[str, float]:
+    """Operations of each part of one update."""
+    differentiable = agent.actor_critic.actor_grad != 'reinforce'
+    return flops.update_flops(
+        subject.kernel_shapes(agent),
+        batch=config.dataset.batch,
+        length=config.dataset.length,
+        horizon=config.imag_horizon,
+        image_side=spaces.image_side,
+        through_rollout=differentiable,
+    )
+
+
+def run(options: Options) -> Report:
+    """Measures all parts in all precisions, and the limits, in turn."""
+    config = options.config
+    device = subject.configure(config, options.say)
+    spaces = subject.find_spaces(config)
+    batch = subject.random_batch(spaces, config.dataset.batch, config.dataset.length)
+    calls: dict[str, Callable[[], Any]] = {}
+    formats = ceiling.precisions(device.kind, config.precision)
+    for precision in formats:
+        options.say(f'Compiling in {precision}.')
+        agent = subject.make_agent(config, spaces, device, precision)
+        counts = part_flops(config, spaces, agent)
+        calls[f'limit {precision}'] = ceiling.matrix_product(precision)
+        parts = part_calls(agent, batch, xla=config.jit and device.kind == 'gpu')
+        calls |= {f'{name} {precision}': call for name, call in parts.items()}
+    samples = time_interleaved(calls, options.repeat)
+    rows: list[list[Any]] = []
+    for precision in formats:
+        rows += rows_of(precision, samples, counts)
+    if device.kind != 'gpu':
+        rows.append(['GPU', '', 'not measured: no GPU', None, None, None])
+    size = f'{config.dataset.batch}x{config.dataset.length}'
+    notes = [
+        options.spread_note,
+        'A part by itself is forward and backward; imagination includes its updates.',
+        'Share: of the rate of a 4096-cube matrix product in the same precision and run.',
+    ]
+    columns = ['part', 'precision', 'ms', 'GFLOP', 'TFLOP/s', 'share of limit (%)']
+    title = f'One update, batch {size}, on {device.kind.upper()}'
+    data = {'samples_ms': {k: [1e3 * s for s in v] for k, v in samples.items()}}
+    return options.report([Table(title, columns, rows, notes)], **data)
+
+
+def rows_of(
+    precision: str, samples: Mapping[str, list[float]], counts: Mapping[str, float]
+) -> list[list[Any]]:
+    """The rows of one precision.
+
+    Args:
+        precision: number format.
+        samples: seconds a call for `PART PRECISION` and `limit PRECISION`.
+        counts: operations of each part.
+    """
+    limit = ceiling.matrix_flops() / statistics.median(samples[f'limit {precision}'])
+    rows: list[list[Any]] = []
+    for part in PARTS:
+        seconds = samples[f'{part} {precision}']
+        rate = counts[part] / statistics.median(seconds)
+        times = spread(1e3 * value for value in seconds)
+        share = 100 * rate / limit
+        title = TITLES.get(part, part)
+        rows.append([title, precision, times, counts[part] / 1e9, rate / 1e12, share])
+    medians = {part: statistics.median(samples[f'{part} {precision}']) for part in PARTS}
+    rest = medians['update'] - sum(medians[part] for part in PARTS[:-1])
+    work = counts['update'] - sum(counts[part] for part in PARTS[:-1])
+    rows.append(['rest', precision, 1e3 * rest, work / 1e9, None, None])
+    product = spread(1e3 * value for value in samples[f'limit {precision}'])
+    gflop = ceiling.matrix_flops() / 1e9
+    rows.append(['matrix product', precision, product, gflop, limit / 1e12, 100.0])
+    return rows

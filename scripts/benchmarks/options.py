@@ -1,0 +1,181 @@
+"""The command line of `scripts/bench.py`, checked before anything heavy is imported."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from dreamerv2.config import Config, load_config
+from dreamerv2.envs import check_task
+from dreamerv2.errors import UsageError
+from dreamerv2.run.build import task_sets
+
+from .report import Report, Table
+
+RESULTS = Path(__file__).resolve().parents[2] / 'experiments' / 'results'
+
+# What is measured, in one line, and the preset it is measured with unless another is named.
+BENCHMARKS = {
+    'learner': ('milliseconds an update, by part and precision', 'mario_small'),
+    'growth': ('how an update grows with batch and model, sampling with the replay', 'mario_small'),
+    'policy': ('calls a second at 1, 4, 16 and 64 environments', 'mario_small'),
+    'envs': ('frames a second at 1 worker process to as many as cores', 'mario_small'),
+    'replay': ('batches a second while episodes are added, bytes a step', 'mario'),
+    'train': ('frames a second from end to end, and what was waited for', 'mario_small'),
+    'startup': ('seconds until the first update, and of commands that need none', 'mario_small'),
+    'memory': ('peak memory of host and GPU', 'mario_small'),
+    'ceiling': ("the machine's own limits", 'mario_small'),
+    'gpu_share': ('how many runs share a GPU best', 'mario_small'),
+    'check': ('quick comparison of shares of the limits with the stored ones', 'mario_small'),
+}
+
+EPILOG = """Other flags go to the configuration, as in train.py: --dataset.batch 32.
+Every figure is the median of several repetitions with the lowest and the highest, beside the
+machine's own limit measured in the same run. Measure on a machine that does nothing else."""
+
+
+@dataclasses.dataclass
+class Options:
+    """What is to be measured and how.
+
+    Attributes:
+        what: key of `BENCHMARKS`.
+        presets: names of the presets that `config` was made from.
+        overrides: flags that went to the configuration.
+        command: the command line, without what only says where the result goes.
+        repeat: repetitions.
+        steps: agent steps, of which each benchmark has its own default; 0 for that.
+        episodes: real episodes that a replay is filled from.
+        plain: whether to build the plain emulator for comparison.
+        update: whether `check` stores what it finds.
+        stored: the table of `check`.
+        out: where `gpu_share` leaves its result; None for nowhere.
+        machine: what it is measured on.
+    """
+
+    what: str
+    config: Config
+    presets: tuple[str, ...]
+    overrides: tuple[str, ...] = ()
+    command: str = ''
+    repeat: int = 5
+    steps: int = 0
+    episodes: int = 200
+    plain: bool = False
+    update: bool = False
+    stored: Path = RESULTS / 'speed.json'
+    out: Path | None = None
+    format: str = 'text'
+    into: Path | None = None
+    machine: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def spread_note(self) -> str:
+        """What a spread's numbers are."""
+        return f'Median (lowest-highest) of {self.repeat}.'
+
+    @property
+    def flags(self) -> list[str]:
+        """The flags that give `config` again."""
+        return ['--configs', *self.presets, *self.overrides]
+
+    def say(self, line: str) -> None:
+        """Tells the user what goes on, apart from the report."""
+        print(line, file=sys.stderr, flush=True)
+
+    def report(self, tables: Sequence[Table], **data: Any) -> Report:
+        """The report of this command."""
+        return Report(self.command, self.machine, list(tables), data)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f'{message}; see bench.py --help.')
+
+
+def _count(text: str) -> int:
+    try:
+        value = float(text)
+        if value != int(value) or value < 1:
+            raise ValueError
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(f'{text!r} is not a whole number from 1') from None
+    return int(value)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The flags that are not the configuration's."""
+    what = '\n'.join(f'  {name:<10} {line}' for name, (line, _) in BENCHMARKS.items())
+    parser = _Parser(
+        prog='bench.py',
+        description=f'Measures speed and memory. WHAT is one of\n{what}',
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument('what', metavar='WHAT', choices=list(BENCHMARKS), help='see above')
+    parser.add_argument('--preset', nargs='+', metavar='P', help='presets of configs.yaml')
+    parser.add_argument('--repeat', type=_count, default=5, metavar='N', help='repetitions (5)')
+    parser.add_argument(
+        '--steps', type=_count, default=0, metavar='N',
+        help='agent steps: played (envs, train, memory), or held (replay, growth)',
+    )  # fmt: skip
+    parser.add_argument(
+        '--episodes', type=_count, default=200, metavar='N',
+        help='real episodes, from all levels, that a replay is filled from (200)',
+    )  # fmt: skip
+    parser.add_argument(
+        '--plain', action='store_true', help='envs: compare with a plain build of the emulator'
+    )
+    parser.add_argument(
+        '--update', action='store_true', help="check: store this machine's shares for later checks"
+    )
+    parser.add_argument(
+        '--stored', type=Path, default=RESULTS / 'speed.json', metavar='FILE',
+        help='check: the stored shares (experiments/results/speed.json)',
+    )  # fmt: skip
+    parser.add_argument('--out', type=Path, metavar='FILE', help='gpu_share: result as JSON')
+    shape = parser.add_mutually_exclusive_group()
+    for name in ('json', 'markdown'):
+        shape.add_argument(
+            f'--{name}', dest='format', action='store_const', const=name, default='text',
+            help=f'print {name}',
+        )  # fmt: skip
+    parser.add_argument(
+        '--into', type=Path, metavar='FILE', help='also write the tables into their place in FILE'
+    )
+    return parser
+
+
+def parse(argv: Sequence[str]) -> Options:
+    """What the command line asks for.
+
+    Raises:
+        UsageError: for every mistake in it. `--help` ends the program.
+    """
+    arguments, overrides = make_parser().parse_known_args(argv)
+    values = vars(arguments)
+    presets = tuple(values.pop('preset') or [BENCHMARKS[arguments.what][1]])
+    config = load_config(['--configs', *presets, *overrides])
+    check_task(config.task, task_sets(config))
+    return Options(
+        **values,
+        config=config,
+        presets=presets,
+        overrides=tuple(overrides),
+        command=shlex.join(_without_output(argv)),
+    )
+
+
+def _without_output(argv: Sequence[str]) -> list[str]:
+    kept, skip = [], False
+    for word in argv:
+        if not skip and word not in ('--json', '--markdown', '--into'):
+            kept.append(word)
+        skip = word == '--into'
+    return kept
