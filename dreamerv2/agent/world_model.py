@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import tensorflow as tf
 from dreamerv2.agent.returns import masked_mean
 from dreamerv2.nets.decoder import Decoder
 from dreamerv2.nets.encoder import Encoder, Shapes
+from dreamerv2.nets.layers import held_weights
 from dreamerv2.nets.mlp import Head
 from dreamerv2.nets.rssm import RSSM, State
 from dreamerv2.nets.scan import scan
@@ -214,7 +215,7 @@ class WorldModel(tf.Module):
 
     def imagine(
         self,
-        actor: Callable[[tf.Tensor], Any],
+        actor: Head,
         start: State,
         is_terminal: tf.Tensor,
         horizon: int,
@@ -231,7 +232,7 @@ class WorldModel(tf.Module):
             Weights:    1    d0  d0 d1  ...
 
         Args:
-            actor: features `[N, features]` to an action distribution.
+            actor: the policy, from features `[N, features]` to an action distribution.
             start: states `[batch, time, ...]`.
             is_terminal: `[batch, time]`; imagining goes no further from there.
             horizon: number of imagined steps.
@@ -264,7 +265,8 @@ class WorldModel(tf.Module):
             inputs['state'], inputs['action'] = noise
         if members is not None:
             inputs['member'] = members
-        _, rollout = scan(step, (start, features), inputs)
+        with held_weights(self.rssm, actor):
+            _, rollout = scan(step, (start, features), inputs)
         first = {**start, 'feat': features, 'action': tf.zeros_like(rollout['action'][0])}
         sequence = {k: tf.concat([first[k][None], v], 0) for k, v in rollout.items()}
         if not differentiable:

@@ -7,8 +7,9 @@ Initialisation is that of DreamerV2: Glorot uniform kernels, zero biases.
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -44,6 +45,22 @@ def linear(weights: Weights, x: tf.Tensor) -> tf.Tensor:
     )
 
 
+@contextlib.contextmanager
+def held_weights(*modules: tf.Module) -> Iterator[None]:
+    """Inside, the modules' dense layers use weights that were read and cast on entering.
+
+    Around a loop: what is read and cast inside its body is so at every step.
+    """
+    layers = [m for module in modules for m in (module, *module.submodules) if type(m) is Dense]
+    for layer in layers:
+        layer.held = layer.weights()
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.held = None
+
+
 class Dense(tf.Module):
     """Fully connected layer, `[..., inputs]` to `[..., units]`."""
 
@@ -52,9 +69,12 @@ class Dense(tf.Module):
         self.dtype = dtype
         self.kernel = tf.Variable(glorot_uniform(rng, (inputs, units)))
         self.bias = tf.Variable(tf.zeros([units]))
+        self.held: Weights | None = None
 
     def weights(self) -> Weights:
         """Kernel `[inputs, units]` and bias `[units]` in the computation's type."""
+        if self.held is not None:
+            return self.held
         return tf.cast(self.kernel, self.dtype), tf.cast(self.bias, self.dtype)
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:

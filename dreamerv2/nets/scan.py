@@ -9,6 +9,8 @@ import tensorflow as tf
 
 Structure = Any
 
+INTEGERS = {2: tf.int16, 4: tf.int32, 8: tf.int64}
+
 
 def scan(
     step: Callable[[Structure, Structure], tuple[Structure, Structure]],
@@ -32,9 +34,14 @@ def scan(
         tf.TensorArray(spec.dtype, size=length, element_shape=spec.shape)
         for spec in tf.nest.flatten(shapes)
     ]
+    # Read from arrays: the gradient of indexing is as large as the whole at every step.
+    sources = [
+        tf.TensorArray(x.dtype, size=length, element_shape=x.shape[1:]).unstack(x)
+        for x in tf.nest.flatten(inputs)
+    ]
 
     def body(index, carry, arrays):
-        now = tf.nest.map_structure(lambda x: x[index], inputs)
+        now = tf.nest.pack_sequence_as(inputs, [source.read(index) for source in sources])
         carry, output = step(carry, now)
         flat = tf.nest.flatten(output)
         arrays = [array.write(index, value) for array, value in zip(arrays, flat, strict=True)]
@@ -91,6 +98,8 @@ def scan_with_kernels(
     def run(*flat):
         kernels, others, carry, inputs = tf.nest.pack_sequence_as(sources, flat)
         shifts = {k: tf.zeros([time, batch, v.shape[1]], v.dtype) for k, v in kernels.items()}
+        # As integers, or each step backwards would add zeros of the kernels' size.
+        integers = {k: tf.bitcast(v, INTEGERS[v.dtype.size]) for k, v in kernels.items()}
         watched = tf.nest.flatten((others, carry, inputs, shifts))
 
         def recorded(carry, now):
@@ -99,7 +108,7 @@ def scan_with_kernels(
 
             def linear(name, x):
                 factors[name] = x
-                return tf.matmul(x, tf.stop_gradient(kernels[name])) + shifts[name]
+                return tf.matmul(x, tf.bitcast(integers[name], x.dtype)) + shifts[name]
 
             carry, output = step(linear, others, carry, inputs)
             return carry, (output, factors)
