@@ -111,7 +111,6 @@ def make_norm(name: str, units: int) -> LayerNorm | None:
 
 
 FEW_POSITIONS = 4  # Up to this many output pixels a convolution is faster as a matrix product.
-FEW_CHANNELS = 3  # Up to this many input channels it is faster on blocks of 2x2 pixels.
 
 
 class Conv(tf.Module):
@@ -136,9 +135,11 @@ class Conv(tf.Module):
             rows = tf.reshape(windows(x, size, height, width), [-1, size * size * inputs])
             out = tf.nn.bias_add(tf.matmul(rows, tf.reshape(kernel, [-1, units])), bias)
             return tf.reshape(out, [-1, height, width, units])
-        if inputs <= FEW_CHANNELS and size % 2 == 0 and x.shape[1] % 2 == x.shape[2] % 2 == 0:
+        if size % 2 == 0:
             # Four pixels side by side as channels: a stride-1 convolution with half the size.
             half = size // 2
+            seen = [2 * (side - 1) + size for side in (height, width)]
+            x = x if seen == x.shape[1:3] else tf.slice(x, [0, 0, 0, 0], [-1, *seen, -1])
             kernel = tf.reshape(kernel, [half, 2, half, 2, inputs, units])
             kernel = tf.transpose(kernel, [0, 2, 1, 3, 4, 5])
             kernel = tf.reshape(kernel, [half, half, 4 * inputs, units])
