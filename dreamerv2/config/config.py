@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -167,6 +168,26 @@ class Config(Section):
         entries = [files.Entry(key, value, 'update') for key, value in _flatten(values)]
         flat = merge({**self.flat, 'logdir': self.logdir_template}, entries)
         return _finish(flat, _defaults(files.default_file()))
+
+    def parse_flags(self, argv: Sequence[str] | None = None) -> Config:
+        """A new configuration with flags laid over this one; `sys.argv` by default.
+
+        Presets have no place here: name them when the configuration is made. Raises UsageError
+        for everything that a user can get wrong.
+        """
+        flags = parse_flags(sys.argv[1:] if argv is None else argv)
+        defaults = _defaults(files.default_file())
+        if flags.help:
+            print(overview(defaults, files.descriptions(files.default_file())))
+            raise SystemExit(0)
+        if flags.presets:
+            raise UsageError(
+                f'--configs {" ".join(flags.presets)}: this program has chosen its presets; give '
+                'single keys, such as --seed 1'
+            )
+        return _finish(
+            merge({**self.flat, 'logdir': self.logdir_template}, flags.entries), defaults
+        )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes YAML from which `Config.load` gives an equal configuration."""

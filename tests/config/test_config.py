@@ -136,3 +136,18 @@ def test_help_lists_presets_and_keys(capsys):
 def test_every_key_is_explained_in_one_line():
     for name, key in SCHEMA.items():
         assert key.doc and '\n' not in key.doc and key.kind.expected, name
+
+
+def test_flags_laid_over_a_configuration():
+    config = load_config(['--configs', 'mario']).update({'seed': 3})
+    changed = config.parse_flags(['--rssm.deter', '64', '--steps', '1e3'])
+    assert (changed.rssm.deter, changed.steps, changed.seed, changed.discount) == (
+        64,
+        1000,
+        3,
+        0.999,
+    )
+    with pytest.raises(UsageError, match='rssm.deter'):
+        config.parse_flags(['--rssm.detr', '64'])
+    with pytest.raises(UsageError, match='chosen its presets'):
+        config.parse_flags(['--configs', 'debug'])
