@@ -1,4 +1,4 @@
-"""Rows whose mask is 0 carry no loss anywhere (DESIGN: mask)."""
+"""Rows whose mask is 0 carry no loss anywhere."""
 
 import numpy as np
 import pytest
