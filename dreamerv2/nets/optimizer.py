@@ -92,8 +92,13 @@ class Optimizer(tf.Module):
 
     def _step(self, gradients: list[tf.Tensor], norm: tf.Tensor) -> tf.Tensor:
         if self._clip:
-            shrink = self._clip / tf.maximum(norm, self._clip)
-            gradients = [gradient * shrink for gradient in gradients]
+            # Most steps need no clipping, and are spared a pass over all gradients.
+            shrink = self._clip / norm
+            gradients = tf.cond(
+                norm > self._clip,
+                lambda: [gradient * shrink for gradient in gradients],
+                lambda: gradients,
+            )
         count = tf.cast(self.updates.assign_add(1), tf.float32)
         update = getattr(self, f'_{self._opt}')(count)
         for index, (variable, gradient) in enumerate(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -272,6 +273,12 @@ class _Run:
     def _log(self) -> None:
         self.lock.check()
         scalars = self.means.take()
+        broken = [k for k, v in scalars.items() if k.endswith('_loss') and not math.isfinite(v)]
+        if broken:
+            self.display.line(
+                f'Not finite at {self.frames} frames: {", ".join(broken)}. Go back to an earlier '
+                'checkpoint with a lower learning rate (model_opt.lr) or --precision float32.'
+            )
         scalars.update(self.throughput.take(self.progress.step, self.progress.updates))
         scalars['updates'] = self.progress.updates
         scalars['episodes'] = self.progress.episodes

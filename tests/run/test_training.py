@@ -69,8 +69,9 @@ def test_logdir_holds_everything(tmp_path):
     assert (loaded.arrays()['parameters/weight'] == agent.weight).all()
 
 
-def test_metrics(tmp_path):
+def test_metrics(tmp_path, capfd):
     _, agent = run(tmp_path, levels=('a', 'b'))
+    assert 'Not finite at 164 frames: image_loss' in ''.join(capfd.readouterr())
     rows = lines(tmp_path)
     assert all(row['step'] % 4 == 0 for row in rows)
     assert [row['step'] for row in rows] == sorted(row['step'] for row in rows)
