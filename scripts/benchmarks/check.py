@@ -22,7 +22,7 @@ from dreamerv2.run.driver import Driver
 from dreamerv2.run.random_policy import RandomPolicy
 
 from . import ceiling, replay, subject
-from .emulator import CHECKED, BareGame
+from .emulator import BareGame
 from .episodes import collect
 from .learner import part_flops, update_call
 from .options import Options
@@ -32,8 +32,8 @@ from .timing import time_interleaved
 TOLERANCE = 0.15
 REPLAY_STEPS = 20_000
 EPISODE_STEPS = 600  # Agent steps of real play that the replay is filled from.
-ENV_STEPS = 50
-MEASURING = 20.0  # Seconds, beside setting up.
+FRAMES = 200
+MEASURING = 14.0  # Seconds, beside setting up.
 
 
 def machine_key(machine: Mapping[str, Any]) -> str:
@@ -72,20 +72,29 @@ def read_table(path: Path) -> dict[str, Any]:
 
 
 def env_calls(config: Any) -> tuple[dict[str, Callable[[], Any]], Callable[[], None]]:
-    """`ENV_STEPS` agent steps, the bare emulator, and what closes both."""
+    """`FRAMES` of the environment, as many of the bare emulator, and what closes both.
+
+    Each call plays from the start of the level with the same buttons, because frames differ in how
+    much there is to draw.
+    """
     envs = InProcess([lambda: build.build_env(config, config.task, 0)])
     driver, game = Driver(envs), BareGame()
-    policy = RandomPolicy(envs.act_space, seeding.generator(0, 'random_policy'))
 
     def step() -> None:
-        for _ in range(ENV_STEPS):
+        driver.reset()
+        policy = RandomPolicy(envs.act_space, seeding.generator(0, 'random_policy'))
+        for _ in range(FRAMES // config.action_repeat):
             driver.step(policy)
+
+    def bare() -> None:
+        game.restart()
+        game.play(FRAMES)
 
     def close() -> None:
         envs.close()
         game.close()
 
-    return {'step': step, 'bare': lambda: game.play(CHECKED)}, close
+    return {'step': step, 'bare': bare}, close
 
 
 def measure_shares(options: Options) -> dict[str, float]:
@@ -110,7 +119,6 @@ def measure_shares(options: Options) -> dict[str, float]:
     finally:
         close()
     best = {name: min(seconds) for name, seconds in samples.items()}
-    frames = ENV_STEPS * config.action_repeat
     work = part_flops(config, spaces, agent)['update']
     size = replay.batch_bytes(store, batch, length)
     return {
@@ -118,8 +126,8 @@ def measure_shares(options: Options) -> dict[str, float]:
         / (ceiling.matrix_flops() / best['product']),
         'replay, of a copy in memory': (size / best['sample'])
         / (ceiling.COPY_BYTES / best['copy']),
-        'environment, of the bare emulator': (frames / best['step']) / (CHECKED / best['bare']),
-        'bare emulator, frames for each MB of zlib': (CHECKED / best['bare'])
+        'environment, of the bare emulator': best['bare'] / best['step'],
+        'bare emulator, frames for each MB of zlib': (FRAMES / best['bare'])
         / (ceiling.CORE_BYTES / 1e6 / best['core']),
     }
 
