@@ -11,7 +11,7 @@ cores, evaluates the agent, and prints where the learning curve and a video of i
 LOGDIR defaults to logdir/quickstart beside the README. Ctrl-C stops it with a checkpoint; the same
 command goes on from there. Delete LOGDIR to start anew.
 
-Environment: QUICKSTART_STEPS  agent steps of 4 frames to train for (default 18000)
+Environment: QUICKSTART_STEPS  agent steps of 4 frames to train for (default 16000)
 TEXT
 }
 
@@ -24,7 +24,7 @@ if [ $# -gt 1 ]; then
 fi
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 logdir=${1:-$root/logdir/quickstart}
-steps=${QUICKSTART_STEPS:-18000}
+steps=${QUICKSTART_STEPS:-16000}
 
 "$root/scripts/setup.sh"
 python=$root/.venv/bin/python
