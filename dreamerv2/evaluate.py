@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import functools
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,10 +14,9 @@ import numpy as np
 from dreamerv2.config import Config
 from dreamerv2.errors import UsageError
 from dreamerv2.run import devices
+from dreamerv2.run.command import exit_code_of
 
 FRAMES_PER_SECOND = 60  # Of the games; a video shows one picture for each agent step.
-CRASHED = 1
-BAD_INPUT = 2
 
 
 class _Parser(argparse.ArgumentParser):
@@ -186,20 +184,8 @@ def load_agent(saved: Any, config: Config, env: Any, device: devices.Device, see
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command and returns its exit code."""
-    devices.hide_noise()
-    devices.separate_stderr()
-    try:
-        return run(sys.argv[1:] if argv is None else argv)
-    except UsageError as error:
-        print(f'{error}', file=sys.stderr)
-        return BAD_INPUT
-    except KeyboardInterrupt:
-        print('Interrupted.', file=sys.stderr)
-        return CRASHED
-    except Exception:
-        traceback.print_exc()
-        return CRASHED
+    """Runs the command; 0 done, 1 crashed, 2 bad input."""
+    return exit_code_of(run, argv, 'Interrupted.')
 
 
 if __name__ == '__main__':

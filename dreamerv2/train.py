@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import Sequence
 
 from dreamerv2.config import load_config
-from dreamerv2.errors import UsageError
-from dreamerv2.run import devices
-
-CRASHED = 1
-BAD_INPUT = 2
+from dreamerv2.run.command import exit_code_of
 
 
 def run(argv: Sequence[str]) -> int:
@@ -41,19 +36,7 @@ def run(argv: Sequence[str]) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; 0 finished, 1 crashed, 2 bad input, 75 stopped with a checkpoint."""
-    devices.hide_noise()
-    devices.separate_stderr()
-    try:
-        return run(sys.argv[1:] if argv is None else argv)
-    except UsageError as error:
-        print(f'{error}', file=sys.stderr)
-        return BAD_INPUT
-    except KeyboardInterrupt:
-        print('Interrupted before there was anything to save.', file=sys.stderr)
-        return CRASHED
-    except Exception:
-        traceback.print_exc()
-        return CRASHED
+    return exit_code_of(run, argv, 'Interrupted before there was anything to save.')
 
 
 if __name__ == '__main__':

@@ -45,7 +45,7 @@ def test_taken_over_at_once_when_the_process_is_gone(tmp_path):
 def test_a_number_that_now_belongs_to_another_process_does_not_count(tmp_path):
     holder(tmp_path, start='1')
     with Lock(tmp_path):
-        pass
+        assert json.loads((tmp_path / 'lock').read_text())['start'] != '1'
 
 
 def test_another_host_may_take_over_after_silence_only(tmp_path):

@@ -1,0 +1,38 @@
+"""What every command does around its work: quiet libraries, and errors as exit codes."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+
+from dreamerv2.errors import UsageError
+from dreamerv2.run import devices
+
+CRASHED = 1
+BAD_INPUT = 2
+
+
+def exit_code_of(
+    run: Callable[[Sequence[str]], int], argv: Sequence[str] | None, interrupted: str
+) -> int:
+    """Runs a command and returns its exit code: its own, 1 for a crash, 2 for a user's mistake.
+
+    Args:
+        run: the command, from its arguments to its exit code.
+        argv: the arguments; those of the program by default.
+        interrupted: what to say when Ctrl-C ends it.
+    """
+    devices.hide_noise()
+    devices.separate_stderr()
+    try:
+        return run(sys.argv[1:] if argv is None else argv)
+    except UsageError as error:
+        print(f'{error}', file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print(interrupted, file=sys.stderr)
+        return CRASHED
+    except Exception:
+        traceback.print_exc()
+        return CRASHED
