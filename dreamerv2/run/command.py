@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -32,6 +33,9 @@ def exit_code_of(
         return BAD_INPUT
     except KeyboardInterrupt:
         print(interrupted, file=sys.stderr)
+        return CRASHED
+    except BrokenPipeError:  # The reader, such as `head`, has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CRASHED
     except Exception:
         traceback.print_exc()

@@ -1,6 +1,8 @@
 """The commands: exit codes and messages for bad input, without TensorFlow; dry run and help."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 from run_fakes import fake_parts, small_config
@@ -157,3 +159,10 @@ def test_nothing_in_the_package_folder_hides_another_module(root):
     own = {path.stem for path in (root / 'dreamerv2').iterdir() if path.stem.isidentifier()}
     assert {'train', 'run', 'envs'} <= own
     assert not own & taken
+
+
+def test_a_reader_that_stops_early_is_no_crash(python_env):
+    command = f'{sys.executable} -m dreamerv2.train --dry_run True | head -n 1'
+    result = subprocess.run(command, shell=True, capture_output=True, text=True, env=python_env)
+    assert result.stdout.startswith('logdir: ')
+    assert result.stderr == ''
