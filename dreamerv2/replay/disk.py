@@ -10,8 +10,10 @@ import json
 import logging
 import os
 import re
+import time
 import zipfile
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -99,11 +101,25 @@ def _savez(file, arrays):
                 np.lib.format.write_array(entry, np.asarray(value), allow_pickle=False)
 
 
+def read_array(archive: Mapping[str, np.ndarray], key: str, attempts: int = 10) -> np.ndarray:
+    """An array of an open `.npz`.
+
+    NumPy reads an array's header with `ast.literal_eval`, which some versions of Python let fail
+    with a SystemError when another thread parses at the same moment; then it is read again.
+    """
+    for _ in range(attempts - 1):
+        try:
+            return archive[key]
+        except SystemError:
+            time.sleep(0.001)
+    return archive[key]
+
+
 def read_episode(file: EpisodeFile) -> dict[str, np.ndarray] | None:
     """All arrays of an episode, or None if the file is damaged, which is said in one line."""
     try:
         with np.load(file.path, allow_pickle=False) as archive:
-            arrays = {key: canonical(key, archive[key]) for key in archive.files}
+            arrays = {key: canonical(key, read_array(archive, key)) for key in archive.files}
         missing = [key for key in REQUIRED if key not in arrays]
         if missing:
             raise ValueError(f'it lacks {", ".join(missing)}')
