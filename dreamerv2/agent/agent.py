@@ -131,8 +131,13 @@ class Agent:
             critic_opt=critic_opt,
             scaled=dtype == tf.float16,
         )
-        learned = self.world_model.encoder, self.world_model.rssm, self.actor_critic.actor
-        self._learned, self._acting = learned, copy.deepcopy(learned) if acting_copy else learned
+        learned: tuple[Any, Any, Any] = (
+            self.world_model.encoder,
+            self.world_model.rssm,
+            self.actor_critic.actor,
+        )
+        self._learned = learned
+        self._acting = copy.deepcopy(learned) if acting_copy else learned
         self._key = np.random.SeedSequence([seed, 1]).generate_state(2).view(np.int32)
         # Calls made so far, by purpose: evaluating changes nothing of what training draws.
         self._calls = {'act': 0, 'learn': 0, 'report': 0, 'evaluate': 0}

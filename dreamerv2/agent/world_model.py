@@ -133,8 +133,8 @@ class WorldModel(tf.Module):
             )
 
     def parameters(self) -> dict[str, tf.Variable]:
-        parts = {'rssm': self.rssm, 'encoder': self.encoder, 'decoder': self.decoder}
-        parts['reward'] = self.reward
+        parts: dict[str, Any] = {'rssm': self.rssm, 'encoder': self.encoder}
+        parts.update(decoder=self.decoder, reward=self.reward)
         if self.discount is not None:
             parts['discount'] = self.discount
         return {f'{p}/{k}': v for p, part in parts.items() for k, v in part.parameters().items()}

@@ -79,6 +79,7 @@ class Decoder(tf.Module):
 
     def _images(self, features: tf.Tensor) -> dict[str, UnitNormal]:
         x = tf.reshape(features, [-1, features.shape[-1]])
+        assert self._start is not None, 'called only with image keys'
         x = self._start(x)[:, None, None, :]
         for index, (conv, norm) in enumerate(zip(self._convs, self._norms, strict=True)):
             if index == len(self._convs) - 1:

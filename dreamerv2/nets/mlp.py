@@ -97,6 +97,8 @@ class DistributionLayer(tf.Module):
             return distributions.Bernoulli(out, rank)
         if self._dist == 'onehot':
             return distributions.OneHot(out)
+        if self._std is None:
+            raise ValueError(f'Unknown distribution {self._dist!r}.')
         std = tf.ensure_shape(self._project(self._std, x), out.shape)
         if self._dist == 'normal':
             return distributions.Normal(out, std, rank)
@@ -104,10 +106,8 @@ class DistributionLayer(tf.Module):
         if self._dist == 'trunc_normal':
             scale = 2 * tf.sigmoid(std / 2) + self._min_std
             return distributions.TruncatedNormal(tf.tanh(out), scale)
-        if self._dist == 'tanh_normal':
-            scale = tf.nn.softplus(std) + self._min_std
-            return distributions.TanhNormal(5 * tf.tanh(out / 5), scale)
-        raise ValueError(f'Unknown distribution {self._dist!r}.')
+        scale = tf.nn.softplus(std) + self._min_std
+        return distributions.TanhNormal(5 * tf.tanh(out / 5), scale)
 
 
 class Head(tf.Module):

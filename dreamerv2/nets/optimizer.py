@@ -50,9 +50,9 @@ class Optimizer(tf.Module):
             for _ in range(moments)
         ]
         self._scaled = scaled
-        self.scale = tf.Variable(2.0**15) if scaled else None
-        self._clean = tf.Variable(0, dtype=tf.int64) if scaled else None
-        self.skipped = tf.Variable(0, dtype=tf.int64) if scaled else None
+        self.scale = tf.Variable(2.0**15)
+        self._clean = tf.Variable(0, dtype=tf.int64)
+        self.skipped = tf.Variable(0, dtype=tf.int64)
 
     @property
     def variables_to_watch(self) -> list[tf.Variable]:
