@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import signal
@@ -164,11 +165,17 @@ class Segments:
 
 
 def measure_segments(
-    flags: Sequence[str], count: int, steps: int, warmup: int, wait: bool = False
+    flags: Sequence[str],
+    count: int,
+    steps: int,
+    warmup: int,
+    wait: bool = False,
+    plain: bool = False,
 ) -> Segments:
     """Trains, and times `count` stretches of `steps` agent steps after `warmup` steps.
 
-    To be called in a process of its own (`children.in_child`).
+    To be called in a process of its own (`children.in_child`). With `plain`, the agent computes
+    the direct way.
     """
     from . import machine
 
@@ -184,7 +191,12 @@ def measure_segments(
             if len(marks) > count:
                 stop_run()
 
-    device = run_instrumented(config, clock, on_act, wait=wait)
+    with contextlib.ExitStack() as stack:
+        if plain:
+            from .direct import direct_implementation
+
+            stack.enter_context(direct_implementation())
+        device = run_instrumented(config, clock, on_act, wait=wait)
     pairs = list(zip(marks, marks[1:], strict=False))
     keys = {'busy', *clock.seconds}
     return Segments(

@@ -117,6 +117,19 @@ def part_flops(config: Any, spaces: subject.Spaces, agent: Any) -> dict[str, flo
     )
 
 
+def plain_update(
+    config: Any, spaces: subject.Spaces, device: Any, batch: Mapping[str, Any]
+) -> Callable[[], float]:
+    """An update in float32, written the direct way; traced here."""
+    from .direct import direct_implementation
+
+    agent = subject.make_agent(config, spaces, device, 'float32')
+    call = update_call(agent, batch)
+    with direct_implementation():
+        call()
+    return call
+
+
 def run(options: Options) -> Report:
     """Measures all parts in all precisions, and the limits, in turn."""
     config = options.config
@@ -132,22 +145,52 @@ def run(options: Options) -> Report:
         calls[f'limit {precision}'] = ceiling.matrix_product(precision)
         parts = part_calls(agent, batch, xla=config.jit and device.kind == 'gpu')
         calls |= {f'{name} {precision}': call for name, call in parts.items()}
+    if options.plain:
+        options.say('Compiling the plain way.')
+        calls['plain float32'] = plain_update(config, spaces, device, batch)
     samples = time_interleaved(calls, options.repeat)
     rows: list[list[Any]] = []
     for precision in formats:
         rows += rows_of(precision, samples, counts)
     if device.kind != 'gpu':
         rows.append(['GPU', '', 'not measured: no GPU', None, None, None])
-    size = f'{config.dataset.batch}x{config.dataset.length}'
     notes = [
         options.spread_note,
         'A part by itself is forward and backward; imagination includes its updates.',
         'Share: of the rate of a 4096-cube matrix product in the same precision and run.',
     ]
+    if options.plain:
+        limit = ceiling.matrix_flops() / statistics.median(samples['limit float32'])
+        title = 'whole update, plain'
+        rows.append(row_of(title, 'float32', samples['plain float32'], counts['update'], limit))
+        notes += [
+            'Plain: the same formulas written directly, as the original has them.',
+            *(speedup(samples, precision) for precision in formats),
+        ]
     columns = ['part', 'precision', 'ms', 'GFLOP', 'TFLOP/s', 'share of limit (%)']
+    size = f'{config.dataset.batch}x{config.dataset.length}'
     title = f'One update, batch {size}, on {device.kind.upper()}'
     data = {'samples_ms': {k: [1e3 * s for s in v] for k, v in samples.items()}}
     return options.report([Table(title, columns, rows, notes)], **data)
+
+
+def speedup(samples: Mapping[str, list[float]], precision: str) -> str:
+    """How many times as fast as the plain update, from the pairs measured one after the other."""
+    pairs = zip(samples['plain float32'], samples[f'update {precision}'], strict=True)
+    ratios = spread(plain / ours for plain, ours in pairs)
+    return (
+        f'In {precision} {ratios.median:.2f} ({ratios.low:.2f}-{ratios.high:.2f}) times as fast '
+        'as plain in float32.'
+    )
+
+
+def row_of(
+    title: str, precision: str, seconds: list[float], count: float, limit: float
+) -> list[Any]:
+    """A row: times of a call, its operations, their rate, and its share of the limit."""
+    rate = count / statistics.median(seconds)
+    times = spread(1e3 * value for value in seconds)
+    return [title, precision, times, count / 1e9, rate / 1e12, 100 * rate / limit]
 
 
 def rows_of(
@@ -161,19 +204,16 @@ def rows_of(
         counts: operations of each part.
     """
     limit = ceiling.matrix_flops() / statistics.median(samples[f'limit {precision}'])
-    rows: list[list[Any]] = []
-    for part in PARTS:
-        seconds = samples[f'{part} {precision}']
-        rate = counts[part] / statistics.median(seconds)
-        times = spread(1e3 * value for value in seconds)
-        share = 100 * rate / limit
-        title = TITLES.get(part, part)
-        rows.append([title, precision, times, counts[part] / 1e9, rate / 1e12, share])
+    rows = [
+        row_of(
+            TITLES.get(part, part), precision, samples[f'{part} {precision}'], counts[part], limit
+        )
+        for part in PARTS
+    ]
     medians = {part: statistics.median(samples[f'{part} {precision}']) for part in PARTS}
     rest = medians['update'] - sum(medians[part] for part in PARTS[:-1])
     work = counts['update'] - sum(counts[part] for part in PARTS[:-1])
     rows.append(['rest', precision, 1e3 * rest, work / 1e9, None, None])
-    product = spread(1e3 * value for value in samples[f'limit {precision}'])
-    gflop = ceiling.matrix_flops() / 1e9
-    rows.append(['matrix product', precision, product, gflop, limit / 1e12, 100.0])
+    product = samples[f'limit {precision}']
+    rows.append(row_of('matrix product', precision, product, ceiling.matrix_flops(), limit))
     return rows

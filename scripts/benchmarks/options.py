@@ -130,8 +130,10 @@ def make_parser() -> argparse.ArgumentParser:
         help='real episodes, from all levels, that a replay is filled from (200)',
     )  # fmt: skip
     parser.add_argument(
-        '--plain', action='store_true', help='envs: compare with a plain build of the emulator'
-    )
+        '--plain', action='store_true',
+        help='compare with the plain way: a plain build of the emulator (envs), the formulas '
+             'written directly (learner, train)',
+    )  # fmt: skip
     parser.add_argument(
         '--update', action='store_true', help="check: store this machine's shares for later checks"
     )

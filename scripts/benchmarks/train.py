@@ -20,14 +20,17 @@ STEPS = 400  # Agent steps of a repetition.
 PREFILL = 1000
 
 
-def modes(options: Options) -> dict[str, tuple[list[str], bool]]:
-    """By the mode's name, flags and whether each update is waited for."""
+def modes(options: Options) -> dict[str, tuple[list[str], bool, bool]]:
+    """By the mode's name: flags, whether each update is waited for, whether computed directly."""
     found = {
-        'synchronous': (['--async_collect', 'False'], False),
-        'async_collect': (['--async_collect', 'True'], False),
+        'synchronous': (['--async_collect', 'False'], False, False),
+        'async_collect': (['--async_collect', 'True'], False, False),
     }
+    if options.plain:
+        in_float32 = ['--async_collect', 'False', '--precision', 'float32']
+        found = {'plain, synchronous': (in_float32, False, True), **found}
     if options.machine.get('gpu') and options.config.device != 'cpu':
-        found['synchronous, waiting'] = (['--async_collect', 'False'], True)
+        found['synchronous, waiting'] = (['--async_collect', 'False'], True, False)
     return found
 
 
@@ -57,13 +60,13 @@ def run(options: Options) -> Report:
     config = options.config
     steps = options.steps or STEPS
     rows: list[list[Any]] = []
-    for name, (flags, wait) in modes(options).items():
+    for name, (flags, wait, plain) in modes(options).items():
         options.say(f'Training, {name}.')
         # A shorter prefill, unless one was asked for: what is learned does not matter here.
         if '--prefill' not in options.overrides:
             flags = [*flags, '--prefill', str(min(config.prefill, PREFILL))]
         warmup = max(5 * config.train_every, steps // 4)
-        arguments = [*options.flags, *flags], options.repeat, steps, warmup, wait
+        arguments = [*options.flags, *flags], options.repeat, steps, warmup, wait, plain
         rows.append(row(name, in_child(measure_segments, *arguments)))
     if not options.machine.get('gpu'):
         rows.append(['on a GPU', 'not measured: no GPU', *[None] * 9])
