@@ -7,9 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from dreamerv2.nets.convolutions import (
+    ConvTranspose,
+    can_pair_transposed,
+    conv_transpose_pair,
+)
 from dreamerv2.nets.distributions import UnitNormal
 from dreamerv2.nets.encoder import Shapes, select_keys
-from dreamerv2.nets.layers import ConvTranspose, Dense, activation, make_norm
+from dreamerv2.nets.layers import Dense, LayerNorm, activation, make_norm
 from dreamerv2.nets.mlp import MLP, DistributionLayer, named
 
 
@@ -81,14 +86,20 @@ class Decoder(tf.Module):
         x = tf.reshape(features, [-1, features.shape[-1]])
         assert self._start is not None, 'called only with image keys'
         x = self._start(x)[:, None, None, :]
-        for index, (conv, norm) in enumerate(zip(self._convs, self._norms, strict=True)):
-            if index == len(self._convs) - 1:
-                x = conv(x)
-            else:
-                x = self._act(norm(conv(x))) if norm else conv(x, self._act)
+        *hidden, last = self._convs
+        for conv, norm in zip(hidden[:-1], self._norms, strict=False):
+            x = self._transpose(conv, norm, x)
+        norm = self._norms[-2] if hidden else None
+        if hidden and norm is None and can_pair_transposed(hidden[-1], last, x):
+            x = conv_transpose_pair(hidden[-1], last, x, self._act)
+        else:
+            x = last(self._transpose(hidden[-1], norm, x) if hidden else x)
         x = tf.reshape(x, [*features.shape[:-1], *x.shape[1:]])
         means = tf.split(x, self._channels, -1)
         return {k: UnitNormal(mean, 3) for k, mean in zip(self.cnn_keys, means, strict=True)}
+
+    def _transpose(self, conv: ConvTranspose, norm: LayerNorm | None, x: tf.Tensor) -> tf.Tensor:
+        return self._act(norm(conv(x))) if norm else conv(x, self._act)
 
     def __call__(self, features: tf.Tensor) -> dict[str, UnitNormal]:
         features = tf.cast(features, self._dtype)

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
-from dreamerv2.nets.layers import Conv, activation, make_norm
+from dreamerv2.nets.convolutions import Conv, can_pair, conv_pair
+from dreamerv2.nets.layers import activation, make_norm
 from dreamerv2.nets.mlp import MLP, named
 
 Shapes = Mapping[str, Sequence[int]]
@@ -90,11 +91,20 @@ class Encoder(tf.Module):
             x = tf.concat([tf.cast(data[k], self._dtype) for k in self.cnn_keys], -1)
             lead = x.shape[:-3]
             x = tf.reshape(x, [-1, *x.shape[-3:]])
-            for conv, norm in zip(self._convs, self._norms, strict=True):
-                x = conv(x)
-                x = self._act(norm(x) if norm else x)
+            x = self._convolve(x)
             outputs.append(tf.reshape(x, [*lead, x.shape[1] * x.shape[2] * x.shape[3]]))
         if self._mlp:
             x = tf.concat([tf.cast(data[k], self._dtype) for k in self.mlp_keys], -1)
             outputs.append(self._mlp(x))
         return outputs[0] if len(outputs) == 1 else tf.concat(outputs, -1)
+
+    def _convolve(self, x: tf.Tensor) -> tf.Tensor:
+        layers = list(zip(self._convs, self._norms, strict=True))
+        if len(layers) > 1 and layers[0][1] is None and can_pair(layers[0][0], layers[1][0], x):
+            (first, _), (second, norm), *layers = layers
+            x = conv_pair(first, second, x, self._act)
+            x = self._act(norm(x) if norm else x)
+        for conv, norm in layers:
+            x = conv(x)
+            x = self._act(norm(x) if norm else x)
+        return x

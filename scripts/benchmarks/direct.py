@@ -17,7 +17,8 @@ from unittest import mock
 import tensorflow as tf
 
 from dreamerv2.agent import world_model
-from dreamerv2.nets.layers import Conv, ConvTranspose
+from dreamerv2.nets import decoder, encoder
+from dreamerv2.nets.convolutions import Conv, ConvTranspose
 from dreamerv2.nets.rssm import RSSM, State
 
 
@@ -25,6 +26,8 @@ from dreamerv2.nets.rssm import RSSM, State
 def direct_implementation() -> Iterator[None]:
     """Agents traced meanwhile compute the direct way."""
     with (
+        mock.patch.object(encoder, 'can_pair', _never),
+        mock.patch.object(decoder, 'can_pair_transposed', _never),
         mock.patch.object(Conv, '__call__', _convolve),
         mock.patch.object(ConvTranspose, '__call__', _convolve_transposed),
         mock.patch.object(RSSM, 'observe', _observe),
@@ -33,19 +36,19 @@ def direct_implementation() -> Iterator[None]:
         yield
 
 
-def _weights(layer: Conv | ConvTranspose) -> tuple[tf.Tensor, tf.Tensor]:
-    return tf.cast(layer.kernel, layer.dtype), tf.cast(layer.bias, layer.dtype)
+def _never(*unused: object) -> bool:
+    return False
 
 
 def _convolve(layer: Conv, x: tf.Tensor) -> tf.Tensor:
-    kernel, bias = _weights(layer)
+    kernel, bias = layer.weights()
     return tf.nn.bias_add(tf.nn.conv2d(x, kernel, 2, 'VALID'), bias)
 
 
 def _convolve_transposed(
     layer: ConvTranspose, x: tf.Tensor, act: Callable[[tf.Tensor], tf.Tensor] = tf.identity
 ) -> tf.Tensor:
-    kernel, bias = _weights(layer)
+    kernel, bias = layer.weights()
     sides = [2 * (side - 1) + layer.size for side in x.shape[1:3]]
     shape = [tf.shape(x)[0], *sides, kernel.shape[2]]
     return act(tf.nn.bias_add(tf.nn.conv2d_transpose(x, kernel, shape, 2, 'VALID'), bias))

@@ -1,0 +1,211 @@
+"""Strided convolutions and their transposes, each in the fastest of several equal ways.
+
+What they compute is TensorFlow's `conv2d` and `conv2d_transpose` with stride 2 and no padding.
+Written that way, few channels on many pixels leave a processor's matrix units idle, and a
+transposed convolution multiplies mostly zeros. Grouping 2x2 or 4x4 pixels as channels (a block)
+makes a stride-1 convolution of either; two layers in a row can hand blocks on to each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from dreamerv2.nets.layers import glorot_uniform
+
+Activation = Callable[[tf.Tensor], tf.Tensor]
+
+FEW_POSITIONS = 4  # Up to this many output pixels a convolution is faster as a matrix product.
+
+
+class Conv(tf.Module):
+    """Convolution with stride 2 and no padding, `[N, H, W, inputs]` to `[N, H', W', units]`.
+
+    Computed in whichever of three equal ways is fastest for the sizes.
+    """
+
+    def __init__(
+        self, inputs: int, units: int, size: int, *, rng: np.random.Generator, dtype: tf.DType
+    ):
+        super().__init__()
+        self.dtype = dtype
+        self.size = size
+        self.kernel = tf.Variable(glorot_uniform(rng, (size, size, inputs, units)))
+        self.bias = tf.Variable(tf.zeros([units]))
+
+    def weights(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Kernel and bias in the computation's type."""
+        return tf.cast(self.kernel, self.dtype), tf.cast(self.bias, self.dtype)
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        kernel, bias = self.weights()
+        size, _, inputs, units = kernel.shape
+        height, width = ((side - size) // 2 + 1 for side in x.shape[1:3])
+        if height * width <= FEW_POSITIONS:
+            rows = tf.reshape(windows(x, size, height, width), [-1, size * size * inputs])
+            out = tf.nn.bias_add(tf.matmul(rows, tf.reshape(kernel, [-1, units])), bias)
+            return tf.reshape(out, [-1, height, width, units])
+        if size % 2 == 0:
+            # Four pixels side by side as channels: a stride-1 convolution with half the size.
+            seen = [2 * (side - 1) + size for side in (height, width)]
+            x = x if seen == x.shape[1:3] else tf.slice(x, [0, 0, 0, 0], [-1, *seen, -1])
+            x = tf.nn.space_to_depth(x, 2)
+            return convolve(x, blocked_kernel(kernel, 2), bias)
+        return tf.nn.bias_add(tf.nn.conv2d(x, kernel, 2, 'VALID'), bias)
+
+
+def convolve(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
+    """Stride 1, no padding; the bias is repeated as often as the kernel's units need."""
+    bias = tf.tile(bias, [kernel.shape[3] // bias.shape[0]])
+    return tf.nn.bias_add(tf.nn.conv2d(x, kernel, 1, 'VALID'), bias)
+
+
+def blocked_kernel(kernel: tf.Tensor, block: int) -> tf.Tensor:
+    """A kernel `[size, size, inputs, units]` for an input with `block`² pixels as channels.
+
+    Returns `[size / block, size / block, block² inputs, units]`.
+    """
+    size, _, inputs, units = kernel.shape
+    count = size // block
+    kernel = tf.reshape(kernel, [count, block, count, block, inputs, units])
+    kernel = tf.transpose(kernel, [0, 2, 1, 3, 4, 5])
+    return tf.reshape(kernel, [count, count, block**2 * inputs, units])
+
+
+def quadrupled_kernel(kernel: tf.Tensor, stride: int, reach: int) -> tf.Tensor:
+    """A kernel for 2x2 neighbouring outputs at once.
+
+    Args:
+        kernel: `[size, size, inputs, units]`.
+        stride: pixels from one output to the next.
+        reach: pixels that the new kernel spans, at least `size + stride`.
+
+    Returns:
+        `[reach, reach, inputs, 4 units]`, the outputs from left to right and top to bottom.
+    """
+    rest = reach - kernel.shape[0]
+    moved = [
+        tf.pad(kernel, [[y, rest - y], [x, rest - x], [0, 0], [0, 0]])
+        for y in (0, stride)
+        for x in (0, stride)
+    ]
+    kernel = tf.stack(moved, 3)
+    return tf.reshape(kernel, [*kernel.shape[:3], -1])
+
+
+def can_pair(first: Conv, second: Conv, x: tf.Tensor) -> bool:
+    """Whether `conv_pair` computes these two layers on images `x [N, H, W, inputs]`."""
+    sides_fit = all(side % 4 == 0 and side >= 16 for side in x.shape[1:3])
+    return first.size == second.size == 4 and sides_fit
+
+
+def conv_pair(first: Conv, second: Conv, x: tf.Tensor, act: Activation) -> tf.Tensor:
+    """`second(act(first(x)))`, with the pixels in between left as channels of 2x2 blocks.
+
+    `act` works elementwise. The image is read once as blocks of 4x4 pixels.
+    """
+    kernel, bias = first.weights()
+    kernel = blocked_kernel(quadrupled_kernel(kernel, 2, 8), 4)
+    x = act(convolve(tf.nn.space_to_depth(x, 4), kernel, bias))
+    kernel, bias = second.weights()
+    return convolve(x, blocked_kernel(kernel, 2), bias)
+
+
+def windows(x: tf.Tensor, size: int, height: int, width: int) -> tf.Tensor:
+    """Windows of a stride-2 convolution side by side, `[N, height * width, size, size, inputs]`."""
+    corners = [(2 * i, 2 * j) for i in range(height) for j in range(width)]
+    cuts = [tf.slice(x, [0, i, j, 0], [-1, size, size, -1]) for i, j in corners]
+    return tf.stack(cuts, 1)
+
+
+class ConvTranspose(tf.Module):
+    """Transposed convolution with stride 2 and no padding.
+
+    `[N, H, W, inputs]` to `[N, 2 (H - 1) + size, 2 (W - 1) + size, units]`, kernel
+    `[size, size, units, inputs]`. Computed as the stride-1 convolution with a regrouped kernel and
+    a depth-to-space that it equals: the pixels of each of the four parities are an ordinary
+    convolution of the input with every other tap of the kernel.
+    """
+
+    def __init__(
+        self, inputs: int, units: int, size: int, *, rng: np.random.Generator, dtype: tf.DType
+    ):
+        super().__init__()
+        self.dtype = dtype
+        self.size = size
+        self.kernel = tf.Variable(glorot_uniform(rng, (size, size, units, inputs)))
+        self.bias = tf.Variable(tf.zeros([units]))
+
+    def weights(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Kernel and bias in the computation's type."""
+        return tf.cast(self.kernel, self.dtype), tf.cast(self.bias, self.dtype)
+
+    def __call__(self, x: tf.Tensor, act: Activation = tf.identity) -> tf.Tensor:
+        """The layer's output under the elementwise function `act`.
+
+        Bias and `act` come before the depth-to-space, where they fuse with the convolution.
+        """
+        kernel, bias = self.weights()
+        units, inputs = kernel.shape[2:]
+        height, width = x.shape[1:3]
+        if height == width == 1:  # A matrix product in disguise.
+            flat = tf.reshape(tf.transpose(kernel, [3, 0, 1, 2]), [inputs, -1])
+            out = tf.matmul(x[:, 0, 0], flat)
+            out = act(tf.nn.bias_add(out, tf.tile(bias, [self.size**2])))
+            return tf.reshape(out, [-1, self.size, self.size, units])
+        out = tf.nn.depth_to_space(act(self.blocks(x)), 2)
+        sides = [2 * (side - 1) + self.size for side in (height, width)]
+        # The gradient of a slice by size is a padding, that of one by index far slower.
+        return tf.slice(out, [0, 0, 0, 0], [-1, *sides, units])
+
+    def blocks(self, x: tf.Tensor) -> tf.Tensor:
+        """The output with 2x2 pixels as channels; an odd side has a row and a column too many."""
+        kernel, bias = self.weights()
+        kernel = subpixel_kernel(kernel)
+        # Padding apart: the CPU's gradient kernels are many times slower with it inside.
+        return convolve(padded(x, kernel.shape[0] - 1), kernel, bias)
+
+
+def padded(x: tf.Tensor, pixels: int) -> tf.Tensor:
+    """`x [N, H, W, C]` with zeros around it."""
+    return tf.pad(x, [[0, 0], [pixels, pixels], [pixels, pixels], [0, 0]])
+
+
+def can_pair_transposed(first: ConvTranspose, second: ConvTranspose, x: tf.Tensor) -> bool:
+    """Whether `conv_transpose_pair` computes these two layers on `x [N, H, W, inputs]`."""
+    return first.size % 2 == 0 and second.size == 6 and max(x.shape[1:3]) > 1
+
+
+def conv_transpose_pair(
+    first: ConvTranspose, second: ConvTranspose, x: tf.Tensor, act: Activation
+) -> tf.Tensor:
+    """`second(act(first(x)))`, with the pixels in between left as channels of 2x2 blocks.
+
+    `act` works elementwise. Blocks of 4x4 pixels are put in their places at the end.
+    """
+    x = act(first.blocks(x))
+    kernel, bias = second.weights()
+    units = bias.shape[0]
+    kernel = quadrupled_kernel(subpixel_kernel(kernel), 1, 4)
+    # From row and column of the block, then of the parity, to row, then column.
+    shape = kernel.shape
+    kernel = tf.transpose(tf.reshape(kernel, [-1, 2, 2, 2, 2, units]), [0, 1, 3, 2, 4, 5])
+    kernel = blocked_kernel(tf.reshape(kernel, shape), 2)
+    return tf.nn.depth_to_space(convolve(padded(x, 1), kernel, bias), 4)
+
+
+def subpixel_kernel(kernel: tf.Tensor) -> tf.Tensor:
+    """Regroups a transposed convolution's kernel `[size, size, units, inputs]` by output parity.
+
+    Returns `[taps, taps, inputs, 4 units]` with `taps = ceil(size / 2)`; the last axis is ordered
+    as depth-to-space wants it.
+    """
+    size, _, units, inputs = kernel.shape
+    taps = (size + 1) // 2
+    odd = 2 * taps - size
+    kernel = tf.pad(kernel, [[0, odd], [0, odd], [0, 0], [0, 0]])
+    kernel = tf.reshape(kernel, [taps, 2, taps, 2, units, inputs])
+    kernel = tf.reverse(tf.transpose(kernel, [0, 2, 5, 1, 3, 4]), [0, 1])
+    return tf.reshape(kernel, [taps, taps, inputs, 4 * units])
