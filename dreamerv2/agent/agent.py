@@ -220,12 +220,13 @@ class Agent:
         Returns:
             The latent state behind this batch, and metrics as scalar tensors.
         """
-        data = self._tensors(batch)
+        data = self.to_device(batch)
         if state is None:
             state = self.world_model.rssm.initial(data['action'].shape[0])
         return self._learn(data, state, self._seed('learn'), tf.constant(step, tf.int64))
 
-    def _tensors(self, batch: Mapping[str, np.ndarray]) -> dict[str, tf.Tensor]:
+    def to_device(self, batch: Mapping[str, np.ndarray]) -> dict[str, tf.Tensor]:
+        """What `train` needs of a batch, as tensors; `train` takes either."""
         keys = (*self._shapes, 'action', 'reward', 'is_first', 'is_terminal')
         data = {k: tf.convert_to_tensor(batch[k]) for k in keys}
         mask = batch.get('mask')
@@ -259,7 +260,7 @@ class Agent:
         """
         if batch['action'].shape[1] < 7:
             return {}
-        data = {k: v[:REPORT_SEQUENCES] for k, v in self._tensors(batch).items()}
+        data = {k: v[:REPORT_SEQUENCES] for k, v in self.to_device(batch).items()}
         seed = self._seed('report')
         videos = self._report(data, seed)
         return {k: (v.numpy() * 255 + 0.5).astype(np.uint8) for k, v in videos.items()}

@@ -3,7 +3,7 @@
 import logging
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from dreamerv2.replay.episode import Episode, EpisodeBuilder
 from dreamerv2.replay.index import EpisodeIndex
 from dreamerv2.replay.rows import REQUIRED, canonical, describe_difference
 from dreamerv2.replay.sampler import Sampler
-from dreamerv2.replay.stream import Stream
 from dreamerv2.replay.window import fill_window
 
 logger = logging.getLogger(__name__)
@@ -146,21 +145,28 @@ class Replay:
         Raises:
             UsageError: there is no episode that can be sampled.
         """
+        return self.choose(batch, length)()
+
+    def choose(self, batch: int, length: int) -> Callable[[], dict[str, np.ndarray]]:
+        """Draw windows now, to be put together later, in any thread, by the function returned.
+
+        What is added in between changes nothing. Returns and raises as `sample`.
+        """
         with self._lock:
             ongoing = [b.freeze(finished=False) for b in self._partial.values() if self._ongoing]
             windows = [
                 self._sampler.choose_window(self._index, ongoing, length) for _ in range(batch)
             ]
             spec = self._spec
-        out = {key: np.empty((batch, length, *s), dtype) for key, (s, dtype) in spec.items()}
-        out['mask'] = np.empty((batch, length), np.float32)
-        for row, pieces in enumerate(windows):
-            fill_window({key: value[row] for key, value in out.items()}, pieces)
-        return out
 
-    def stream(self, batch: int, length: int, ahead: int = 0) -> Stream:
-        """Endless batches; with `ahead` > 0 that many are assembled ahead of time by a thread."""
-        return Stream(lambda: self.sample(batch, length), ahead)
+        def assemble() -> dict[str, np.ndarray]:
+            out = {key: np.empty((batch, length, *s), dtype) for key, (s, dtype) in spec.items()}
+            out['mask'] = np.empty((batch, length), np.float32)
+            for row, pieces in enumerate(windows):
+                fill_window({key: value[row] for key, value in out.items()}, pieces)
+            return out
+
+        return assemble
 
     # Counts and state
 

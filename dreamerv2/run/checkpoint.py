@@ -2,6 +2,7 @@
 
     checkpoints/0000040000/
         agent.safetensors   the agent's arrays by name
+        batch.npz           the next batch, drawn already (once training has begun)
         state.json          counters, random-number states, environments, replay
         config.yaml         the run's configuration
         provenance.json     what made it
@@ -33,6 +34,7 @@ FORMAT = 1
 DIGITS = 10
 MANIFEST = 'manifest.json'
 ARRAYS = 'agent.safetensors'
+BATCH = 'batch.npz'
 
 
 class DamagedCheckpointError(Exception):
@@ -56,6 +58,11 @@ class Checkpoint:
     def arrays(self) -> dict[str, np.ndarray]:
         """The agent's arrays by name."""
         return dict(safetensors.numpy.load_file(self.path / ARRAYS))
+
+    def batch(self) -> bytes | None:
+        """The batch that was drawn already, if there was one."""
+        path = self.path / BATCH
+        return path.read_bytes() if path.exists() else None
 
     @property
     def config_path(self) -> Path:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib.metadata
 import logging
 import os
 import sys
@@ -47,6 +48,28 @@ def hide_noise() -> None:
     os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')
     for name in ('tensorflow', 'absl', 'jax'):
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def xla_cache() -> Path:
+    """Where compiled programs are kept for later runs, of one version of TensorFlow."""
+    root = os.environ.get('XDG_CACHE_HOME') or '~/.cache'
+    version = importlib.metadata.version('tensorflow')
+    return Path(root).expanduser() / 'dreamerv2' / f'xla-tensorflow-{version}'
+
+
+def reuse_xla_programs(folder: Path) -> None:
+    """Has XLA keep its compiled programs in a folder and take them from there.
+
+    Takes effect only before TensorFlow is imported. A folder that the user has set stays; without
+    a place to write to, every run compiles for itself.
+    """
+    flags = os.environ.get('TF_XLA_FLAGS', '')
+    if '--tf_xla_persistent_cache_directory' in flags:
+        return
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        own = f'--tf_xla_persistent_cache_directory={folder}'
+        os.environ['TF_XLA_FLAGS'] = f'{flags} {own} --tf_xla_persistent_cache_prefix=xla'.strip()
 
 
 def separate_stderr() -> None:
@@ -140,6 +163,8 @@ def configure(
         UsageError: 'gpu' was asked for and there is none.
     """
     hide_noise()
+    if device != 'cpu':
+        reuse_xla_programs(xla_cache())
     import absl.logging
     import tensorflow as tf
 

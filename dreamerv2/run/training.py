@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -25,19 +26,22 @@ from dreamerv2.run import (
     seeding,
 )
 from dreamerv2.run.background import Background
+from dreamerv2.run.batches import Batches
 from dreamerv2.run.driver import Driver
 from dreamerv2.run.episodes import episode_metrics
+from dreamerv2.run.files import to_json
 from dreamerv2.run.interrupt import StopRequest
 from dreamerv2.run.lock import Lock
 from dreamerv2.run.logging import Logger, MetricMeans
 from dreamerv2.run.parts import Parts, default_parts, ready_agent
 from dreamerv2.run.provenance import describe_run
 from dreamerv2.run.random_policy import RandomPolicy
+from dreamerv2.run.saver import Saver
 from dreamerv2.run.schedule import Every
 from dreamerv2.run.tensorboard import EventFile
 from dreamerv2.run.terminal import ProgressDisplay
 from dreamerv2.run.throughput import Throughput
-from dreamerv2.run.types import Agent, Batch
+from dreamerv2.run.types import Agent
 from dreamerv2.run.updater import Beside, InTurn, Updater
 
 FINISHED = 0
@@ -147,7 +151,9 @@ class _Run:
         self.agent: Agent
         self.provenance = b''
         self.updater: Updater
-        self.batch: Batch | None = None
+        self.batches: Batches
+        self.saver = Saver()
+        self.pending: bytes | None = None
         self.throughput = Throughput(self.repeat)
 
     @property
@@ -171,10 +177,18 @@ class _Run:
         self.provenance = logdir.save_provenance(self.path, description, self.frames)
         self.display.phase('training')
         self.throughput.start(self.progress.step, self.progress.updates)
-        if self.stop():
-            self._save()
-        else:
-            self._interact()
+        dataset = self.config.dataset
+        with contextlib.ExitStack() as stack:
+            stack.callback(self.saver.close)
+            self.batches = Batches(self.replay, dataset.batch, dataset.length, self.agent.to_device)
+            stack.callback(self.batches.close)
+            if self.pending is not None:
+                self.batches.set_state(self.pending)
+            if self.stop():
+                self._save()
+            else:
+                self._interact()
+            self.saver.wait()
         if self.progress.step < self.plan.steps:
             self.display.line(
                 f'Stopped by {self.stop.signal_name} at {self.frames} frames, checkpoint saved: '
@@ -193,6 +207,7 @@ class _Run:
         self.progress.set_state(state['progress'])
         self.replay.set_state(state['replay'])
         self.driver.set_state(state['driver'])
+        self.pending = saved.batch()
         self.random_policy.set_state(state['random_policy'])
         self.evaluator.set_state(state['evaluator'])
         self.means.set_state(state['metrics'])
@@ -218,7 +233,7 @@ class _Run:
 
     def _interact(self) -> None:
         make = Beside if self.config.async_collect else InTurn
-        with contextlib.closing(make(self.agent, self._sample)) as self.updater:
+        with contextlib.closing(make(self.agent, self.batches.take)) as self.updater:
             events = loop.interact(
                 self.driver,
                 lambda obs, state: self.agent.policy(obs, state, mode='train'),
@@ -229,16 +244,12 @@ class _Run:
             )
             self._handle(events)
 
-    def _sample(self) -> Batch:
-        dataset = self.config.dataset
-        self.batch = self.replay.sample(dataset.batch, dataset.length)
-        return self.batch
-
     def _handle(self, events: Iterator[loop.Event]) -> None:
         for event in events:
             match event:
                 case loop.Stepped():
                     self.display.update(self.frames, self.progress.updates)
+                    self.saver.check()
                     if self.config.async_collect and self.progress.prefilled:
                         self.means.add({'policy_staleness': self.updater.staleness})
                 case loop.Updated(metrics):
@@ -285,7 +296,7 @@ class _Run:
         for name, value in self.replay.stats.items():
             own = name in ('absorbing_fraction', 'filler_fraction')
             scalars[name if own else f'replay_{name}'] = value
-        videos = self.agent.report(self.batch) if self.batch is not None else {}
+        videos = self.agent.report(self.batches.last) if self.batches.last is not None else {}
         self.logger.write(self.frames, scalars, videos)
 
     def _evaluate(self) -> None:
@@ -307,21 +318,31 @@ class _Run:
 
     def _save(self) -> None:
         self.lock.check()
-        self.logger.flush()
-        checkpoint.save(
+        state = {
+            'progress': self.progress.get_state(),
+            'replay': self.replay.get_state(),
+            'driver': self.driver.get_state(),
+            'random_policy': self.random_policy.get_state(),
+            'evaluator': self.evaluator.get_state(),
+            'metrics': self.means.get_state(),
+        }
+        files = {
+            'config.yaml': (self.path / 'config.yaml').read_bytes(),
+            'provenance.json': self.provenance,
+        }
+        if (ahead := self.batches.get_state()) is not None:
+            files[checkpoint.BATCH] = ahead
+        save = functools.partial(
+            checkpoint.save,
             self.path / 'checkpoints',
             self.frames,
             arrays=self.agent.get_state(),
-            state={
-                'progress': self.progress.get_state(),
-                'replay': self.replay.get_state(),
-                'driver': self.driver.get_state(),
-                'random_policy': self.random_policy.get_state(),
-                'evaluator': self.evaluator.get_state(),
-                'metrics': self.means.get_state(),
-            },
-            files={
-                'config.yaml': (self.path / 'config.yaml').read_bytes(),
-                'provenance.json': self.provenance,
-            },
+            state=json.loads(to_json(state)),
+            files=files,
         )
+
+        def write() -> None:
+            self.logger.flush()  # What was logged before a checkpoint is on disk with it.
+            save()
+
+        self.saver.start(write)

@@ -1,9 +1,9 @@
 """Updates of the agent: in turn with acting, or beside it in a thread.
 
-Both make the same number of updates at the same agent steps, on batches drawn at these steps, so a
-run repeats itself in either mode. In turn, the agent acts with weights that every owed update has
-already changed. Beside it, while an update is computed the agent acts with a copy of the weights
-from before it: behind by the updates of one training step, never by more.
+Both make the same number of updates at the same agent steps, on batches drawn in the same order
+(`batches`), so a run repeats itself in either mode. In turn, the agent acts with weights that every
+owed update has already changed. Beside it, while an update is computed the agent acts with a copy
+of the weights from before it: behind by the updates of one training step, never by more.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ class Updater(Protocol):
 
 
 class _Trainer:
-    """Draws batches and trains on them, carrying the latent state from batch to batch."""
+    """Takes batches and trains on them, carrying the latent state from batch to batch."""
 
-    def __init__(self, agent: Agent, sample: Callable[[], Batch]) -> None:
+    def __init__(self, agent: Agent, take: Callable[[], Batch]) -> None:
         self.agent = agent
-        self.sample = sample
+        self.take = take
         self.state: Any = None
 
     def train(self, batch: Batch, step: int) -> Metrics:
@@ -52,16 +52,16 @@ class InTurn:
 
     Args:
         agent: the agent.
-        sample: draws one batch.
+        take: gives the next batch.
     """
 
     staleness = 0
 
-    def __init__(self, agent: Agent, sample: Callable[[], Batch]) -> None:
-        self._trainer = _Trainer(agent, sample)
+    def __init__(self, agent: Agent, take: Callable[[], Batch]) -> None:
+        self._trainer = _Trainer(agent, take)
 
     def update(self, number: int, step: int) -> list[Metrics]:
-        return [self._trainer.train(self._trainer.sample(), step) for _ in range(number)]
+        return [self._trainer.train(self._trainer.take(), step) for _ in range(number)]
 
     def drain(self) -> list[Metrics]:
         return []
@@ -75,11 +75,11 @@ class Beside:
 
     Args:
         agent: an agent that acts with a copy of its weights, renewed by `sync_policy`.
-        sample: draws one batch; called in the caller's thread.
+        take: gives the next batch; called in the caller's thread.
     """
 
-    def __init__(self, agent: Agent, sample: Callable[[], Batch]) -> None:
-        self._trainer = _Trainer(agent, sample)
+    def __init__(self, agent: Agent, take: Callable[[], Batch]) -> None:
+        self._trainer = _Trainer(agent, take)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix='learner')
         self._running: Future[list[Metrics]] | None = None
         self._number = 0
@@ -91,7 +91,7 @@ class Beside:
     def update(self, number: int, step: int) -> list[Metrics]:
         if not number:
             return []
-        batches = [self._trainer.sample() for _ in range(number)]
+        batches = [self._trainer.take() for _ in range(number)]
         ended = self.drain()
         self._number = number
         self._running = self._pool.submit(

@@ -13,7 +13,7 @@ from typing import Any
 from unittest import mock
 
 from dreamerv2.config import Config, load_config
-from dreamerv2.run import build, devices, updater
+from dreamerv2.run import batches, build, devices, updater
 from dreamerv2.run.parts import Parts, default_parts
 
 from .timing import Clock, Timed
@@ -52,37 +52,6 @@ class _WatchedAgent(Timed):
         if self._wait:
             float(metrics['model_loss'])
         return state, metrics
-
-
-class _TimedBatches(Timed):
-    """A stream of batches, with the waiting for each on the clock."""
-
-    def __init__(self, batches: Any, clock: Clock) -> None:
-        super().__init__(batches, clock, {})
-        self._next = clock.timed('replay', batches.__next__)
-
-    def __iter__(self) -> Any:
-        return self
-
-    def __next__(self) -> Any:
-        return self._next()
-
-    def __enter__(self) -> Any:
-        return self
-
-    def __exit__(self, *unused: object) -> None:
-        self._target.close()
-
-
-class _TimedReplay(Timed):
-    """A replay with a clock on what the loop waits for."""
-
-    def __init__(self, replay: Any, clock: Clock) -> None:
-        super().__init__(replay, clock, {'sample': 'replay', 'add_step': 'replay'})
-        self._clock = clock
-
-    def stream(self, *args: Any, **kwargs: Any) -> Any:
-        return _TimedBatches(self._target.stream(*args, **kwargs), self._clock)
 
 
 def run_instrumented(
@@ -125,11 +94,15 @@ def run_instrumented(
             'logdir': folder, 'steps': NEVER, 'eval_every': 0, 'save_every': 0,
         })  # fmt: skip
         timed_replay = mock.patch.object(
-            build, 'build_replay', lambda *args: _TimedReplay(make_replay(*args), clock)
+            build,
+            'build_replay',
+            lambda *args: Timed(make_replay(*args), clock, {'add_step': 'replay'}),
         )
+        take = clock.timed('replay', batches.Batches.take)
+        timed_take = mock.patch.object(batches.Batches, 'take', lambda self: take(self))
         drain = clock.timed('learner', updater.Beside.drain)
         timed_drain = mock.patch.object(updater.Beside, 'drain', lambda self: drain(self))
-        with timed_replay, timed_drain:
+        with timed_replay, timed_take, timed_drain:
             train(config, parts, command=['bench.py'])
     return used[0]
 

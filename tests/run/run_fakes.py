@@ -105,6 +105,9 @@ class NumpyAgent:
     def sync_policy(self):
         pass
 
+    def to_device(self, batch):
+        return batch
+
     def warm_up(self, batch, envs=1):
         self.warmed = {key: value.shape for key, value in batch.items()}, envs
 

@@ -1,5 +1,9 @@
 """Choice of precision, quiet start-up, seeds, statistics."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -109,3 +113,49 @@ def test_share_interval():
     assert share == 0.5
     assert (low, high) == (pytest.approx(0.2366, abs=1e-3), pytest.approx(0.7634, abs=1e-3))
     assert np.isnan(statistics.share_interval([])[0])
+
+
+def test_compiled_programs_are_kept_in_the_users_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+    monkeypatch.setenv('TF_XLA_FLAGS', '--tf_xla_auto_jit=0')
+    folder = devices.xla_cache()
+    assert folder.is_relative_to(tmp_path) and 'tensorflow-2' in folder.name
+    devices.reuse_xla_programs(folder)
+    assert folder.is_dir()
+    flags = os.environ['TF_XLA_FLAGS'].split()
+    assert flags[:2] == [
+        '--tf_xla_auto_jit=0',
+        f'--tf_xla_persistent_cache_directory={folder}',
+    ]
+    devices.reuse_xla_programs(tmp_path / 'other')
+    assert os.environ['TF_XLA_FLAGS'].split() == flags
+
+
+def test_without_a_place_for_compiled_programs_nothing_is_set(tmp_path, monkeypatch):
+    monkeypatch.setenv('TF_XLA_FLAGS', '')
+    (tmp_path / 'file').write_text('')
+    devices.reuse_xla_programs(tmp_path / 'file' / 'folder')
+    assert os.environ['TF_XLA_FLAGS'] == ''
+
+
+XLA_SCRIPT = """
+import sys, time
+from pathlib import Path
+from dreamerv2.run import devices
+devices.reuse_xla_programs(Path(sys.argv[1]))
+devices.hide_noise()
+import tensorflow as tf
+double = tf.function(lambda x: tf.tanh(x @ x), jit_compile=True)
+print(float(tf.reduce_sum(double(tf.ones([4, 4])))))
+"""
+
+
+def test_a_later_process_takes_the_compiled_programs(tmp_path, python_env):
+    times = []
+    for _ in range(2):
+        command = [sys.executable, '-c', XLA_SCRIPT, str(tmp_path)]
+        result = subprocess.run(command, env=python_env, capture_output=True, text=True, check=True)
+        assert result.stdout.strip().startswith('15.9')
+        times.append({path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()})
+    assert len(times[0]) == 1
+    assert times[0] == times[1]

@@ -1,0 +1,79 @@
+"""Training batches, got ready in a thread while the agent acts and learns."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from dreamerv2.replay import Replay
+from dreamerv2.run.types import Batch
+
+
+class Batches:
+    """Draws batches in a fixed order, one ahead.
+
+    What a batch consists of is drawn by the caller's thread, right after the batch before it was
+    taken, so that a run repeats itself; only putting it together and on the device happens in a
+    thread. The batch ahead is part of a checkpoint: going on uses the very batch that a run
+    without interruption would have used.
+
+    Args:
+        replay: what is drawn from.
+        batch, length: the batch's size.
+        place: copies a batch to the device.
+    """
+
+    def __init__(
+        self, replay: Replay, batch: int, length: int, place: Callable[[Batch], Any]
+    ) -> None:
+        self._replay = replay
+        self._size = batch, length
+        self._place = place
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix='batches')
+        self._ahead: Future[tuple[Batch, Any]] | None = None
+        self.last: Batch | None = None
+
+    def take(self) -> Any:
+        """The next batch, on the device; the first is drawn now.
+
+        Raises:
+            UsageError: the replay has nothing to sample from.
+        """
+        if self._ahead is None:
+            self._draw()
+        assert self._ahead is not None
+        self.last, placed = self._ahead.result()
+        self._ahead = None
+        self._draw()
+        return placed
+
+    def get_state(self) -> bytes | None:
+        """The batch ahead as an `.npz` file; None before the first was taken."""
+        if self._ahead is None:
+            return None
+        file = io.BytesIO()
+        np.savez(file, allow_pickle=False, **self._ahead.result()[0])
+        return file.getvalue()
+
+    def set_state(self, state: bytes) -> None:
+        """Takes what `get_state` gave."""
+        with np.load(io.BytesIO(state), allow_pickle=False) as file:
+            batch = {key: file[key] for key in file.files}
+        self._ahead = self._pool.submit(lambda: (batch, self._place(batch)))
+
+    def close(self) -> None:
+        """Ends the thread."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _draw(self) -> None:
+        assemble = self._replay.choose(*self._size)
+
+        def ready() -> tuple[Batch, Any]:
+            batch = assemble()
+            return batch, self._place(batch)
+
+        self._ahead = self._pool.submit(ready)
