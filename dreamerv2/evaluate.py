@@ -81,7 +81,7 @@ def run(argv: Sequence[str]) -> int:
     """
     arguments = parse_arguments(argv)
     from dreamerv2.envs import check_task
-    from dreamerv2.run import build, checkpoint, evaluation, seeding, video
+    from dreamerv2.run import build, checkpoint, evaluation, inheritance, seeding, video
     from dreamerv2.run.files import to_json, write_durably
 
     say = functools.partial(print, file=sys.stderr, flush=True)
@@ -91,6 +91,8 @@ def run(argv: Sequence[str]) -> int:
         video.check_output_path(arguments.json, '--json')
     saved = checkpoint.find(arguments.logdir.expanduser(), arguments.step, say)
     config = Config.load(saved.config_path)
+    if parent := inheritance.recorded_parent(saved.path / 'provenance.json'):
+        say(inheritance.parent_line(parent))
     sets = build.task_sets(config)
     tasks: dict[str, str] = {}
     for task in arguments.tasks or [config.task]:

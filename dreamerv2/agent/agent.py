@@ -36,6 +36,7 @@ class Agent:
         xla: compile the learner with XLA (for GPUs; slow on a CPU).
         acting_copy: act with a copy of the weights, which `sync_policy` renews, so that an update
             may be computed in another thread meanwhile.
+        freeze: regular expression; parameters whose whole name matches keep their values.
         Everything else: as in `configs.yaml`, under the same names.
 
     Raises:
@@ -80,6 +81,7 @@ class Agent:
         eval_state_mean: bool,
         xla: bool = False,
         acting_copy: bool = False,
+        freeze: str = '',
     ):
         dtype = tf.as_dtype(precision)
         rng = np.random.default_rng(np.random.SeedSequence([seed, 0]))
@@ -130,6 +132,7 @@ class Agent:
             actor_opt=actor_opt,
             critic_opt=critic_opt,
             scaled=dtype == tf.float16,
+            freeze=freeze,
         )
         learned: tuple[Any, Any, Any] = (
             self.world_model.encoder,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import tensorflow as tf
@@ -17,7 +18,8 @@ Tensors = dict[str, tf.Tensor]
 class Learner:
     """Updates the two parts of the agent; args are those of the configuration.
 
-    `scaled` turns on loss scaling (float16).
+    `scaled` turns on loss scaling (float16). Parameters whose full name matches the regular
+    expression `freeze` keep their values: they take no part in gradients, clipping or decay.
     """
 
     def __init__(
@@ -30,13 +32,14 @@ class Learner:
         actor_opt: Mapping,
         critic_opt: Mapping,
         scaled: bool,
+        freeze: str = '',
     ):
         self._world_model, self._actor_critic = world_model, actor_critic
         self._horizon = imag_horizon
         parts = {
-            'model': world_model.parameters(),
-            'actor': actor_critic.actor.parameters(),
-            'critic': actor_critic.critic.parameters(),
+            'model': _free(world_model.parameters(), freeze),
+            'actor': _free(actor_critic.actor.parameters(), freeze, 'actor/'),
+            'critic': _free(actor_critic.critic.parameters(), freeze, 'critic/'),
         }
         options = {'model': model_opt, 'actor': actor_opt, 'critic': critic_opt}
         self._optimizers = {
@@ -154,3 +157,11 @@ class Learner:
             self._world_model.rssm.noise([self._horizon, number], seeds[0]),
             tf.random.stateless_uniform([self._horizon, number, *event], seeds[1]),
         )
+
+
+def _free(
+    parameters: dict[str, tf.Variable], freeze: str, prefix: str = ''
+) -> dict[str, tf.Variable]:
+    if not freeze:
+        return parameters
+    return {k: v for k, v in parameters.items() if not re.fullmatch(freeze, prefix + k)}

@@ -104,9 +104,12 @@ def _problems(flat: Mapping[str, Any]) -> Iterator[str]:
         )
     if flat['level_weights'] and not sum(flat['level_weights']) > 0:
         yield 'level_weights are all 0: give at least one level a weight'
-    given = [key for key in flat if key.startswith('init.') and flat[key]]
-    if given:
-        yield f'--{given[0]}: starting from a checkpoint is not built yet; remove the flag'
+    if not flat['init.from']:
+        given = [key for key in flat if key.startswith('init.') and flat[key]]
+        if flat['prefill_policy'] == 'init':
+            given.append('prefill_policy')
+        if given:
+            yield f'--{given[0]} {flat[given[0]]} needs a checkpoint: add --init.from LOGDIR'
     yield from _image_problems(flat)
 
 

@@ -133,7 +133,9 @@ ENVIRONMENT = {
 SCHEDULE = {
     'steps': Key(whole(1), 'length of the run, prefill included'),
     'prefill': Key(whole(0), 'random steps before training starts'),
-    'prefill_policy': Key(choice('random'), 'what acts during prefill; only random is built'),
+    'prefill_policy': Key(
+        choice('random', 'init'), 'what acts in the prefill; init: the loaded agent'
+    ),
     'pretrain': Key(whole(0), 'updates on the prefill before collecting goes on'),
     'train_every': Key(whole(0), 'steps between updates (0: none)'),
     'train_steps': Key(whole(1, 10**6), 'updates each time'),

@@ -70,6 +70,8 @@ class Optimizer(tf.Module):
 
     def __call__(self, tape: tf.GradientTape, loss: tf.Tensor, name: str) -> dict[str, tf.Tensor]:
         """One update; `loss` is a scalar on `tape`. Returns metrics under `name`."""
+        if not self._parameters:  # All of them are frozen.
+            return {f'{name}_loss': loss, f'{name}_grad_norm': tf.zeros([])}
         factor = tf.stop_gradient(tf.convert_to_tensor(self.scale)) if self._scaled else None
         variables = self.variables_to_watch
         seed = None if factor is None else factor  # d(scale * loss) / d loss

@@ -148,6 +148,7 @@ def build_agent(
             precision=device.precision,
             xla=config.jit and device.kind == 'gpu',
             acting_copy=config.async_collect,
+            freeze=config.init.freeze,
             **{key: nested[key] for key in AGENT_KEYS},
         )
     except ValueError as error:

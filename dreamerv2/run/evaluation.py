@@ -114,7 +114,7 @@ def level_results(episodes: Sequence[Episode]) -> dict[str, dict[str, Any]]:
     """By level: number of episodes, and mean with 95 % interval of return, length and so on.
 
     `progress`, `completed` and `furthest_x` are there only where the environment tells them. A
-    statistic that cannot be computed is None.
+    statistic that cannot be computed is None. `values` has what they are made from, by episode.
     """
     results: dict[str, dict[str, Any]] = {}
     for level, group in by_level(episodes).items():
@@ -123,12 +123,16 @@ def level_results(episodes: Sequence[Episode]) -> dict[str, dict[str, Any]]:
             'return': _statistic([episode.score for episode in group]),
             'length': _statistic([float(episode.length) for episode in group]),
         }
+        returns = [episode.score for episode in group]
+        listed: dict[str, list[float]] = {'returns': returns}
         for name in ('progress', 'completed', 'furthest_x'):
             values = _present([getattr(episode, name) for episode in group])
             if values:
                 interval = share_interval if name == 'completed' else mean_interval
                 entry[name] = _statistic(values, interval)
-        entry['returns'] = [episode.score for episode in group]
+                listed[name] = values
+        entry['returns'] = returns
+        entry['values'] = listed
         results[level] = entry
     return results
 

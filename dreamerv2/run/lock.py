@@ -38,6 +38,31 @@ def process_start(pid: int) -> str | None:
     return None if fields[0] == 'Z' else fields[19]
 
 
+def abandoned(path: Path, holder: dict[str, Any], silence: float = SILENCE_SECONDS) -> bool:
+    """Whether nobody stands behind a lock any more.
+
+    Args:
+        path: the lock's file.
+        holder: its content.
+        silence: seconds after which another host's lock counts as abandoned.
+    """
+    if holder.get('host') == socket.gethostname():
+        pid = holder.get('pid')
+        start = process_start(pid) if isinstance(pid, int) else None
+        return start is None or start != holder.get('start')
+    try:
+        return time.time() - path.stat().st_mtime > silence
+    except FileNotFoundError:
+        return True
+
+
+def holder_of(logdir: Path) -> dict[str, Any] | None:
+    """Host and process that use a logdir now, or None."""
+    path = logdir / 'lock'
+    holder = _read(path)
+    return None if holder is None or abandoned(path, holder) else holder
+
+
 class Lock:
     """Holds a logdir for this process while entered as a context.
 
@@ -76,7 +101,7 @@ class Lock:
             holder = _read(self.path)
             if holder is None:
                 continue
-            if not self._abandoned(holder):
+            if not abandoned(self.path, holder, self._silence):
                 raise UsageError(
                     f'{self.path.parent} is in use by process {holder.get("pid")} on '
                     f'{holder.get("host")}: stop that run, or choose another --logdir.'
@@ -112,16 +137,6 @@ class Lock:
         finally:
             temporary.unlink(missing_ok=True)
         return True
-
-    def _abandoned(self, holder: dict[str, Any]) -> bool:
-        if holder.get('host') == self._owner['host']:
-            pid = holder.get('pid')
-            start = process_start(pid) if isinstance(pid, int) else None
-            return start is None or start != holder.get('start')
-        try:
-            return time.time() - self.path.stat().st_mtime > self._silence
-        except FileNotFoundError:
-            return True
 
     def _remove(self, holder: dict[str, Any]) -> None:
         """Removes an abandoned lock, unless somebody else has taken it over meanwhile."""

@@ -30,8 +30,9 @@ CHANGEABLE = (
     'envs_parallel',
     'async_collect',
     'replay.keep_on_disk',
+    'init.dry_run',
 )
-CHANGEABLE_GROUPS = ('log_keys_', 'sets.', 'init.')
+CHANGEABLE_GROUPS = ('log_keys_', 'sets.')
 
 
 def make_logdir(path: Path) -> None:

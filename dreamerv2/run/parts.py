@@ -10,7 +10,7 @@ from dreamerv2.config import Config
 from dreamerv2.envs.contract import Environment
 from dreamerv2.envs.workers import Workers
 from dreamerv2.errors import UsageError
-from dreamerv2.run import build, checkpoint, devices, loading, seeding
+from dreamerv2.run import build, checkpoint, devices, inheritance, loading, seeding
 from dreamerv2.run.types import Agent
 
 AgentMaker = Callable[[Mapping[str, Any], Any], tuple[Agent, devices.Device]]
@@ -63,9 +63,18 @@ def agent_maker(config: Config, say: Callable[[str], Any] = print) -> AgentMaker
 
 
 def ready_agent(
-    config: Config, make: AgentMaker, envs: Workers, saved: checkpoint.Checkpoint | None
+    config: Config,
+    make: AgentMaker,
+    envs: Workers,
+    saved: checkpoint.Checkpoint | None,
+    parent: checkpoint.Checkpoint | None = None,
+    say: Callable[[str], Any] = print,
 ) -> tuple[Agent, devices.Device]:
-    """The agent, with the checkpoint's state, ready to act and learn without delay."""
+    """The agent, ready to act and learn without delay.
+
+    With the whole state of the checkpoint `saved`, or else with what it inherits from `parent`,
+    which is told to `say`.
+    """
     obs_space, act_space = envs.obs_space, envs.act_space
     with devices.hidden_native_stderr():
         agent, device = make(obs_space, act_space)
@@ -74,6 +83,11 @@ def ready_agent(
                 agent.set_state(loading.whole_state(saved.arrays(), agent.get_state()))
             except ValueError as error:
                 raise UsageError(f'{saved.path} does not fit: {error}') from error
+        elif parent is not None:
+            choice = inheritance.choice_of(config)
+            state, table = inheritance.inherit(parent.arrays(), agent.get_state(), choice)
+            agent.set_state(state)
+            say(table)
         dataset = config.dataset
         example = build.example_batch(obs_space, act_space, dataset.batch, dataset.length)
         agent.warm_up(example, envs=len(envs))

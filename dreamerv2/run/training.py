@@ -3,49 +3,28 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
-import json
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from dreamerv2.config import Config
-from dreamerv2.envs.workers import Workers
-from dreamerv2.errors import UsageError
-from dreamerv2.replay import Replay
 from dreamerv2.run import (
     build,
     checkpoint,
-    devices,
     evaluation,
+    inheritance,
     jsonl,
     logdir,
-    loop,
-    seeding,
 )
 from dreamerv2.run.background import Background
-from dreamerv2.run.batches import Batches
-from dreamerv2.run.driver import Driver
-from dreamerv2.run.episodes import episode_metrics
-from dreamerv2.run.files import to_json
 from dreamerv2.run.interrupt import StopRequest
 from dreamerv2.run.lock import Lock
-from dreamerv2.run.logging import Logger, MetricMeans
+from dreamerv2.run.logging import Logger
 from dreamerv2.run.parts import Parts, default_parts, ready_agent
-from dreamerv2.run.provenance import describe_run
-from dreamerv2.run.random_policy import RandomPolicy
-from dreamerv2.run.saver import Saver
-from dreamerv2.run.schedule import Every
 from dreamerv2.run.tensorboard import EventFile
 from dreamerv2.run.terminal import ProgressDisplay
-from dreamerv2.run.throughput import Throughput
-from dreamerv2.run.types import Agent
-from dreamerv2.run.updater import Beside, InTurn, Updater
-
-FINISHED = 0
-STOPPED = 75
+from dreamerv2.run.training_run import FINISHED, TrainingRun
 
 
 def train(
@@ -69,10 +48,14 @@ def train(
         UsageError: the logdir cannot be used, is in use, or holds a run with other settings; or
             the configuration names something that does not exist.
     """
-    if config['init.from']:
-        raise UsageError('--init.from is not built yet: train from the start, without --init.')
     path = Path(config.logdir).expanduser()
+    if config.init.dry_run:
+        _show_inheritance(config, path, parts)
+        return FINISHED
     repeat = config.action_repeat
+    parent = None
+    if config['init.from'] and not checkpoint.available(path / 'checkpoints'):
+        parent = inheritance.find_parent(config['init.from'], path)
     logdir.make_logdir(path)
     logdir.check_same_run(path, config)
     done = logdir.finished(path)
@@ -85,18 +68,25 @@ def train(
         saved = checkpoint.load_newest(path / 'checkpoints', set_aside=True)
         display = ProgressDisplay(config.steps * repeat, saved.frames if saved else 0)
         stack.callback(display.close)
+        if parent is not None:
+            display.line(inheritance.parent_line(inheritance.describe_parent(parent)))
+        elif origin := inheritance.recorded_parent(path / 'provenance.json'):
+            display.line(inheritance.parent_line(origin))
         made = (parts or functools.partial(default_parts, config))(display.line)
         envs = made.envs()
         stack.callback(envs.close)
         logdir.save_config(path, config)
         # The thread that imports TensorFlow starts before everything that it need not wait for.
-        maker = Background(lambda: ready_agent(config, made.agent, envs, saved), 'agent')
+        maker = Background(
+            lambda: ready_agent(config, made.agent, envs, saved, parent, display.line), 'agent'
+        )
         stack.callback(maker.wait)
         replay = build.build_replay(config, path / 'train_episodes', envs)
         stack.callback(replay.close)
         evaluator = evaluation.Evaluator(made.evaluation)
         stack.callback(evaluator.close)
-        run = _Run(config, path, envs, replay, evaluator, maker, display, lock, stop)
+        run = TrainingRun(config, path, envs, replay, evaluator, maker, display, lock, stop)
+        run.parent = inheritance.describe_parent(parent) if parent else None
         run.restore(saved)
         jsonl.truncate(path, run.frames)
         run.logger = stack.enter_context(
@@ -105,244 +95,15 @@ def train(
         return run.run(command)
 
 
-class _Run:
-    """The state of a run, and what is done at each event of the loop."""
-
-    def __init__(
-        self,
-        config: Config,
-        path: Path,
-        envs: Workers,
-        replay: Replay,
-        evaluator: evaluation.Evaluator,
-        maker: Background[tuple[Agent, devices.Device]],
-        display: ProgressDisplay,
-        lock: Lock,
-        stop: StopRequest,
-    ) -> None:
-        self.config = config
-        self.path = path
-        self.repeat = config.action_repeat
-        self.envs = envs
-        self.replay = replay
-        self.evaluator = evaluator
-        self.maker = maker
-        self.display = display
-        self.lock = lock
-        self.stop = stop
-        self.plan = build.build_plan(config)
-        if not evaluator.levels:
-            self.plan = dataclasses.replace(self.plan, eval_every=0)
-        self.driver = Driver(
-            envs,
-            on_step=[replay.add_step],
-            on_reset=[replay.drop_partial],
-            video_keys=config.log_keys_video,
-        )
-        # Episodes without a checkpoint are of a run that ended before its first one: they count,
-        # and the random steps to come are others than those.
-        found = int(replay.stats['total_steps'])
-        self.progress = loop.Progress(self.plan, found)
-        generator = seeding.generator(config.seed, 'random_policy', found)
-        self.random_policy = RandomPolicy(envs.act_space, generator)
-        self.videos = Every(self.plan.eval_every)
-        self.means = MetricMeans()
-        self.logger: Logger
-        self.agent: Agent
-        self.provenance = b''
-        self.updater: Updater
-        self.batches: Batches
-        self.saver = Saver()
-        self.pending: bytes | None = None
-        self.throughput = Throughput(self.repeat)
-
-    @property
-    def frames(self) -> int:
-        """The logged step: agent steps times the action repeat."""
-        return self.progress.step * self.repeat
-
-    def run(self, command: Sequence[str] | None = None) -> int:
-        """The whole run; returns the exit code."""
-        if not self.progress.prefilled:
-            self._prefill()
-        self.display.phase('starting')
-        self.agent, device = self.maker.result()
-        description = describe_run(
-            seed=self.config.seed,
-            environment=self.envs.describe(),
-            levels=self.envs.levels,
-            device=dataclasses.asdict(device),
-            command=command,
-        )
-        self.provenance = logdir.save_provenance(self.path, description, self.frames)
-        self.display.phase('training')
-        self.throughput.start(self.progress.step, self.progress.updates)
-        dataset = self.config.dataset
-        with contextlib.ExitStack() as stack:
-            stack.callback(self.saver.close)
-            self.batches = Batches(self.replay, dataset.batch, dataset.length, self.agent.to_device)
-            stack.callback(self.batches.close)
-            if self.pending is not None:
-                self.batches.set_state(self.pending)
-            if self.stop():
-                self._save()
-            else:
-                self._interact()
-            self.saver.wait()
-        if self.progress.step < self.plan.steps:
-            self.display.line(
-                f'Stopped by {self.stop.signal_name} at {self.frames} frames, checkpoint saved: '
-                'start again with the same command to go on.'
-            )
-            return STOPPED
-        logdir.mark_finished(self.path, self.frames, self.progress.updates)
-        self.display.line(f'Finished: {self.frames} frames in {self.path}')
-        return FINISHED
-
-    def restore(self, saved: checkpoint.Checkpoint | None) -> None:
-        """Takes everything but the agent from a checkpoint, if there is one."""
-        if saved is None:
-            return
-        state = saved.state
-        self.progress.set_state(state['progress'])
-        self.replay.set_state(state['replay'])
-        self.driver.set_state(state['driver'])
-        self.pending = saved.batch()
-        self.random_policy.set_state(state['random_policy'])
-        self.evaluator.set_state(state['evaluator'])
-        self.means.set_state(state['metrics'])
-        self.display.line(f'Going on from {saved.path} ({self.frames} frames).')
-
-    def _prefill(self) -> None:
-        owed = max(0, self.plan.prefill - int(self.replay.stats['total_steps']))
-        self.display.phase('prefill')
-
-        def should_stop() -> bool:
-            self.maker.check()
-            return self.stop()
-
-        events = loop.prefill(
-            self.driver,
-            self.random_policy,
-            self.progress,
-            steps=owed,
-            ready=lambda: self.replay.stats['loaded_episodes'] > 0,
-            should_stop=should_stop,
-        )
-        self._handle(events)
-
-    def _interact(self) -> None:
-        make = Beside if self.config.async_collect else InTurn
-        with contextlib.closing(make(self.agent, self.batches.take)) as self.updater:
-            events = loop.interact(
-                self.driver,
-                lambda obs, state: self.agent.policy(obs, state, mode='train'),
-                self.updater,
-                self.progress,
-                self.plan,
-                should_stop=self.stop,
-            )
-            self._handle(events)
-
-    def _handle(self, events: Iterator[loop.Event]) -> None:
-        for event in events:
-            match event:
-                case loop.Stepped():
-                    self.display.update(self.frames, self.progress.updates)
-                    self.saver.check()
-                    if self.config.async_collect and self.progress.prefilled:
-                        self.means.add({'policy_staleness': self.updater.staleness})
-                case loop.Updated(metrics):
-                    self.means.add(metrics)
-                case loop.EpisodeEnded():
-                    self._episode(event)
-                case loop.LogDue():
-                    self._log()
-                case loop.EvaluationDue():
-                    self._evaluate()
-                case loop.SaveDue():
-                    self._save()
-
-    def _episode(self, event: loop.EpisodeEnded) -> None:
-        episode = event.episode
-        config = self.config
-        scalars = episode_metrics(
-            episode,
-            sum_keys=config.log_keys_sum,
-            mean_keys=config.log_keys_mean,
-            max_keys=config.log_keys_max,
-        )
-        if event.prefill:
-            scalars['train_prefill'] = 1
-        else:
-            self.display.episode(episode.score)
-        videos = {}
-        if not event.prefill and self.videos.advance(self.progress.step):
-            videos = {f'train_policy_{key}': frames for key, frames in episode.videos.items()}
-        self.logger.write(self.frames, scalars, videos)
-
-    def _log(self) -> None:
-        self.lock.check()
-        scalars = self.means.take()
-        broken = [k for k, v in scalars.items() if k.endswith('_loss') and not math.isfinite(v)]
-        if broken:
-            self.display.line(
-                f'Not finite at {self.frames} frames: {", ".join(broken)}. Go back to an earlier '
-                'checkpoint with a lower learning rate (model_opt.lr) or --precision float32.'
-            )
-        scalars.update(self.throughput.take(self.progress.step, self.progress.updates))
-        scalars['updates'] = self.progress.updates
-        scalars['episodes'] = self.progress.episodes
-        for name, value in self.replay.stats.items():
-            own = name in ('absorbing_fraction', 'filler_fraction')
-            scalars[name if own else f'replay_{name}'] = value
-        videos = self.agent.report(self.batches.last) if self.batches.last is not None else {}
-        self.logger.write(self.frames, scalars, videos)
-
-    def _evaluate(self) -> None:
-        self.display.phase('evaluation')
-        mode = evaluation.POLICY_MODES[self.config.eval_policy]
-        with self.throughput.paused():
-            episodes = self.evaluator.evaluate(
-                lambda obs, state: self.agent.policy(obs, state, mode=mode),
-                self.config.eval_eps,
-                video_keys=self.config.log_keys_video,
-                should_stop=self.stop,
-            )
-        self.display.phase('training')
-        if episodes is None:
-            return
-        videos = {f'eval_policy_{key}': frames for key, frames in episodes[0].videos.items()}
-        self.logger.write(self.frames, evaluation.evaluation_metrics(episodes), videos)
-        self.display.line(evaluation.summary_line(episodes))
-
-    def _save(self) -> None:
-        self.lock.check()
-        state = {
-            'progress': self.progress.get_state(),
-            'replay': self.replay.get_state(),
-            'driver': self.driver.get_state(),
-            'random_policy': self.random_policy.get_state(),
-            'evaluator': self.evaluator.get_state(),
-            'metrics': self.means.get_state(),
-        }
-        files = {
-            'config.yaml': (self.path / 'config.yaml').read_bytes(),
-            'provenance.json': self.provenance,
-        }
-        if (ahead := self.batches.get_state()) is not None:
-            files[checkpoint.BATCH] = ahead
-        save = functools.partial(
-            checkpoint.save,
-            self.path / 'checkpoints',
-            self.frames,
-            arrays=self.agent.get_state(),
-            state=json.loads(to_json(state)),
-            files=files,
-        )
-
-        def write() -> None:
-            self.logger.flush()  # What was logged before a checkpoint is on disk with it.
-            save()
-
-        self.saver.start(write)
+def _show_inheritance(
+    config: Config, path: Path, parts: Callable[[Callable[[str], Any]], Parts] | None
+) -> None:
+    """Prints what the run would take from the checkpoint, and leaves no trace."""
+    parent = inheritance.find_parent(config['init.from'], path)
+    print(inheritance.parent_line(inheritance.describe_parent(parent)))
+    made = (parts or functools.partial(default_parts, config))(print)
+    envs = made.envs()
+    try:
+        ready_agent(config, made.agent, envs, None, parent)
+    finally:
+        envs.close()

@@ -54,10 +54,20 @@ BAD = {
         ['--configs', 'mario', 'debug', '--train_every', '3', '--logdir', '{root}/good'],
         'prefill 40, but 200',
     ),
-    'not built': (
+    'no parent': (
         'train',
-        ['--init.from', 'elsewhere', '--logdir', '{root}/new'],
-        'not built yet',
+        ['--init.from', '{root}/nowhere', '--logdir', '{root}/new'],
+        'nowhere does not exist',
+    ),
+    'parent without that step': (
+        'train',
+        ['--init.from', '{root}/good@7', '--logdir', '{root}/new'],
+        'no checkpoint at step 7',
+    ),
+    'its own parent': (
+        'train',
+        ['--init.from', '{root}/empty', '--logdir', '{root}/empty'],
+        'is the run itself',
     ),
     'damaged run': ('train', ['{damaged}'], 'damaged'),
     'no logdir': ('evaluate', [], 'logdir'),

@@ -16,7 +16,8 @@ import dreamerv2.api
 from dreamerv2.errors import UsageError
 from dreamerv2.run import checkpoint
 from dreamerv2.run.parts import Parts
-from dreamerv2.run.training import FINISHED, STOPPED, train
+from dreamerv2.run.training import train
+from dreamerv2.run.training_run import FINISHED, STOPPED
 
 FAKES = Path(__file__).with_name('run_fakes.py')
 

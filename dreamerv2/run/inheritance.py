@@ -1,0 +1,204 @@
+"""Starting from a checkpoint: which parameters come from it, start fresh, or stay fixed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dreamerv2.config import Config
+from dreamerv2.errors import UsageError
+from dreamerv2.run import checkpoint
+from dreamerv2.run.checkpoint import Checkpoint
+from dreamerv2.run.files import sha256
+from dreamerv2.run.loading import PARAMETERS
+
+Arrays = Mapping[str, np.ndarray]
+NAMED_AT_MOST = 4
+SLOW = 'slow_critic/'  # Follows the critic, wherever that comes from.
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """What is to be done with each parameter; regular expressions match its full name.
+
+    Attributes:
+        include: taken from the checkpoint; empty for all.
+        exclude: fresh all the same; empty for none.
+        freeze: not changed by training; empty for none.
+        optimizer: whether what is taken keeps its optimizer's moments.
+    """
+
+    include: str = ''
+    exclude: str = ''
+    freeze: str = ''
+    optimizer: bool = False
+
+    def takes(self, name: str) -> bool:
+        """Whether the parameter comes from the checkpoint."""
+        included = not self.include or re.fullmatch(self.include, name)
+        excluded = self.exclude and re.fullmatch(self.exclude, name)
+        return bool(included and not excluded)
+
+    def freezes(self, name: str) -> bool:
+        """Whether the parameter stays as it starts."""
+        return bool(self.freeze and re.fullmatch(self.freeze, name))
+
+
+def choice_of(config: Config) -> Choice:
+    """The configuration's choice."""
+    init = config.init
+    return Choice(init.include, init.exclude, init.freeze, init.optimizer)
+
+
+def parse_source(text: str) -> tuple[Path, int | None]:
+    """Takes `LOGDIR` or `LOGDIR@STEP` apart; the step is in frames."""
+    folder, at, step = text.rpartition('@')
+    if at and step.isdigit() and not Path(text).expanduser().exists():
+        return Path(folder).expanduser(), int(step)
+    return Path(text).expanduser(), None
+
+
+def find_parent(source: str, own: Path, say: Callable[[str], Any] = print) -> Checkpoint:
+    """The checkpoint that `--init.from` names.
+
+    Args:
+        source: `LOGDIR` or `LOGDIR@STEP`.
+        own: the logdir of the run that starts from it.
+        say: told one line about each damaged checkpoint on the way.
+
+    Raises:
+        UsageError: there is none, or it is the run's own.
+    """
+    folder, step = parse_source(source)
+    if folder.resolve() == own.resolve():
+        raise UsageError(
+            f'--init.from {source} is the run itself: give another --logdir to start a new run '
+            'from it, or leave --init.from out to go on with it.'
+        )
+    try:
+        return checkpoint.find(folder, step, say)
+    except UsageError as error:
+        raise UsageError(f'--init.from {source}: {error}') from error
+
+
+def describe_parent(parent: Checkpoint) -> dict[str, Any]:
+    """Where a run started from, for its provenance."""
+    config = Config.load(parent.config_path)
+    return {
+        'logdir': str(parent.path.parent.parent.resolve()),
+        'step': parent.frames,
+        'sha256': sha256(parent.path / checkpoint.MANIFEST),
+        'task': config.task,
+        'seed': config.seed,
+    }
+
+
+def recorded_parent(provenance: Path) -> dict[str, Any] | None:
+    """The parent that a `provenance.json` names, if any."""
+    try:
+        found = json.loads(provenance.read_text()).get('parent')
+    except (OSError, ValueError, AttributeError):
+        return None
+    return found if isinstance(found, dict) and {'logdir', 'step'} <= set(found) else None
+
+
+def parent_line(parent: Mapping[str, Any]) -> str:
+    """One line about where a run started from."""
+    digest = f', manifest {parent["sha256"][:12]}' if parent.get('sha256') else ''
+    return f'Started from {parent["logdir"]} at {parent["step"]} frames{digest}.'
+
+
+def inherit(saved: Arrays, own: Arrays, choice: Choice) -> tuple[dict[str, np.ndarray], str]:
+    """A fresh agent's state with what it takes from a checkpoint.
+
+    Everything that is no parameter stays fresh, but for the moments of what is taken where the
+    choice says so. The slow critic is a copy of the critic.
+
+    Args:
+        saved: the checkpoint's arrays by name.
+        own: the fresh agent's.
+        choice: what is taken.
+
+    Returns:
+        The state, and a table of what was done with how many parameters of each module.
+
+    Raises:
+        UsageError: what is to be taken is missing or has another shape, or a pattern matches no
+            parameter.
+    """
+    parameters = [name.removeprefix(PARAMETERS) for name in own if name.startswith(PARAMETERS)]
+    chosen = [name for name in parameters if not name.startswith(SLOW)]
+    for key in ('include', 'exclude', 'freeze'):
+        pattern = getattr(choice, key)
+        if pattern and not any(re.fullmatch(pattern, name) for name in chosen):
+            raise UsageError(
+                f'--init.{key} {pattern!r} matches no parameter: it must match whole names such '
+                f'as {chosen[0]} ({key} all of a module with {chosen[0].split("/")[0]}/.*).'
+            )
+    taken = [name for name in chosen if choice.takes(name)]
+    entries = {PARAMETERS + name for name in taken}
+    if choice.optimizer:
+        entries |= _moments(own, taken)
+    _check(saved, own, entries)
+    state = {name: saved[name] if name in entries else value for name, value in own.items()}
+    for name in parameters:
+        if name.startswith(SLOW):
+            state[PARAMETERS + name] = state[PARAMETERS + name.replace(SLOW, 'critic/', 1)].copy()
+    return state, _table(chosen, choice)
+
+
+def _moments(own: Arrays, taken: list[str]) -> set[str]:
+    """The optimizers' entries that belong to the parameters taken, with their counters."""
+    entries = set()
+    for name in taken:
+        module, _, rest = name.partition('/')
+        prefix = f'{module}_opt/{rest}' if module in ('actor', 'critic') else f'model_opt/{name}'
+        found = {key for key in own if key.startswith(f'{prefix}/moment')}
+        if found:
+            entries |= found | {f'{prefix.split("/")[0]}/updates'}
+    return entries
+
+
+def _check(saved: Arrays, own: Arrays, entries: set[str]) -> None:
+    missing = sorted(name for name in entries if name not in saved)
+    differ = sorted(
+        f'{name} is {list(saved[name].shape)}, here {list(own[name].shape)}'
+        for name in entries
+        if name in saved and saved[name].shape != own[name].shape
+    )
+    extra = sorted(n for n in saved if n.startswith(PARAMETERS) and n not in own)
+    if missing or differ:
+        groups = (('of another shape', differ), ('missing', missing), ('only there', extra))
+        parts = [f'{what}: {_some(names)}' for what, names in groups if names]
+        example = (differ or missing)[0].removeprefix(PARAMETERS).split('/')[0]
+        raise UsageError(
+            f'The checkpoint of --init.from does not fit; nothing was taken. {"; ".join(parts)}. '
+            f"Use the same networks, or leave modules out with --init.exclude '{example}/.*'."
+        )
+
+
+def _some(names: list[str]) -> str:
+    shown = ', '.join(name.removeprefix(PARAMETERS) for name in names[:NAMED_AT_MOST])
+    more = len(names) - NAMED_AT_MOST
+    return f'{shown} and {more} more' if more > 0 else shown
+
+
+def _table(names: list[str], choice: Choice) -> str:
+    modules: dict[str, list[int]] = {}
+    for name in names:
+        counts = modules.setdefault(name.split('/')[0], [0, 0, 0])
+        counts[0 if choice.takes(name) else 1] += 1
+        counts[2] += choice.freezes(name)
+    width = max(map(len, (*modules, 'module')))
+    lines = [f'{"module":{width}}  {"loaded":>6}  {"fresh":>6}  {"frozen":>6}']
+    lines += [
+        f'{module:{width}}  {loaded:6}  {fresh:6}  {frozen:6}'
+        for module, (loaded, fresh, frozen) in modules.items()
+    ]
+    return '\n'.join(lines)

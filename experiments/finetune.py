@@ -1,0 +1,18 @@
+"""Trains the pre-trained agents further, on each level by itself: one stage of a study.
+
+    python experiments/finetune.py experiments/mini.yaml --logdir ROOT [--seeds 0]
+
+Each run starts from the pre-training run of its set and seed, which must be finished.
+Takes the flags of `experiments/study.py`.
+"""
+
+import functools
+import sys
+
+from studies.command import run_study
+
+from dreamerv2.run.command import exit_code_of
+
+if __name__ == '__main__':
+    run = functools.partial(run_study, stages=('finetune',))
+    sys.exit(exit_code_of(run, None, 'Interrupted before anything was started.'))

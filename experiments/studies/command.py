@@ -1,0 +1,169 @@
+"""The command lines of studies and of their single stages."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from dreamerv2.errors import UsageError
+from dreamerv2.run.interrupt import StopRequest
+from dreamerv2.run.lock import Lock
+from dreamerv2.run.logdir import make_logdir
+
+from . import tables
+from .definition import Definition, read_definition
+from .evaluations import evaluate_parents
+from .jobs import Job, make_jobs, select
+from .local import LocalEngine
+from .runner import STOPPED, run_jobs, write_plan
+from .state import State, read_state, read_states
+
+FINISHED, FAILED = 0, 1
+DEFINITION = 'study.yaml'
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f'{message}; see --help')
+
+
+def run_study(argv: Sequence[str], stages: Sequence[str] = ()) -> int:
+    """Plans, shows and runs a study, or some of its stages.
+
+    Args:
+        argv: the command line.
+        stages: only these; empty for all.
+
+    Returns:
+        The exit code: 0 all finished, 1 some failed, 75 stopped.
+
+    Raises:
+        UsageError: a mistake in the command line or the definition, before anything starts.
+    """
+    args = _parse(argv, stages)
+    definition = read_definition(args.study)
+    root = args.logdir.expanduser().absolute()
+    every = make_jobs(definition, root)
+    jobs = select(every, stages=stages, sets=args.sets, levels=args.levels, seeds=args.seeds)
+    if not jobs:
+        raise UsageError(f'{args.study} has no {" or ".join(stages)} runs')
+    engine = LocalEngine(args.jobs, args.gpus, args.gpus_per_run)
+    _show_plan(definition, jobs, read_states(jobs), engine.places)
+    if args.dry_run:
+        return FINISHED
+    if stages:
+        _check_parents(jobs)
+    make_logdir(root)
+    with StopRequest() as stop, Lock(root):
+        write_plan(definition, root)
+        (root / DEFINITION).write_bytes(args.study.read_bytes())
+        evaluate = evaluate_parents(definition, say)
+        for job in jobs:
+            if read_state(job).kind == 'finished':
+                evaluate(job)
+        ended = run_jobs(
+            jobs, engine, say=say, should_stop=stop, retries=args.retries, after=evaluate
+        )
+    say(tables.summary_line(read_states(jobs)))
+    if ended['stopped']:
+        say('The same command goes on from here.')
+        return STOPPED
+    return FAILED if ended['failed'] or ended['blocked'] else FINISHED
+
+
+def show_status(argv: Sequence[str]) -> int:
+    """Shows how far the runs of a study are; returns the exit code 0."""
+    parser = _Parser(prog='status', description='How far the runs of a study are.')
+    parser.add_argument('root', type=Path, metavar='ROOT', help="the study's --logdir")
+    parser.add_argument('--json', action='store_true', help='for programs')
+    parser.add_argument('--watch', action='store_true', help='again every few seconds')
+    args = parser.parse_args(argv)
+    root = args.root.expanduser().absolute()
+    if not (root / DEFINITION).is_file():
+        raise UsageError(f'{root} is no study: expected the --logdir of experiments/study.py')
+    jobs = make_jobs(read_definition(root / DEFINITION), root)
+    if args.json:
+        print(tables.as_json(jobs, read_states(jobs)))
+    elif args.watch and sys.stdout.isatty():
+        from .live import watch
+
+        watch(jobs)
+    else:
+        states = read_states(jobs)
+        print(tables.as_text(tables.status_rows(jobs, states)))
+        print(tables.summary_line(states))
+    return FINISHED
+
+
+def say(line: str) -> None:
+    """Prints a line at once."""
+    print(line, flush=True)
+
+
+def _parse(argv: Sequence[str], stages: Sequence[str]) -> argparse.Namespace:
+    name = stages[0] if stages else 'study'
+    what = f'the {" and ".join(stages)} runs' if stages else 'all runs'
+    parser = _Parser(
+        prog=name, allow_abbrev=False,
+        description=f'Runs what is not finished of {what} of a study. Stop it at any time, start '
+        'it again: nothing is done twice.',
+    )  # fmt: skip
+    parser.add_argument(
+        'study', type=Path, metavar='STUDY.yaml', help='such as experiments/mini.yaml'
+    )
+    parser.add_argument('--logdir', type=Path, required=True, metavar='ROOT', help='for all runs')
+    parser.add_argument('--dry_run', action='store_true', help='only show the plan')
+    parser.add_argument('--sets', nargs='+', default=[], metavar='SET', help='only these')
+    parser.add_argument('--levels', nargs='+', default=[], metavar='LEVEL', help='only these')
+    parser.add_argument('--seeds', nargs='+', type=int, default=[], metavar='N', help='only these')
+    parser.add_argument(
+        '--jobs', type=int, default=0, metavar='N',
+        help='runs at a time (default: one, or as many as the GPUs have place for)',
+    )  # fmt: skip
+    parser.add_argument(
+        '--gpus', nargs='+', type=int, default=[], metavar='N', help='their numbers'
+    )
+    parser.add_argument(
+        '--gpus_per_run', type=float, default=1.0, metavar='SHARE',
+        help='0.5: two runs share a GPU (default: 1; scripts/bench.py gpu_share measures what is '
+        'best)',
+    )  # fmt: skip
+    parser.add_argument(
+        '--retries', type=int, default=1, metavar='N', help='more attempts after a crash (1)'
+    )
+    args = parser.parse_args(argv)
+    for key in ('jobs', 'retries'):
+        if getattr(args, key) < 0:
+            raise UsageError(f'--{key} {getattr(args, key)}: expected 0 or more')
+    return args
+
+
+def _show_plan(
+    definition: Definition, jobs: Sequence[Job], states: dict[Job, State], at_once: int
+) -> None:
+    rows = tables.plan_rows(jobs, states)
+    if sys.stdout.isatty():
+        from .live import show
+
+        show(rows)
+    else:
+        say(tables.as_text(rows))
+    say(tables.estimate_line(jobs, states, definition.frames_per_second, at_once))
+
+
+def _check_parents(jobs: Sequence[Job]) -> None:
+    """Raises UsageError where a run's parent is missing or unfinished."""
+    for job in jobs:
+        if job.parent is None or read_state(job).kind == 'finished':
+            continue
+        state = read_state(job.parent)
+        if state.kind != 'finished':
+            reached = f'is at {state.frames} of {job.parent.frames} frames'
+            raise UsageError(
+                f'{job.name} starts from {job.parent.name}, which '
+                f'{reached if state.frames else "does not exist yet"}: run experiments/pretrain.py '
+                'with the same study and --logdir first'
+            )

@@ -1,0 +1,202 @@
+"""What a study consists of, as its YAML file says.
+
+configs: [mario]            presets of configs.yaml for every run
+config: {train_every: 16}   single keys on top of them (optional)
+family: mario               of the tasks (optional; the levels are of this family)
+frames: 1e7                 T, the frames of every run
+seeds: [0, 1, 2, 3, 4]
+pretrain: [e4, e10]         names of sets of levels, one agent a set and seed
+finetune: ef                levels, or a set, on which each of them is trained further
+transfer: etau
+baseline: [1-1, 3-1]        levels with an agent of their own (optional: all of the above)
+sets: {mine: [1-1, 1-2]}    sets beside those of configs.yaml (optional)
+frames_per_second: 77       of one run, for the estimate of hours (optional)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dreamerv2.config import Config, load_config
+from dreamerv2.config.files import Entry, read_entries
+from dreamerv2.envs import check_task, parse_task
+from dreamerv2.errors import UsageError
+from dreamerv2.run.build import task_sets
+
+KEYS = (
+    'configs', 'family', 'frames', 'seeds', 'pretrain', 'finetune', 'transfer', 'baseline',
+    'frames_per_second',
+)  # fmt: skip
+NEEDED = ('configs', 'frames', 'seeds', 'pretrain')
+# Set by the runner for each run; a study cannot fix them for all.
+OWN = ('task', 'seed', 'steps', 'logdir', 'init.from', 'init.dry_run', 'dry_run')
+
+
+@dataclasses.dataclass(frozen=True)
+class Definition:
+    """A checked study.
+
+    Attributes:
+        path: its file.
+        configs: presets.
+        overrides: keys on top of them.
+        family: of the tasks, such as `mario`.
+        frames: T, of every run.
+        seeds: of every run.
+        sets: pre-training sets, name to levels.
+        finetune, transfer, baseline: levels.
+        frames_per_second: of one run, or None.
+    """
+
+    path: Path
+    configs: tuple[str, ...]
+    overrides: Mapping[str, Any]
+    family: str
+    frames: int
+    seeds: tuple[int, ...]
+    sets: Mapping[str, tuple[str, ...]]
+    finetune: tuple[str, ...]
+    transfer: tuple[str, ...]
+    baseline: tuple[str, ...]
+    frames_per_second: float | None = None
+
+    @property
+    def flags(self) -> list[str]:
+        """The command-line flags of every run."""
+        found = ['--configs', *self.configs]
+        for key, value in self.overrides.items():
+            values = value if isinstance(value, list | tuple) else [value]
+            found += [f'--{key}', *map(str, values)]
+        return found
+
+    def task(self, levels: Sequence[str]) -> str:
+        """The task of these levels."""
+        return f'{self.family}_{"+".join(levels)}'
+
+
+def read_definition(path: Path) -> Definition:
+    """Reads and checks a study.
+
+    Raises:
+        UsageError: an unknown key, set or level, or an impossible value, with its line.
+    """
+    entries = {entry.key: entry for entry in read_entries(path)}
+    given: dict[str, Entry] = {}
+    overrides: dict[str, Entry] = {}
+    own_sets: dict[str, Entry] = {}
+    for key, entry in entries.items():
+        head, _, rest = key.partition('.')
+        if head == 'config' and rest:
+            overrides[rest] = entry
+        elif head == 'sets' and rest:
+            own_sets[rest] = entry
+        elif key in KEYS:
+            given[key] = entry
+        else:
+            near = difflib.get_close_matches(key, (*KEYS, 'config', 'sets'), 1)
+            hint = f'did you mean {near[0]}?' if near else f'there are {", ".join(KEYS)}'
+            raise UsageError(f'{entry.where}: {key!r} is no key of a study; {hint}')
+    for key in NEEDED:
+        if key not in given:
+            raise UsageError(f'{path}: {key} is missing; see experiments/mini.yaml for an example')
+    family = str(given['family'].value) if 'family' in given else 'mario'
+    configs = _names(given['configs'])
+    config = _config(path, configs, overrides)
+    sets = {name: _names(entry) for name, entry in own_sets.items()}
+    known = {**task_sets(config), **sets}
+
+    def levels(key: str) -> tuple[str, ...]:
+        return _levels(given[key], family, known) if key in given else ()
+
+    pretrain = {name: _set(name, given['pretrain'], family, known)
+                for name in _names(given['pretrain'])}  # fmt: skip
+    finetune, transfer = levels('finetune'), levels('transfer')
+    every = dict.fromkeys([*sum(pretrain.values(), ()), *finetune, *transfer])
+    return Definition(
+        path=path,
+        configs=configs,
+        overrides={key: entry.value for key, entry in overrides.items()},
+        family=family,
+        frames=int(_number(given['frames'], 1)),
+        seeds=_seeds(given['seeds']),
+        sets=pretrain,
+        finetune=finetune,
+        transfer=transfer,
+        baseline=levels('baseline') if 'baseline' in given else tuple(every),
+        frames_per_second=(
+            _number(given['frames_per_second'], 1e-6) if 'frames_per_second' in given else None
+        ),
+    )
+
+
+def _config(path: Path, configs: Sequence[str], overrides: Mapping[str, Entry]) -> Config:
+    """The presets with the overrides, each checked where it stands."""
+    try:
+        config = load_config(['--configs', *configs])
+    except UsageError as error:
+        raise UsageError(f'{path}: configs: {error}') from error
+    for key, entry in overrides.items():
+        if key in OWN:
+            raise UsageError(f'{entry.where}: config.{key} is set by the study itself; remove it')
+        try:
+            config.update({key: entry.value})
+        except UsageError as error:
+            reason = str(error).removeprefix('update: ')
+            raise UsageError(f'{entry.where}: {reason}') from error
+    return config.update({key: entry.value for key, entry in overrides.items()})
+
+
+def _names(entry: Entry) -> tuple[str, ...]:
+    values = entry.value if isinstance(entry.value, list) else [entry.value]
+    names = tuple(str(value) for value in values)
+    if not names or len(set(names)) < len(names):
+        raise UsageError(f'{entry.where}: {entry.key} {values}: expected names, each once')
+    return names
+
+
+def _set(
+    name: str, entry: Entry, family: str, known: Mapping[str, Sequence[str]]
+) -> tuple[str, ...]:
+    """The levels of a pre-training set."""
+    if name in known or f'{family}_{name}' in known:
+        return _levels(dataclasses.replace(entry, value=name), family, known)
+    near = difflib.get_close_matches(name, known, 1)
+    hint = f'; did you mean {near[0]}?' if near else ''
+    raise UsageError(
+        f'{entry.where}: {name!r} is no set of levels: there are {", ".join(known)}{hint}'
+    )
+
+
+def _levels(entry: Entry, family: str, known: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Names of levels, with sets replaced by what is in them."""
+    task = f'{family}_{"+".join(_names(entry))}'
+    try:
+        check_task(task, known)
+        return tuple(parse_task(task, known).names)
+    except UsageError as error:
+        raise UsageError(f'{entry.where}: {error}') from error
+
+
+def _number(entry: Entry, low: float) -> float:
+    try:
+        value = float(entry.value)
+    except (TypeError, ValueError):
+        value = math.nan
+    if not math.isfinite(value) or value < low or isinstance(entry.value, bool):
+        raise UsageError(
+            f'{entry.where}: {entry.key} {entry.value!r}: expected a number from {low}'
+        )
+    return value
+
+
+def _seeds(entry: Entry) -> tuple[int, ...]:
+    values = entry.value if isinstance(entry.value, list) else [entry.value]
+    whole = all(isinstance(v, int) and not isinstance(v, bool) and v >= 0 for v in values)
+    if not values or not whole or len(set(values)) < len(values):
+        raise UsageError(f'{entry.where}: seeds {values}: expected whole numbers from 0, each once')
+    return tuple(values)

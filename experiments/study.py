@@ -1,0 +1,15 @@
+"""Runs a whole study: `python experiments/study.py experiments/mini.yaml --logdir ROOT`.
+
+Works out all runs and what depends on what, shows the plan, and runs what is not finished. Stop it
+at any time and start it again. `--dry_run` only shows the plan; `experiments/status.py ROOT` shows
+how far it is, `experiments/figures.py ROOT` and `experiments/report.py ROOT` what came out.
+"""
+
+import sys
+
+from studies.command import run_study
+
+from dreamerv2.run.command import exit_code_of
+
+if __name__ == '__main__':
+    sys.exit(exit_code_of(run_study, None, 'Interrupted before anything was started.'))

@@ -1,0 +1,125 @@
+"""What a study's file says, and what is said about a wrong one."""
+
+import subprocess
+import sys
+
+import pytest
+from studies.definition import read_definition
+from studies.jobs import make_jobs, select
+
+from dreamerv2.config import load_config
+from dreamerv2.errors import UsageError
+
+SMALL = """
+configs: [mario, debug]
+config: {prefill: 100, rssm.deter: 16}
+frames: 2000
+seeds: [3, 5]
+pretrain: [pair]
+finetune: [1-1]
+transfer: [1-3]
+sets: {pair: [1-1, 1-2]}
+"""
+
+
+def write(tmp_path, text):
+    path = tmp_path / 'study.yaml'
+    path.write_text(text)
+    return path
+
+
+def test_a_small_study(tmp_path):
+    study = read_definition(write(tmp_path, SMALL))
+    assert study.sets == {'pair': ('1-1', '1-2')}
+    assert study.baseline == ('1-1', '1-2', '1-3')
+    assert (study.finetune, study.transfer) == (('1-1',), ('1-3',))
+    config = load_config(study.flags)
+    assert config.prefill == 100 and config.rssm.deter == 16
+    jobs = make_jobs(study, tmp_path)
+    assert [job.name for job in jobs[:3]] == ['baseline/1-1/3', 'baseline/1-1/5', 'baseline/1-2/3']
+    assert len(jobs) == 6 + 2 + 2 + 2
+    (child,) = select(jobs, stages=['transfer'], seeds=[5])
+    assert child.name == 'transfer/pair/1-3/5'
+    assert child.parent.name == 'pretrain/pair/5'
+    assert child.parent.task == 'mario_1-1+1-2'
+    parsed = load_config(child.arguments)
+    assert parsed.task == 'mario_1-3' and parsed.seed == 5
+    assert parsed.steps * parsed.action_repeat == 2000
+    assert parsed['init.from'] == f'{tmp_path}/pretrain/pair/5@2000'
+    assert load_config(child.parent.arguments)['init.from'] == ''
+
+
+def test_the_thesis_study_has_the_thesis_runs(repository):
+    study = read_definition(repository / 'experiments' / 'thesis.yaml')
+    jobs = make_jobs(study, repository / 'nowhere')
+    counts = {stage: len(select(jobs, stages=[stage])) for stage in
+              ('baseline', 'pretrain', 'finetune', 'transfer')}  # fmt: skip
+    assert counts == {'baseline': 70, 'pretrain': 10, 'finetune': 40, 'transfer': 40}
+    assert sum(job.frames for job in jobs) == 1.6e9
+    assert study.transfer == ('1-1', '1-2', '1-3', '1-4')
+    assert {job.parent.set for job in jobs if job.parent} == {'e4', 'e10'}
+
+
+def test_the_thesis_plan_is_shown_as_plain_text(repository, tmp_path):
+    command = [sys.executable, 'experiments/study.py', 'experiments/thesis.yaml', '--dry_run']
+    command += ['--logdir', str(tmp_path / 'root')]
+    result = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    rows = [line.split() for line in result.stdout.splitlines()]
+    assert rows[1:5] == [
+        ['baseline', '-', '14', '5', '70', '0', '7e+08'],
+        ['pretrain', '2', '-', '5', '10', '0', '1e+08'],
+        ['finetune', '2', '4', '5', '40', '0', '4e+08'],
+        ['transfer', '2', '4', '5', '40', '0', '4e+08'],
+    ]
+    assert rows[5] == ['in', 'all', '160', '0', '1.6e+09']
+    assert '5,772.0 hours' in result.stdout
+    assert not (tmp_path / 'root').exists()
+
+
+@pytest.mark.parametrize('name', ['mini', 'atari'])
+def test_the_other_studies_can_be_planned(repository, name):
+    study = read_definition(repository / 'experiments' / f'{name}.yaml')
+    jobs = make_jobs(study, repository / 'nowhere')
+    assert {job.stage for job in jobs} == {'baseline', 'pretrain', 'finetune', 'transfer'}
+    assert not set(study.transfer) & set(sum(study.sets.values(), ()))
+
+
+@pytest.mark.parametrize(
+    ('old', 'new', 'line', 'words'),
+    [
+        ('[1-3]', '[9-9]', 7 + 1, ['9-9', '1-1 to 8-4']),
+        ('finetune: [1-1]', 'finetune: piar', 7, ['piar']),
+        ('[pair]', '[pear]', 6, ['pear', 'did you mean pair?']),
+        ('seeds', 'seed', 5, ["'seed'", 'did you mean seeds?']),
+        ('[3, 5]', '[3, 3]', 5, ['each once']),
+        ('[3, 5]', '[-1]', 5, ['whole numbers']),
+        ('2000', 'many', 4, ['many', 'number']),
+        ('rssm.deter: 16', 'rssm.depth: 16', 3, ['rssm.depth', 'did you mean rssm.deter?']),
+        ('rssm.deter: 16', 'seed: 16', 3, ['config.seed', 'set by the study']),
+        ('[mario, debug]', '[maro]', None, ['maro', 'did you mean mario']),
+        ('frames: 2000', '', None, ['frames is missing']),
+        ('[1-1, 1-2]}', '[1-1, 1-1]}', 9, ['each once']),
+    ],
+)
+def test_a_mistake_is_named_with_its_line(tmp_path, old, new, line, words):
+    path = write(tmp_path, SMALL.replace(old, new))
+    with pytest.raises(UsageError) as caught:
+        read_definition(path)
+    message = str(caught.value)
+    assert '\n' not in message
+    assert message.startswith(f'{path} line {line}:' if line else str(path))
+    for word in words:
+        assert word in message
+
+
+def test_a_budget_below_the_prefill_is_refused(tmp_path):
+    study = read_definition(write(tmp_path, SMALL.replace('2000', '400')))
+    with pytest.raises(UsageError, match='prefill of 100'):
+        make_jobs(study, tmp_path)
+
+
+def test_selecting_what_is_not_there_is_named(tmp_path):
+    jobs = make_jobs(read_definition(write(tmp_path, SMALL)), tmp_path)
+    with pytest.raises(UsageError, match='--levels 4-4: not in this study; there are 1-1'):
+        select(jobs, levels=['4-4'])

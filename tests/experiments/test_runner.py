@@ -1,0 +1,223 @@
+"""The order of runs, going on, retries, failures and stops, with an engine that only pretends."""
+
+import json
+
+import pytest
+from studies import tables
+from studies.definition import read_definition
+from studies.jobs import make_jobs, select
+from studies.runner import last_line, run_jobs, write_plan
+from studies.state import read_state, read_states, write_failure
+
+from dreamerv2.analysis.study import read_plan
+from dreamerv2.run import logdir
+from dreamerv2.run.lock import Lock
+
+STUDY = """
+configs: [mario, debug]
+frames: 2000
+seeds: [0, 1]
+pretrain: [pair]
+finetune: [1-1]
+transfer: [1-3]
+sets: {pair: [1-1, 1-2]}
+frames_per_second: 10
+"""
+
+
+class PretendEngine:
+    """Ends every run after some looks, with the exit codes that it was told."""
+
+    def __init__(self, room=1, codes=None, looks=1):
+        self.looks, self.seen = looks, 0
+        self.room, self.codes = room, {k: list(v) for k, v in (codes or {}).items()}
+        self.running, self.started, self.stopped, self.most = [], [], False, 0
+
+    @property
+    def has_room(self):
+        return len(self.running) < self.room
+
+    def start(self, job):
+        assert json.loads((job.logdir / 'study.json').read_text()) == job.place
+        self.running.append(job)
+        self.started.append(job.name)
+        self.most = max(self.most, len(self.running))
+
+    def poll(self):
+        self.seen += 1
+        if self.seen % self.looks and not self.stopped:
+            return []
+        ended, self.running = self.running, []
+        results = []
+        for job in ended:
+            code = 75 if self.stopped else (self.codes.get(job.name) or [0]).pop(0)
+            if code == 0:
+                logdir.mark_finished(job.logdir, job.frames, 1)
+            else:
+                (job.logdir / 'output.log').write_text(f'hello\nended with {code}\n\n')
+            results.append((job, code))
+        return results
+
+    def stop(self):
+        self.stopped = True
+
+
+@pytest.fixture
+def study(tmp_path):
+    path = tmp_path / 'study.yaml'
+    path.write_text(STUDY)
+    return read_definition(path)
+
+
+@pytest.fixture
+def jobs(study, tmp_path):
+    return make_jobs(study, tmp_path / 'root')
+
+
+def run(jobs, engine, stop=lambda: False, **options):
+    said = []
+    ended = run_jobs(jobs, engine, say=said.append, should_stop=stop, interval=0, **options)
+    return {kind: [job.name for job in found] for kind, found in ended.items()}, said
+
+
+def test_everything_runs_once_and_parents_come_first(jobs):
+    engine, after = PretendEngine(), []
+    ended, _ = run(jobs, engine, after=lambda job: after.append(job.name))
+    names = [job.name for job in jobs]
+    assert sorted(ended['finished']) == sorted(engine.started) == sorted(names) == sorted(after)
+    for job in jobs:
+        if job.parent:
+            assert engine.started.index(job.parent.name) < engine.started.index(job.name)
+    again = PretendEngine()
+    assert run(jobs, again)[0]['finished'] == names
+    assert again.started == []
+
+
+def test_only_as_many_run_at_once_as_there_is_room_for(jobs):
+    engine = PretendEngine(room=3)
+    assert len(run(jobs, engine)[0]['finished']) == len(jobs)
+    assert engine.most == 3
+
+
+def test_a_crash_is_tried_again_and_bad_input_is_not(jobs):
+    engine = PretendEngine(
+        codes={
+            'baseline/1-1/0': [1, 0],
+            'baseline/1-1/1': [-9, -9],
+            'baseline/1-2/0': [2],
+            'baseline/1-2/1': [75, 75, 75, 0],
+        }
+    )
+    ended, said = run(jobs, engine)
+    assert ended['failed'] == ['baseline/1-1/1', 'baseline/1-2/0']
+    assert engine.started.count('baseline/1-1/0') == 2
+    assert engine.started.count('baseline/1-1/1') == 2
+    assert engine.started.count('baseline/1-2/1') == 4
+    assert len(ended['finished']) == len(jobs) - 2
+    assert 'baseline/1-2/0: failed with exit code 2: ended with 2' in said
+    assert 'baseline/1-1/1: failed with signal 9: ended with -9' in said
+
+
+def test_what_starts_from_a_failed_run_is_blocked_until_that_has_another_chance(jobs):
+    engine = PretendEngine(codes={'pretrain/pair/0': [2]})
+    ended, said = run(jobs, engine)
+    assert ended['failed'] == ['pretrain/pair/0']
+    assert ended['blocked'] == ['finetune/pair/1-1/0', 'transfer/pair/1-3/0']
+    assert 'finetune/pair/1-1/0: cannot start, pretrain/pair/0 has failed' in said
+    states = {job.name: state for job, state in read_states(jobs).items()}
+    assert states['pretrain/pair/0'].kind == 'failed'
+    assert states['pretrain/pair/0'].error == 'ended with 2'
+    assert states['transfer/pair/1-3/0'].kind == 'blocked'
+    assert states['transfer/pair/1-3/1'].kind == 'finished'
+    ended, _ = run(jobs, PretendEngine())
+    assert sorted(ended['finished']) == sorted(job.name for job in jobs)
+
+
+def test_stopping_stops_the_runs_and_the_rest_waits(jobs):
+    engine = PretendEngine(room=2, looks=2)
+    ended, said = run(jobs, engine, stop=lambda: len(engine.started) > 3)
+    assert len(engine.started) == 4
+    assert len(ended['finished']) == 2
+    assert len(ended['stopped']) == len(jobs) - 2
+    assert 'Stopping 2 runs, with checkpoints.' in said
+    later = PretendEngine()
+    assert len(run(jobs, later)[0]['finished']) == len(jobs)
+    assert len(later.started) == len(jobs) - 2
+
+
+def test_a_run_that_another_process_is_busy_with_is_not_started_twice(jobs):
+    (job,) = select(jobs, stages=['baseline'], levels=['1-1'], seeds=[0])
+    job.logdir.mkdir(parents=True)
+    looks = []
+
+    class Waiting(PretendEngine):
+        def poll(self):
+            looks.append(list(self.started))
+            if len(looks) == 3:
+                lock.__exit__()
+            return super().poll()
+
+    lock = Lock(job.logdir)
+    lock.__enter__()
+    assert read_state(job).kind == 'running'
+    ended, _ = run([job], Waiting())
+    assert ended['finished'] == [job.name]
+    assert looks[:3] == [[], [], []]
+
+
+def test_states_tell_how_far_a_run_is(jobs):
+    job = jobs[0]
+    assert read_state(job).kind == 'waiting'
+    job.logdir.mkdir(parents=True)
+    rows = [{'step': 400, 'train_return': 3.0}, {'step': 500, 'fps': 50.0}]
+    text = ''.join(json.dumps(row) + '\n' for row in rows)
+    (job.logdir / 'metrics.jsonl').write_text('[1]\nbroken{\n' + text + '{"step": 900, "tra')
+    state = read_state(job)
+    assert state.kind == 'stopped'
+    assert (state.frames, state.frames_per_second, state.train_return) == (500, 50.0, 3.0)
+    assert state.seconds_left == pytest.approx(1500 / 50)
+    with Lock(job.logdir):
+        assert read_state(job).kind == 'running'
+    write_failure(job, 1, 'out of memory')
+    assert read_state(job).error == 'out of memory'
+    logdir.mark_finished(job.logdir, 1999, 3)
+    assert read_state(job).kind == 'failed'
+    logdir.mark_finished(job.logdir, 2000, 3)
+    assert read_state(job).kind == 'finished'
+
+
+def test_tables_show_the_plan_and_the_runs(jobs, tmp_path):
+    logdir_of = jobs[0].logdir
+    logdir_of.mkdir(parents=True)
+    logdir.mark_finished(logdir_of, 2000, 3)
+    (logdir_of / 'metrics.jsonl').write_text('{"step": 2000, "fps": 20.0}\n')
+    states = read_states(jobs)
+    rows = tables.plan_rows(jobs, states)
+    assert rows[1] == ['baseline', '-', '3', '2', '6', '1', '1.2e+04']
+    assert rows[-1] == ['in all', '', '', '', '12', '1', '2.4e+04']
+    line = tables.estimate_line(jobs, states, 10, 2)
+    assert line == (
+        '2.2e+04 frames are left: about 0.3 hours of one run, 0.2 hours with 2 at a time, '
+        'at 20 frames/s (as seen).'
+    )
+    text = tables.as_text(tables.status_rows(jobs, states)).splitlines()
+    assert text[0].split() == ['run', 'state', 'frames', 'frames/s', 'return', 'left']
+    assert text[1].split() == ['baseline/1-1/0', 'finished', '2000', '(100', '%)', '20']
+    assert tables.summary_line(states) == '12 runs: 1 finished, 11 waiting'
+    found = json.loads(tables.as_json(jobs, states))
+    assert found[0]['run'] == 'baseline/1-1/0' and found[0]['kind'] == 'finished'
+    assert found[-1]['set'] == 'pair' and found[-1]['frames'] == 0
+
+
+def test_figures_find_the_plan(study, tmp_path):
+    write_plan(study, tmp_path)
+    plan = read_plan(tmp_path / 'plan.json')
+    assert plan.sets == study.sets and plan.frames == 2000
+    assert (plan.finetune, plan.transfer, plan.seeds) == (('1-1',), ('1-3',), (0, 1))
+
+
+def test_the_last_line_of_an_output_skips_what_a_progress_bar_leaves(tmp_path):
+    path = tmp_path / 'log'
+    assert last_line(path) == 'no output'
+    path.write_bytes(b'first\rsecond\r\nthird \xff\r\n\n  \n')
+    assert last_line(path).startswith('third')
