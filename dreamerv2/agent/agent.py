@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from dreamerv2.agent.actor_critic import ActorCritic
+from dreamerv2.agent.calls import agent_shapes, compiled, split_seed
 from dreamerv2.agent.exploration import add_noise
 from dreamerv2.agent.learner import Learner
 from dreamerv2.agent.state import assign_arrays, read_arrays
@@ -37,6 +38,8 @@ class Agent:
         acting_copy: act with a copy of the weights, which `sync_policy` renews, so that an update
             may be computed in another thread meanwhile.
         freeze: regular expression; parameters whose whole name matches keep their values.
+        levels: names of the levels that the batches' `level` counts; with several of them there
+            are metrics by level. The networks never see it.
         Everything else: as in `configs.yaml`, under the same names.
 
     Raises:
@@ -82,12 +85,14 @@ class Agent:
         xla: bool = False,
         acting_copy: bool = False,
         freeze: str = '',
+        levels: Sequence[str] = (),
     ):
         dtype = tf.as_dtype(precision)
         rng = np.random.default_rng(np.random.SeedSequence([seed, 0]))
         self._discrete = hasattr(act_space, 'n')
         self._action_size = int(act_space.n if self._discrete else act_space.shape[0])
         self._shapes = agent_shapes(obs_space)
+        self._several_levels = len(levels) > 1
         self._noises = {'train': expl_noise, 'eval': eval_noise, 'eval_sample': eval_noise}
         self._eval_state_mean = eval_state_mean
         self.world_model = WorldModel(
@@ -133,6 +138,7 @@ class Agent:
             critic_opt=critic_opt,
             scaled=dtype == tf.float16,
             freeze=freeze,
+            levels=levels,
         )
         learned: tuple[Any, Any, Any] = (
             self.world_model.encoder,
@@ -147,6 +153,7 @@ class Agent:
         self.traces = {'act': 0, 'learn': 0, 'report': 0}
         self._act = {m: compiled(self._traced('act', self._make_act(m)), jit) for m in MODES}
         self._learn = compiled(self._traced('learn', self.learner.update), jit, xla)
+        self._reconstruct = compiled(self._closed_loop, jit)
         self._report = compiled(self._traced('report', self._open_loop), jit)
 
     # Acting
@@ -231,6 +238,7 @@ class Agent:
     def to_device(self, batch: Mapping[str, np.ndarray]) -> dict[str, tf.Tensor]:
         """What `train` needs of a batch, as tensors; `train` takes either."""
         keys = (*self._shapes, 'action', 'reward', 'is_first', 'is_terminal')
+        keys += ('level',) if self._several_levels else ()
         data = {k: tf.convert_to_tensor(batch[k]) for k in keys}
         mask = batch.get('mask')
         mask = tf.ones(data['reward'].shape) if mask is None else tf.cast(mask, tf.float32)
@@ -267,6 +275,25 @@ class Agent:
         seed = self._seed('report')
         videos = self._report(data, seed)
         return {k: (v.numpy() * 255 + 0.5).astype(np.uint8) for k, v in videos.items()}
+
+    def reconstruct(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """What the model makes of every image that it sees, by key: uint8, as the batch has them.
+
+        The latents are the modes of the posteriors.
+        """
+        images = self._reconstruct(self.to_device(batch))
+        return {k: (v.numpy() * 255 + 0.5).astype(np.uint8) for k, v in images.items()}
+
+    def _closed_loop(self, data):
+        model = self.world_model
+        inputs = model.preprocess(data)
+        start = model.rssm.initial(data['action'].shape[0])
+        posterior, _ = model.rssm.observe(
+            model.encoder(inputs), data['action'], data['is_first'], start, None
+        )
+        dists = model.decoder(model.rssm.features(posterior))
+        keys = model.decoder.cnn_keys
+        return {k: tf.clip_by_value(dists[k].mode() + 0.5, 0.0, 1.0) for k in keys}
 
     def _open_loop(self, data, seed: tf.Tensor):
         rssm = self.world_model.rssm
@@ -326,26 +353,3 @@ class Agent:
             return function(*args)
 
         return traced
-
-
-def compiled(function: Callable, jit: bool, xla: bool = False) -> Callable:
-    """The function as a graph, or as it is where `jit` is false.
-
-    Nothing here needs AutoGraph, which rereads the source and makes tracing slow.
-    """
-    return tf.function(function, jit_compile=xla or None, autograph=False) if jit else function
-
-
-def split_seed(seed: tf.Tensor, number: int) -> list[tf.Tensor]:
-    """Independent seeds from one."""
-    return tf.unstack(tf.random.experimental.stateless_split(seed, number))
-
-
-def agent_shapes(obs_space: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Shapes of the observations an agent may see: all but bookkeeping and `log_*` entries."""
-    hidden = ('reward', 'is_first', 'is_last', 'is_terminal', 'level')
-    return {
-        key: tuple(space.shape)
-        for key, space in obs_space.items()
-        if key not in hidden and not key.startswith('log_')
-    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
@@ -20,6 +20,7 @@ class Learner:
 
     `scaled` turns on loss scaling (float16). Parameters whose full name matches the regular
     expression `freeze` keep their values: they take no part in gradients, clipping or decay.
+    With several `levels`, the model's losses are also told apart by level.
     """
 
     def __init__(
@@ -33,9 +34,11 @@ class Learner:
         critic_opt: Mapping,
         scaled: bool,
         freeze: str = '',
+        levels: Sequence[str] = (),
     ):
         self._world_model, self._actor_critic = world_model, actor_critic
         self._horizon = imag_horizon
+        self._levels = list(levels) if len(levels) > 1 else []
         parts = {
             'model': _free(world_model.parameters(), freeze),
             'actor': _free(actor_critic.actor.parameters(), freeze, 'actor/'),
@@ -90,6 +93,9 @@ class Learner:
             tape.watch(optimizer.variables_to_watch)
             loss, outputs, metrics = self._world_model.loss(data, state, noise, member)
         metrics.update(optimizer(tape, loss, 'model'))
+        if self._levels:
+            more = self._world_model.level_metrics(outputs, data['level'], self._levels)
+            metrics.update(more)
         return outputs['last_state'], outputs['posterior'], metrics
 
     def update_behavior(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from dreamerv2.agent.kl import kl_loss, stop_gradient
 from dreamerv2.agent.returns import masked_mean
 from dreamerv2.nets.decoder import Decoder
 from dreamerv2.nets.encoder import Encoder, Shapes
@@ -19,73 +20,6 @@ from dreamerv2.nets.scan import scan
 Tensors = dict[str, tf.Tensor]
 
 CLIP_REWARDS = {'identity': tf.identity, 'sign': tf.sign, 'tanh': tf.tanh}
-
-
-def stop_gradient(structure: Any) -> Any:
-    return tf.nest.map_structure(tf.stop_gradient, structure)
-
-
-def categorical_kl(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
-    """KL divergence in nats between categoricals by logits `[..., latents, classes]`, summed."""
-    left, right = tf.nn.log_softmax(left), tf.nn.log_softmax(right)
-    return tf.reduce_sum(tf.exp(left) * (left - right), [-2, -1])
-
-
-def normal_kl(left: State, right: State) -> tf.Tensor:
-    """KL divergence between diagonal normals `mean`, `std [..., latents]`, summed over latents."""
-    ratio = tf.square(left['std'] / right['std'])
-    distance = tf.square((left['mean'] - right['mean']) / right['std'])
-    return 0.5 * tf.reduce_sum(ratio + distance - 1 - tf.math.log(ratio), -1)
-
-
-def kl_divergence(left: State, right: State) -> tf.Tensor:
-    """KL divergence between two latent distributions, `[...]`."""
-    if 'logit' in left:
-        return categorical_kl(left['logit'], right['logit'])
-    return normal_kl(left, right)
-
-
-def kl_loss(
-    posterior: State,
-    prior: State,
-    mask: tf.Tensor,
-    *,
-    forward: bool,
-    balance: float,
-    free: float,
-    free_avg: bool,
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """KL loss with balancing and free nats (arXiv:2010.02193, Algorithm 2).
-
-    Args:
-        posterior, prior: states `[batch, time, ...]`.
-        mask: rows that count, `[batch, time]`.
-        forward: exchange the two sides.
-        balance: weight of the gradient that moves the prior; 0.5 trains both alike.
-        free: nats below which there is no gradient.
-        free_avg: whether free nats apply to the mean or to each row.
-
-    Returns:
-        The loss, and the divergence of every row `[batch, time]`.
-    """
-    statistics = ('logit', 'mean', 'std')
-    posterior = {k: v for k, v in posterior.items() if k in statistics}
-    prior = {k: v for k, v in prior.items() if k in statistics}
-    left, right = (prior, posterior) if forward else (posterior, prior)
-
-    def average(value):
-        if free_avg:
-            return tf.maximum(masked_mean(value, mask), free)
-        return masked_mean(tf.maximum(value, free), mask)
-
-    if balance == 0.5:
-        value = kl_divergence(left, right)
-        # The original's free nats apply to each row here, whatever free_avg says.
-        return masked_mean(tf.maximum(value, free), mask), value
-    value = kl_divergence(left, stop_gradient(right))
-    other = kl_divergence(stop_gradient(left), right)
-    mix = balance if forward else 1 - balance
-    return mix * average(value) + (1 - mix) * average(other), value
 
 
 class WorldModel(tf.Module):
@@ -200,6 +134,29 @@ class WorldModel(tf.Module):
         metrics['prior_ent'] = masked_mean(self.rssm.entropy(prior), mask)
         metrics['post_ent'] = masked_mean(self.rssm.entropy(posterior), mask)
         return total, outputs, metrics
+
+    def level_metrics(
+        self, outputs: Mapping[str, Any], level: tf.Tensor, names: Sequence[str]
+    ) -> Tensors:
+        """Losses by level: `image_loss/NAME` and so on, each `[sum, rows]` over its rows.
+
+        Args:
+            outputs: what `loss` computed on the way.
+            level: `[batch, time]`, index into `names`.
+            names: the levels' names.
+        """
+        values = {f'{key}_loss': row for key, row in outputs['rows'].items()}
+        values['model_kl'] = outputs['kl']
+        stacked = tf.stack([tf.reshape(value, [-1]) for value in values.values()])
+        rows = tf.one_hot(tf.reshape(level, [-1]), len(names))
+        rows = rows * tf.reshape(outputs['mask'], [-1, 1])
+        sums = tf.matmul(stacked, rows)
+        counts = tf.reduce_sum(rows, 0)
+        return {
+            f'{key}/{name}': tf.stack([sums[i, j], counts[j]])
+            for i, key in enumerate(values)
+            for j, name in enumerate(names)
+        }
 
     def heads(self, features: tf.Tensor, grad_heads: list[str]) -> dict[str, Any]:
         """Distributions over every target; heads not in `grad_heads` leave the model unmoved."""

@@ -149,6 +149,7 @@ def build_agent(
             xla=config.jit and device.kind == 'gpu',
             acting_copy=config.async_collect,
             freeze=config.init.freeze,
+            levels=list(single_level_tasks(config.task, task_sets(config))),
             **{key: nested[key] for key in AGENT_KEYS},
         )
     except ValueError as error:

@@ -33,7 +33,7 @@ class MetricMeans:
         self._sums: dict[str, tuple[float, int]] = {}
 
     def add(self, metrics: Mapping[str, Any]) -> None:
-        """Adds one update's metrics: scalars by name."""
+        """Adds one update's metrics by name: scalars, or `[sum, count]` of several values."""
         for name, value in metrics.items():
             self._values.setdefault(name, []).append(value)
 
@@ -41,7 +41,7 @@ class MetricMeans:
         """The mean of each metric since the last call, and starts anew."""
         self._add_up()
         sums, self._sums = self._sums, {}
-        return {name: total / count for name, (total, count) in sums.items()}
+        return {name: total / count for name, (total, count) in sums.items() if count}
 
     def get_state(self) -> dict[str, list[float | int | None]]:
         """What is gathered: sum (None where it is not finite) and count by name."""
@@ -63,9 +63,10 @@ class MetricMeans:
         values, self._values = self._values, {}
         for name, entries in values.items():
             total, count = self._sums.get(name, (0.0, 0))
-            for entry in entries:
-                total += float(entry)
-            self._sums[name] = total, count + len(entries)
+            for entry in map(np.asarray, entries):
+                total += float(entry[0] if entry.ndim else entry)
+                count += int(entry[1]) if entry.ndim else 1
+            self._sums[name] = total, count
 
 
 class Logger:

@@ -16,8 +16,11 @@ from dreamerv2.run.files import write_durably
 from .definition import Definition
 from .jobs import Job
 
-EVALUATE = Path(__file__).resolve().parents[2] / 'dreamerv2' / 'evaluate.py'
+ROOT = Path(__file__).resolve().parents[2]
+EVALUATE = ROOT / 'dreamerv2' / 'evaluate.py'
+RECONSTRUCT = ROOT / 'experiments' / 'reconstruct.py'
 FILE = 'evaluations.jsonl'
+RECONSTRUCTIONS = 'reconstructions.npz'
 EPISODES = 10
 
 
@@ -26,8 +29,8 @@ def evaluate_parents(
 ) -> Callable[[Job], None]:
     """A function that plays a finished pre-training run's agent on every level of the study.
 
-    The result is `evaluations.jsonl` in its logdir, one row a level; where it is there already,
-    nothing is done.
+    The result is `evaluations.jsonl` in its logdir, one row a level, and of the first level that
+    it has not seen `reconstructions.npz`. What is there already is not done again.
     """
     levels = dict.fromkeys(
         [*sum(definition.sets.values(), ()), *definition.finetune, *definition.transfer]
@@ -35,25 +38,40 @@ def evaluate_parents(
     policy = load_config(definition.flags).eval_policy
 
     def evaluate(job: Job) -> None:
-        target = job.logdir / FILE
-        if job.stage != 'pretrain' or target.exists():
+        if job.stage != 'pretrain':
             return
-        say(f'{job.name}: is evaluated on {len(levels)} levels')
-        with tempfile.TemporaryDirectory() as folder:
-            results = Path(folder) / 'results.json'
-            command = [sys.executable, str(EVALUATE), str(job.logdir)]
-            command += ['--tasks', *(definition.task([level]) for level in levels)]
-            command += ['--episodes', str(episodes), '--policy', policy, '--json', str(results)]
-            ended = subprocess.run(command, capture_output=True, text=True, check=False)
-            if ended.returncode != 0:
-                reason = (ended.stderr.strip().splitlines() or ['no output'])[-1]
-                say(f'{job.name}: could not be evaluated: {reason}')
-                return
-            found = json.loads(results.read_text())
-        rows = [
-            {'step': found['step'], 'level': level, 'policy': found['policy'], **entry['values']}
-            for level, entry in found['levels'].items()
-        ]
-        write_durably(target, ''.join(json.dumps(row) + '\n' for row in rows).encode())
+        if not (job.logdir / FILE).exists():
+            say(f'{job.name}: is evaluated on {len(levels)} levels')
+            tasks = [definition.task([level]) for level in levels]
+            flags = ['--tasks', *tasks, '--episodes', str(episodes), '--policy', policy]
+            _evaluate(job, flags, say)
+        unseen = [level for level in levels if level not in definition.sets[job.set]]
+        if unseen and not (job.logdir / RECONSTRUCTIONS).exists():
+            command = [RECONSTRUCT, job.logdir, '--task', definition.task(unseen[:1])]
+            _succeeds(command, f'{job.name}: no reconstructions', say)
 
     return evaluate
+
+
+def _evaluate(job: Job, flags: list[str], say: Callable[[str], Any]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        results = Path(folder) / 'results.json'
+        command = [EVALUATE, job.logdir, *flags, '--json', results]
+        if not _succeeds(command, f'{job.name}: could not be evaluated', say):
+            return
+        found = json.loads(results.read_text())
+    rows = [
+        {'step': found['step'], 'level': level, 'policy': found['policy'], **entry['values']}
+        for level, entry in found['levels'].items()
+    ]
+    write_durably(job.logdir / FILE, ''.join(json.dumps(row) + '\n' for row in rows).encode())
+
+
+def _succeeds(command: list[Any], otherwise: str, say: Callable[[str], Any]) -> bool:
+    """Runs a script; says what came instead when it fails."""
+    arguments = [sys.executable, *map(str, command)]
+    ended = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    if ended.returncode != 0:
+        reason = (ended.stderr.strip().splitlines() or ['no output'])[-1]
+        say(f'{otherwise}: {reason}')
+    return ended.returncode == 0

@@ -40,7 +40,7 @@ def part_calls(agent: Any, batch: Mapping[str, Any], xla: bool) -> dict[str, Cal
     """For each of `PARTS` a call that computes it and waits for it."""
     import tensorflow as tf
 
-    from dreamerv2.agent.agent import compiled
+    from dreamerv2.agent.calls import compiled
 
     model, learner = agent.world_model, agent.learner
     unused = ('level', 'is_last')

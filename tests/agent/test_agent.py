@@ -248,3 +248,43 @@ def test_the_agent_compiles_with_xla_and_draws():
     agent = make_agent(xla=True, image=False)
     _, metrics = agent.train(make_batch(image=False))
     assert np.isfinite(float(metrics['model_loss']))
+
+
+def test_with_several_levels_losses_are_told_apart():
+    agent, alone = make_agent(levels=['a', 'b', 'c']), make_agent()
+    batch = make_batch()
+    batch['level'][:, :] = [[0], [2], [0]]
+    batch['mask'][2, 5:] = 0
+    _, metrics = agent.train(batch)
+    _, plain = alone.train(batch)
+    # The networks are not told: everything else is the same.
+    assert set(metrics) - set(plain) == {
+        f'{key}/{name}'
+        for key in ('image_loss', 'reward_loss', 'discount_loss', 'model_kl')
+        for name in 'abc'
+    }
+    for key, value in plain.items():
+        np.testing.assert_array_equal(metrics[key], value, err_msg=key)
+    for key in ('image_loss', 'reward_loss', 'discount_loss', 'model_kl'):
+        parts = {name: metrics[f'{key}/{name}'].numpy() for name in 'abc'}
+        assert [parts[name][1] for name in 'abc'] == [13, 0, 8]
+        assert parts['b'][0] == 0
+        together = (parts['a'][0] + parts['c'][0]) / 21
+        np.testing.assert_allclose(together, plain[key], rtol=1e-5)
+        assert parts['a'][0] / 13 != parts['c'][0] / 8
+
+
+def test_reconstructions_come_closer_with_learning_and_do_not_depend_on_draws():
+    agent = make_agent()
+    batch = striped_batch(0)
+
+    def error():
+        images = agent.reconstruct(batch)['image']
+        assert images.dtype == np.uint8 and images.shape == batch['image'].shape
+        np.testing.assert_array_equal(images, agent.reconstruct(batch)['image'])
+        return np.square(images.astype(float) - batch['image']).mean()
+
+    before = error()
+    for _ in range(40):
+        agent.train(batch)
+    assert error() < 0.9 * before

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dreamerv2.agent.world_model import kl_loss
+from dreamerv2.agent.kl import kl_loss
 from tests.agent.tiny import make_agent, make_batch
 
 

@@ -90,6 +90,16 @@ def test_an_output_that_fails_is_reported():
     logger.close()
 
 
+def test_sums_with_counts_are_weighted_and_what_never_came_is_left_out():
+    means = MetricMeans()
+    for total, count in ((6.0, 2.0), (0.0, 0.0), (4.0, 8.0)):
+        means.add({'loss/a': np.array([total, count]), 'loss/b': np.zeros(2)})
+    other = MetricMeans()
+    other.set_state(json.loads(json.dumps(means.get_state())))
+    assert means.take() == other.take() == {'loss/a': 1.0}
+    assert means.take() == {}
+
+
 def test_means_of_what_came_since_the_last_time():
     means = MetricMeans()
     means.add({'a': np.float32(1), 'b': 4})

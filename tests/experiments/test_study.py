@@ -1,0 +1,132 @@
+"""A whole study of real runs on real levels, killed on the way and started again."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from dreamerv2.analysis.study import read_study
+
+STUDY = """
+configs: [mario, debug]
+config: {prefill: 60, eval_every: 0, log_every: 20, save_every: 40, precision: float32}
+frames: 600
+seeds: [0]
+pretrain: [pair]
+finetune: [1-1]
+transfer: [1-3]
+baseline: [1-1]
+sets: {pair: [1-1, 1-2]}
+"""
+RUNS = ['baseline/1-1/0', 'pretrain/pair/0', 'finetune/pair/1-1/0', 'transfer/pair/1-3/0']
+
+
+@pytest.fixture
+def command(repository, tmp_path):
+    """Runs one of the experiments' scripts."""
+    (tmp_path / 'study.yaml').write_text(STUDY)
+
+    def start(script, *arguments):
+        words = [sys.executable, str(repository / 'experiments' / script), *map(str, arguments)]
+        env = {**os.environ, 'PYTHONPATH': str(repository)}
+        return subprocess.Popen(
+            words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
+        )
+
+    return start
+
+
+def ended(process, seconds=240):
+    out, err = process.communicate(timeout=seconds)
+    return process.returncode, out, err
+
+
+def wait_until(condition, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, 'it never came'
+        time.sleep(0.1)
+
+
+def test_a_study_is_killed_and_goes_on_to_its_end(command, tmp_path):
+    root = tmp_path / 'root'
+    arguments = (tmp_path / 'study.yaml', '--logdir', root)
+    first = command('study.py', *arguments)
+    second_run = root / RUNS[1]
+    wait_until(lambda: list((second_run / 'train_episodes').glob('*.npz')))
+    first.send_signal(signal.SIGKILL)
+    first.communicate()
+    # The run that was going on saves and ends by itself.
+    wait_until(lambda: not (second_run / 'lock').exists(), 60)
+    before = (root / RUNS[0] / 'done.json').stat().st_mtime_ns
+
+    code, out, err = ended(command('study.py', *arguments))
+    assert code == 0, out + err
+    assert 'baseline/1-1/0: starts' not in out
+    for name in RUNS[1:]:
+        assert f'{name}: finished' in out
+    assert '4 runs: 4 finished' in out
+    assert (root / RUNS[0] / 'done.json').stat().st_mtime_ns == before
+
+    study = read_study(root)
+    assert sorted(str(place) for place in study.runs) == [
+        'baseline 1-1 seed 0',
+        'finetune pair 1-1 seed 0',
+        'pretrain pair seed 0',
+        'transfer pair 1-3 seed 0',
+    ]
+    assert study.unfinished(study.runs) == []
+    parent = json.loads((root / RUNS[3] / 'provenance.json').read_text())['parent']
+    assert parent['logdir'] == str(root / RUNS[1]) and parent['step'] == 600
+    rows = [json.loads(line) for line in (second_run / 'evaluations.jsonl').read_text().split('\n')
+            if line]  # fmt: skip
+    assert [row['level'] for row in rows] == ['1-1', '1-2', '1-3']
+    assert all(len(row['returns']) == len(row['progress']) == 10 for row in rows)
+    with np.load(second_run / 'reconstructions.npz', allow_pickle=False) as found:
+        assert found['frames'].shape == found['reconstructions'].shape == (6, 64, 64, 1)
+        assert str(found['level']) == '1-3'
+
+    code, out, _ = ended(command('status.py', root, '--json'), 60)
+    assert code == 0
+    assert {row['run']: row['kind'] for row in json.loads(out)} == dict.fromkeys(RUNS, 'finished')
+    started = time.monotonic()
+    code, out, _ = ended(command('study.py', *arguments), 60)
+    assert code == 0 and ': starts' not in out
+    assert time.monotonic() - started < 20
+
+
+def test_a_missing_parent_is_named(command, tmp_path):
+    arguments = (tmp_path / 'study.yaml', '--logdir', tmp_path / 'root')
+    code, out, err = ended(command('finetune.py', *arguments), 60)
+    assert code == 2
+    assert 'finetune/pair/1-1/0 starts from pretrain/pair/0, which does not exist yet' in err
+    assert 'experiments/pretrain.py' in err and len(err.splitlines()) == 1
+    assert not (tmp_path / 'root').exists()
+
+
+@pytest.mark.parametrize(
+    ('script', 'arguments', 'words'),
+    [
+        ('study.py', [], ['STUDY.yaml', 'required']),
+        ('study.py', ['nowhere.yaml', '--logdir', 'x'], ['nowhere.yaml', 'cannot be read']),
+        ('study.py', ['{study}', '--logdir', 'x', '--seeds', '9'], ['--seeds 9', 'there are 0']),
+        ('study.py', ['{study}', '--logdir', 'x', '--jobs', '-1'], ['--jobs -1']),
+        ('study.py', ['{study}', '--logdir', 'x', '--gpus', '0', '--gpus_per_run', '0'], ['0.0']),
+        ('pretrain.py', ['{study}', '--logdir', 'x', '--sets', 'e4'], ['--sets e4', 'pair']),
+        ('status.py', ['nowhere'], ['no study']),
+        ('reconstruct.py', ['nowhere', '--task', 'mario_1-1'], ['nowhere does not exist']),
+        ('reconstruct.py', ['x', '--task', 'mario_1-1', '--frames', '0'], ['--frames 0']),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_code_2(command, tmp_path, script, arguments, words):
+    filled = [word.format(study=tmp_path / 'study.yaml') for word in arguments]
+    code, out, err = ended(command(script, *filled), 60)
+    assert code == 2
+    assert len(err.splitlines()) == 1
+    for word in words:
+        assert word in err
