@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +20,7 @@ from .definition import Definition, read_definition
 from .evaluations import evaluate_parents
 from .jobs import Job, make_jobs, select
 from .local import LocalEngine
-from .runner import STOPPED, run_jobs, write_plan
+from .runner import STOPPED, Engine, run_jobs, write_plan
 from .state import State, read_state, read_states
 
 FINISHED, FAILED = 0, 1
@@ -50,13 +52,13 @@ def run_study(argv: Sequence[str], stages: Sequence[str] = ()) -> int:
     jobs = select(every, stages=stages, sets=args.sets, levels=args.levels, seeds=args.seeds)
     if not jobs:
         raise UsageError(f'{args.study} has no {" or ".join(stages)} runs')
-    engine = LocalEngine(args.jobs, args.gpus, args.gpus_per_run)
-    _show_plan(definition, jobs, read_states(jobs), engine.places)
+    _show_plan(definition, jobs, read_states(jobs), max(args.jobs, 1))
     if args.dry_run:
         return FINISHED
     if stages:
         _check_parents(jobs)
     make_logdir(root)
+    engine = make_engine(args, root)
     with StopRequest() as stop, Lock(root):
         write_plan(definition, root)
         (root / DEFINITION).write_bytes(args.study.read_bytes())
@@ -64,14 +66,39 @@ def run_study(argv: Sequence[str], stages: Sequence[str] = ()) -> int:
         for job in jobs:
             if read_state(job).kind == 'finished':
                 evaluate(job)
-        ended = run_jobs(
-            jobs, engine, say=say, should_stop=stop, retries=args.retries, after=evaluate
-        )
+        with contextlib.closing(engine):
+            ended = run_jobs(
+                jobs, engine, say=say, should_stop=stop, retries=args.retries, after=evaluate
+            )
     say(tables.summary_line(read_states(jobs)))
     if ended['stopped']:
         say('The same command goes on from here.')
         return STOPPED
     return FAILED if ended['failed'] or ended['blocked'] else FINISHED
+
+
+def make_engine(args: argparse.Namespace, root: Path) -> Engine:
+    """Where the runs are run.
+
+    Raises:
+        UsageError: flags that do not go together, or no cluster to be found.
+    """
+    if args.engine == 'ray':
+        from .ray_engine import RayEngine
+
+        return RayEngine(args.address, args.jobs, args.cpus_per_run, _share(args, 0.0))
+    if args.engine == 'slurm':
+        from .slurm_engine import SlurmEngine
+
+        gpus = math.ceil(_share(args, 0.0))
+        options = {'cpus_per_task': math.ceil(args.cpus_per_run), 'gpus_per_node': gpus}
+        options |= dict(option.split('=', 1) for option in args.slurm)
+        return SlurmEngine(root / 'slurm', 'slurm', args.jobs, options)
+    return LocalEngine(args.jobs, args.gpus, _share(args, 1.0))
+
+
+def _share(args: argparse.Namespace, default: float) -> float:
+    return default if args.gpus_per_run is None else float(args.gpus_per_run)
 
 
 def show_status(argv: Sequence[str]) -> int:
@@ -127,9 +154,21 @@ def _parse(argv: Sequence[str], stages: Sequence[str]) -> argparse.Namespace:
         '--gpus', nargs='+', type=int, default=[], metavar='N', help='their numbers'
     )
     parser.add_argument(
-        '--gpus_per_run', type=float, default=1.0, metavar='SHARE',
-        help='0.5: two runs share a GPU (default: 1; scripts/bench.py gpu_share measures what is '
-        'best)',
+        '--gpus_per_run', type=float, metavar='SHARE',
+        help='0.5: two runs share a GPU (default: 1, on a cluster 0; scripts/bench.py gpu_share '
+        'measures what is best)',
+    )  # fmt: skip
+    parser.add_argument(
+        '--engine', choices=('local', 'ray', 'slurm'), default='local',
+        help='this machine, a Ray cluster, or Slurm through submitit',
+    )  # fmt: skip
+    parser.add_argument('--address', default='', help='ray: of the cluster (default: a new one)')
+    parser.add_argument(
+        '--cpus_per_run', type=float, default=1.0, metavar='N', help='ray and slurm: cores (1)'
+    )
+    parser.add_argument(
+        '--slurm', nargs='+', default=[], metavar='KEY=VALUE',
+        help='slurm: options of submitit, such as slurm_partition=gpu timeout_min=4320',
     )  # fmt: skip
     parser.add_argument(
         '--retries', type=int, default=1, metavar='N', help='more attempts after a crash (1)'
@@ -138,6 +177,12 @@ def _parse(argv: Sequence[str], stages: Sequence[str]) -> argparse.Namespace:
     for key in ('jobs', 'retries'):
         if getattr(args, key) < 0:
             raise UsageError(f'--{key} {getattr(args, key)}: expected 0 or more')
+    share = args.gpus_per_run
+    if share is not None and not 0 < share <= (1 if args.engine == 'local' else 8):
+        raise UsageError(f'--gpus_per_run {share}: expected a share above 0 and up to 1')
+    for option in args.slurm:
+        if '=' not in option:
+            raise UsageError(f'--slurm {option}: expected KEY=VALUE')
     return args
 
 

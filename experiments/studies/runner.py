@@ -11,7 +11,7 @@ from dreamerv2.run.files import to_json, write_durably
 
 from .definition import Definition
 from .jobs import Job
-from .local import LOG
+from .process import LOG
 from .state import clear_failure, read_failure, read_state, write_failure
 
 STOPPED = 75
@@ -33,6 +33,8 @@ class Engine(Protocol):
     def poll(self) -> list[tuple[Job, int]]: ...
 
     def stop(self) -> None: ...
+
+    def close(self) -> None: ...
 
 
 def write_plan(definition: Definition, root: Path) -> None:

@@ -1,0 +1,98 @@
+"""One run as a process, wherever it is started from."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from dreamerv2.run.lock import holder_of
+
+TRAIN = Path(__file__).resolve().parents[2] / 'dreamerv2' / 'train.py'
+LOG = 'output.log'
+END_WITH_PARENT = 1  # prctl's PR_SET_PDEATHSIG
+PATIENCE = 300.0  # seconds that a run's former process has to save and end
+
+
+def start_process(
+    arguments: Sequence[str], logdir: Path, env: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Starts `train.py`; its output goes to `output.log` in its logdir.
+
+    It gets the signal to save and end when the process that started it dies in whatever way.
+
+    Args:
+        arguments: its command-line arguments.
+        logdir: an existing folder.
+        env: environment variables beside those of this process.
+    """
+    with open(logdir / LOG, 'ab') as log:
+        return subprocess.Popen(
+            [sys.executable, str(TRAIN), *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, 'PYTHONUNBUFFERED': '1', **(env or {})},
+            # A group of its own: Ctrl-C reaches it through its parent alone.
+            start_new_session=True,
+            preexec_fn=_end_with_parent,
+        )
+
+
+def run_process(
+    arguments: Sequence[str],
+    logdir: Path,
+    env: Mapping[str, str] | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+    interval: float = 0.5,
+) -> int:
+    """Runs `train.py` to its end and returns its exit code.
+
+    Waits first while another process still has the logdir, such as the run's former process that
+    is saving. Asks the run to save and end when `should_stop`, or on an interruption.
+    """
+    end = time.monotonic() + PATIENCE
+    while holder_of(logdir) is not None and time.monotonic() < end and not should_stop():
+        time.sleep(interval)
+    process = start_process(arguments, logdir, env)
+    asked = False
+    while True:
+        try:
+            if should_stop() and not asked:
+                asked = True
+                process.send_signal(signal.SIGTERM)
+            return process.wait(interval)
+        except subprocess.TimeoutExpired:
+            continue
+        except KeyboardInterrupt:
+            if not asked:
+                asked = True
+                process.send_signal(signal.SIGTERM)
+
+
+def end_run(logdir: Path, interval: float = 0.2) -> bool:
+    """Has the process of this machine that uses a logdir save and end, and waits for it.
+
+    Returns whether nobody uses the logdir any more.
+    """
+    holder = holder_of(logdir)
+    if holder is not None and holder.get('host') == socket.gethostname():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(holder['pid']), signal.SIGTERM)
+    end = time.monotonic() + PATIENCE
+    while holder_of(logdir) is not None and time.monotonic() < end:
+        time.sleep(interval)
+    return holder_of(logdir) is None
+
+
+def _end_with_parent() -> None:
+    """In the new process: SIGTERM when the thread that started it is gone (Linux)."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(END_WITH_PARENT, signal.SIGTERM)
