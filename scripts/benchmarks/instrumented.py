@@ -166,8 +166,8 @@ def measure_segments(
 
     with contextlib.ExitStack() as stack:
         if plain:
-            from .direct import direct_implementation
-
+            with devices.hidden_native_stderr():  # It imports TensorFlow.
+                from .direct import direct_implementation
             stack.enter_context(direct_implementation())
         device = run_instrumented(config, clock, on_act, wait=wait)
     pairs = list(zip(marks, marks[1:], strict=False))
