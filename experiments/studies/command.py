@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from dreamerv2.errors import UsageError
 from dreamerv2.run.interrupt import StopRequest
@@ -17,19 +15,13 @@ from dreamerv2.run.logdir import make_logdir
 
 from . import tables
 from .definition import Definition, read_definition
+from .engines import Parser, add_arguments, check_arguments, make_engine, say
 from .evaluations import evaluate_parents
 from .jobs import Job, make_jobs, select
-from .local import LocalEngine
-from .runner import STOPPED, Engine, run_jobs, write_plan
+from .runner import FAILED, FINISHED, STOPPED, run_jobs, write_plan
 from .state import State, read_state, read_states
 
-FINISHED, FAILED = 0, 1
 DEFINITION = 'study.yaml'
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f'{message}; see --help')
 
 
 def run_study(argv: Sequence[str], stages: Sequence[str] = ()) -> int:
@@ -77,33 +69,9 @@ def run_study(argv: Sequence[str], stages: Sequence[str] = ()) -> int:
     return FAILED if ended['failed'] or ended['blocked'] else FINISHED
 
 
-def make_engine(args: argparse.Namespace, root: Path) -> Engine:
-    """Where the runs are run.
-
-    Raises:
-        UsageError: flags that do not go together, or no cluster to be found.
-    """
-    if args.engine == 'ray':
-        from .ray_engine import RayEngine
-
-        return RayEngine(args.address, args.jobs, args.cpus_per_run, _share(args, 0.0))
-    if args.engine == 'slurm':
-        from .slurm_engine import SlurmEngine
-
-        gpus = math.ceil(_share(args, 0.0))
-        options = {'cpus_per_task': math.ceil(args.cpus_per_run), 'gpus_per_node': gpus}
-        options |= dict(option.split('=', 1) for option in args.slurm)
-        return SlurmEngine(root / 'slurm', 'slurm', args.jobs, options)
-    return LocalEngine(args.jobs, args.gpus, _share(args, 1.0))
-
-
-def _share(args: argparse.Namespace, default: float) -> float:
-    return default if args.gpus_per_run is None else float(args.gpus_per_run)
-
-
 def show_status(argv: Sequence[str]) -> int:
     """Shows how far the runs of a study are; returns the exit code 0."""
-    parser = _Parser(prog='status', description='How far the runs of a study are.')
+    parser = Parser(prog='status', description='How far the runs of a study are.')
     parser.add_argument('root', type=Path, metavar='ROOT', help="the study's --logdir")
     parser.add_argument('--json', action='store_true', help='for programs')
     parser.add_argument('--watch', action='store_true', help='again every few seconds')
@@ -125,15 +93,10 @@ def show_status(argv: Sequence[str]) -> int:
     return FINISHED
 
 
-def say(line: str) -> None:
-    """Prints a line at once."""
-    print(line, flush=True)
-
-
 def _parse(argv: Sequence[str], stages: Sequence[str]) -> argparse.Namespace:
     name = stages[0] if stages else 'study'
     what = f'the {" and ".join(stages)} runs' if stages else 'all runs'
-    parser = _Parser(
+    parser = Parser(
         prog=name, allow_abbrev=False,
         description=f'Runs what is not finished of {what} of a study. Stop it at any time, start '
         'it again: nothing is done twice.',
@@ -146,43 +109,9 @@ def _parse(argv: Sequence[str], stages: Sequence[str]) -> argparse.Namespace:
     parser.add_argument('--sets', nargs='+', default=[], metavar='SET', help='only these')
     parser.add_argument('--levels', nargs='+', default=[], metavar='LEVEL', help='only these')
     parser.add_argument('--seeds', nargs='+', type=int, default=[], metavar='N', help='only these')
-    parser.add_argument(
-        '--jobs', type=int, default=0, metavar='N',
-        help='runs at a time (default: one, or as many as the GPUs have place for)',
-    )  # fmt: skip
-    parser.add_argument(
-        '--gpus', nargs='+', type=int, default=[], metavar='N', help='their numbers'
-    )
-    parser.add_argument(
-        '--gpus_per_run', type=float, metavar='SHARE',
-        help='0.5: two runs share a GPU (default: 1, on a cluster 0; scripts/bench.py gpu_share '
-        'measures what is best)',
-    )  # fmt: skip
-    parser.add_argument(
-        '--engine', choices=('local', 'ray', 'slurm'), default='local',
-        help='this machine, a Ray cluster, or Slurm through submitit',
-    )  # fmt: skip
-    parser.add_argument('--address', default='', help='ray: of the cluster (default: a new one)')
-    parser.add_argument(
-        '--cpus_per_run', type=float, default=1.0, metavar='N', help='ray and slurm: cores (1)'
-    )
-    parser.add_argument(
-        '--slurm', nargs='+', default=[], metavar='KEY=VALUE',
-        help='slurm: options of submitit, such as slurm_partition=gpu timeout_min=4320',
-    )  # fmt: skip
-    parser.add_argument(
-        '--retries', type=int, default=1, metavar='N', help='more attempts after a crash (1)'
-    )
+    add_arguments(parser)
     args = parser.parse_args(argv)
-    for key in ('jobs', 'retries'):
-        if getattr(args, key) < 0:
-            raise UsageError(f'--{key} {getattr(args, key)}: expected 0 or more')
-    share = args.gpus_per_run
-    if share is not None and not 0 < share <= (1 if args.engine == 'local' else 8):
-        raise UsageError(f'--gpus_per_run {share}: expected a share above 0 and up to 1')
-    for option in args.slurm:
-        if '=' not in option:
-            raise UsageError(f'--slurm {option}: expected KEY=VALUE')
+    check_arguments(args)
     return args
 
 

@@ -50,14 +50,17 @@ class Job:
 
     @property
     def place(self) -> dict[str, Any]:
-        """What `study.json` in its logdir says."""
+        """What `study.json` in its logdir says; nothing for a run of no study."""
+        if self.stage not in STAGES:
+            return {}
         return {'stage': self.stage, 'set': self.set, 'level': self.level, 'seed': self.seed}
 
     @property
     def arguments(self) -> list[str]:
         """The command-line arguments of `train.py`."""
-        own = ['--task', self.task, '--seed', str(self.seed), '--steps', str(self.steps)]
-        own += ['--logdir', str(self.logdir)]
+        own = ['--task', self.task, '--seed', str(self.seed), '--logdir', str(self.logdir)]
+        if not any(flag.split('=')[0] == '--steps' for flag in self.flags):
+            own += ['--steps', str(self.steps)]
         if self.parent is not None:
             repeat = self.frames // self.steps
             own += ['--init.from', f'{self.parent.logdir}@{self.parent.steps * repeat}']

@@ -14,8 +14,7 @@ from .jobs import Job
 from .process import LOG
 from .state import clear_failure, read_failure, read_state, write_failure
 
-STOPPED = 75
-BAD_INPUT = 2
+FINISHED, FAILED, BAD_INPUT, STOPPED = 0, 1, 2, 75
 LAST_LINE = 4096  # bytes read from the end of a run's output
 
 
@@ -135,7 +134,8 @@ def _start(
             pending.discard(job)
             attempts[job] = attempts.get(job, 0) + 1
             job.logdir.mkdir(parents=True, exist_ok=True)
-            write_durably(job.logdir / 'study.json', to_json(job.place))
+            if job.place:
+                write_durably(job.logdir / 'study.json', to_json(job.place))
             say(f'{job.name}: starts')
             engine.start(job)
 

@@ -1,0 +1,139 @@
+"""Tasks times seeds of one configuration: the runs of a sweep."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from dreamerv2.config import load_config
+from dreamerv2.envs import check_task
+from dreamerv2.errors import UsageError
+from dreamerv2.run.build import task_sets
+from dreamerv2.run.interrupt import StopRequest
+from dreamerv2.run.lock import Lock
+from dreamerv2.run.logdir import make_logdir
+
+from . import engines, tables
+from .jobs import Job
+from .runner import FAILED, FINISHED, STOPPED, run_jobs
+from .state import read_states
+
+OWN = ('--task', '--seed', '--logdir', '--configs', '--dry_run')
+
+EPILOG = """examples:
+  scripts/sweep.sh mario mario_3-1 0 1 2 3 4
+  scripts/sweep.sh mario,debug mario_3-1,mario_3-1+3-2 0 1 -- --precision float32
+  scripts/sweep.sh mario mario_3-1 0 1 2 3 --gpus 0,1 --gpus_per_run 0.5
+
+Each run has its logdir ROOT/TASK/SEED. Finished runs are skipped and stopped ones go on, so the
+same command can be given again at any time. A run that fails does not stop the others; Ctrl-C stops
+the sweep, with checkpoints. Exit code: 0 all finished, 1 some failed, 2 bad input, 75 stopped."""
+
+
+def run_sweep(argv: Sequence[str]) -> int:
+    """Runs what is not finished of a sweep.
+
+    Returns:
+        The exit code: 0 all finished, 1 some failed, 75 stopped.
+
+    Raises:
+        UsageError: a mistake in the command line.
+    """
+    args, flags = parse(argv)
+    root = args.logdir.expanduser().absolute()
+    jobs = make_sweep(args.config.replace(',', ' ').split(), args.tasks, args.seeds, flags, root)
+    if args.dry_run:
+        for job in jobs:
+            print(f'{job.name}: {" ".join(job.arguments)}')
+        return FINISHED
+    make_logdir(root)
+    engine = engines.make_engine(args, root)
+    locked = (Lock(make_task_folder(root / task)) for task in args.tasks)
+    with StopRequest() as stop, contextlib.ExitStack() as stack:
+        for lock in locked:
+            stack.enter_context(lock)
+        stack.callback(engine.close)
+        ended = run_jobs(
+            jobs, engine, say=engines.say, should_stop=stop, retries=args.retries, interval=0.2
+        )
+    engines.say(tables.summary_line(read_states(jobs)))
+    if ended['stopped']:
+        engines.say('The same command goes on from here.')
+        return STOPPED
+    return FAILED if ended['failed'] else FINISHED
+
+
+def make_task_folder(path: Path) -> Path:
+    """Makes the folder of a task's runs."""
+    make_logdir(path)
+    return path
+
+
+def make_sweep(
+    configs: Sequence[str], tasks: Sequence[str], seeds: Sequence[int], flags: Sequence[str],
+    root: Path,
+) -> list[Job]:  # fmt: skip
+    """The runs, task by task.
+
+    Raises:
+        UsageError: what `train.py` would refuse.
+    """
+    for flag in flags:
+        if flag.split('=')[0] in OWN:
+            raise UsageError(f'{flag} is set by the sweep itself: remove it')
+    jobs = []
+    for task in tasks:
+        given = ['--configs', *configs, *flags]
+        config = load_config([*given, '--task', task])
+        check_task(task, task_sets(config))
+        for seed in seeds:
+            job = Job(
+                stage=task,
+                set='',
+                level='',
+                seed=seed,
+                task=task,
+                frames=config.steps * config.action_repeat,
+                steps=config.steps,
+                logdir=root / task / str(seed),
+                flags=tuple(given),
+            )
+            jobs.append(job)
+    return jobs
+
+
+def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """The sweep's own arguments, and the flags for `train.py` behind `--`."""
+    parser = engines.Parser(
+        prog='sweep',
+        usage='scripts/sweep.sh CONFIG TASK[,TASK] SEED... [OPTIONS] [-- FLAGS FOR TRAIN]',
+        description='Trains every task with every seed.',
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument('config', metavar='CONFIG', help='presets, separated by commas')
+    parser.add_argument('tasks', metavar='TASK[,TASK]', help='such as mario_3-1,mario_3-2')
+    parser.add_argument('seeds', metavar='SEED', nargs='+', help='whole numbers')
+    parser.add_argument(
+        '--logdir', type=Path, metavar='ROOT',
+        default=Path(os.environ.get('LOGROOT') or '~/logdir'),
+        help='default: LOGROOT, else ~/logdir',
+    )  # fmt: skip
+    parser.add_argument('--dry_run', action='store_true', help='only show the runs')
+    engines.add_arguments(parser)
+    words = list(argv)
+    split = words.index('--') if '--' in words else len(words)
+    args, flags = parser.parse_args(words[:split]), words[split + 1 :]
+    args.tasks = [task for task in args.tasks.split(',') if task]
+    if not args.config.replace(',', ' ').split():
+        raise UsageError(f'CONFIG is {args.config!r}, expected a preset such as mario_small')
+    for seed in args.seeds:
+        if not seed.isdigit():
+            raise UsageError(f'SEED is {seed!r}, expected a whole number (flags come after --)')
+    args.seeds = [int(seed) for seed in args.seeds]
+    engines.check_arguments(args)
+    return args, flags

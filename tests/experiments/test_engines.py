@@ -1,0 +1,138 @@
+"""Clusters: runs on Ray while a machine is lost, and on submitit while one is pre-empted."""
+
+import json
+import sys
+import time
+
+import pytest
+from studies.definition import read_definition
+from studies.jobs import make_jobs, select
+from studies.process import end_run, run_process
+from studies.ray_engine import RayEngine
+from studies.runner import run_jobs
+from studies.slurm_engine import SlurmEngine
+from studies.state import read_state
+
+from dreamerv2.errors import UsageError
+from dreamerv2.run import checkpoint
+from dreamerv2.run.lock import holder_of
+
+STUDY = """
+configs: [mario, debug]
+config: {prefill: 60, eval_every: 0, log_every: 20, save_every: 40, precision: float32}
+frames: 480
+seeds: [0, 1]
+pretrain: [pair]
+finetune: [1-1, 1-2]
+transfer: [1-3, 1-4]
+baseline: [1-1]
+sets: {pair: [1-1, 1-2]}
+"""
+
+
+@pytest.fixture
+def jobs(tmp_path):
+    (tmp_path / 'study.yaml').write_text(STUDY)
+    return make_jobs(read_definition(tmp_path / 'study.yaml'), tmp_path / 'root')
+
+
+def metrics(job):
+    lines = (job.logdir / 'metrics.jsonl').read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def check_finished(job):
+    """The run is there once and whole."""
+    assert json.loads((job.logdir / 'done.json').read_text())['step'] == job.frames
+    saved = checkpoint.find(job.logdir)
+    assert saved.frames == job.frames
+    assert any(name.startswith('parameters/') for name in saved.arrays())
+    steps = [row['step'] for row in metrics(job)]
+    assert steps == sorted(steps)
+    logged = [row['step'] for row in metrics(job) if 'fps' in row]
+    assert len(logged) == len(set(logged))
+
+
+def test_twelve_runs_on_ray_survive_the_loss_of_a_machine(jobs):
+    from ray.cluster_utils import Cluster
+
+    assert len(jobs) == 12
+    cluster = Cluster(initialize_head=True, head_node_args={'num_cpus': 0})
+    said, lost = [], []
+    try:
+        nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
+        engine = RayEngine(cluster.address)
+
+        def say(line):
+            said.append(line)
+
+        def lose_a_machine():
+            # In the middle of a run: two have finished, and the others have begun to learn.
+            busy = [job for job in jobs if holder_of(job.logdir) and read_state(job).frames > 240]
+            finished = sum(line.endswith(': finished') for line in said)
+            if not lost and finished >= 2 and len(busy) == 2:
+                lost.append([job.name for job in busy])
+                cluster.remove_node(nodes[0], allow_graceful=False)
+                cluster.add_node(num_cpus=1)
+            return False
+
+        ended = run_jobs(jobs, engine, say=say, should_stop=lose_a_machine, interval=0.05)
+        engine.close()
+    finally:
+        cluster.shutdown()
+    assert lost
+    assert sorted(job.name for job in ended['finished']) == sorted(job.name for job in jobs)
+    assert len([line for line in said if line.endswith(': finished')]) == 12
+    for job in jobs:
+        check_finished(job)
+    resumed = [
+        job.name
+        for job in jobs
+        if json.loads((job.logdir / 'provenance.json').read_text()).get('resumes')
+    ]
+    assert len(resumed) == 1 and resumed[0] in lost[0]
+
+
+def test_a_preempted_job_of_submitit_goes_on(jobs, tmp_path):
+    (job,) = select(jobs, stages=['baseline'], seeds=[0])
+    engine = SlurmEngine(tmp_path / 'slurm', cluster='local')
+    preempted = []
+
+    def preempt():
+        if not preempted and read_state(job).frames > 240 and holder_of(job.logdir):
+            (submitted,) = engine._running.values()
+            preempted.append(submitted._interrupt(timeout=False))
+        return False
+
+    ended = run_jobs([job], engine, say=print, should_stop=preempt, interval=0.05)
+    assert preempted and ended['finished'] == [job]
+    check_finished(job)
+    provenance = json.loads((job.logdir / 'provenance.json').read_text())
+    assert len(provenance['resumes']) == 1
+
+
+def test_a_run_waits_for_the_one_before_it_to_let_go(tmp_path):
+    # Stands for a former process of the run that is still saving.
+    script = (
+        'import sys, time; from pathlib import Path; from dreamerv2.run.lock import Lock\n'
+        'with Lock(Path(sys.argv[1])):\n    print("held", flush=True); time.sleep(1)'
+    )
+    import subprocess
+
+    former = subprocess.Popen(
+        [sys.executable, '-c', script, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    assert former.stdout.readline() == 'held\n'
+    started = time.monotonic()
+    assert run_process(['--no_such_key', '1'], tmp_path, interval=0.05) == 2
+    assert time.monotonic() - started > 0.5
+    assert former.wait(10) == 0
+
+
+def test_ending_a_run_that_nobody_runs_does_nothing(tmp_path):
+    assert end_run(tmp_path)
+
+
+def test_an_unknown_slurm_option_is_named(tmp_path):
+    with pytest.raises(UsageError, match='--engine slurm'):
+        SlurmEngine(tmp_path, cluster='local', options={'no_such_option': 1})

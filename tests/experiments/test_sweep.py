@@ -1,0 +1,176 @@
+"""Sweeps: tasks times seeds, skipped, failed and stopped ones; training is a stand-in."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from studies import process
+from studies.sweep import run_sweep
+
+from dreamerv2.errors import UsageError
+
+# Finishes, or does what the file `behaviour` beside the logdirs says for its seed.
+TRAIN = """
+import json, pathlib, signal, sys, time
+words = sys.argv[1:]
+logdir = pathlib.Path(words[words.index('--logdir') + 1])
+root = logdir.parent.parent
+seed = words[words.index('--seed') + 1]
+with open(root / 'calls', 'a') as file:
+    print(json.dumps(words), file=file)
+code = json.loads((root / 'behaviour').read_text()).get(seed, 0)
+if code == 'wait':
+    def save(*unused):
+        (root / 'saved').write_text(seed)
+        sys.exit(75)
+    signal.signal(signal.SIGTERM, save)
+    (root / 'waiting').write_text(seed)
+    time.sleep(60)
+if code == 0:
+    (logdir / 'done.json').write_text(json.dumps({'step': 10**9}))
+else:
+    print('no luck')
+sys.exit(code)
+"""
+
+DRIVER = """
+import pathlib, sys
+from studies import process
+from studies.sweep import run_sweep
+from dreamerv2.run.command import exit_code_of
+process.TRAIN = pathlib.Path(sys.argv[1])
+sys.exit(exit_code_of(run_sweep, sys.argv[2:], 'Interrupted.'))
+"""
+
+
+class Sweep:
+    """A sweep in a folder, with what its runs were called with."""
+
+    def __init__(self, root, train):
+        self.root, self.train = root, train
+        self.behave()
+
+    def behave(self, **codes):
+        (self.root / 'behaviour').write_text(json.dumps({k[1:]: v for k, v in codes.items()}))
+
+    def run(self, *words):
+        flags = list(words)
+        at = flags.index('--') if '--' in flags else len(flags)
+        return run_sweep([*flags[:at], '--logdir', str(self.root), *flags[at:]])
+
+    def calls(self):
+        path = self.root / 'calls'
+        lines = path.read_text().splitlines() if path.exists() else []
+        path.unlink(missing_ok=True)
+        return [json.loads(line) for line in lines]
+
+    def seeds(self):
+        return [(c[c.index('--task') + 1], c[c.index('--seed') + 1]) for c in self.calls()]
+
+
+@pytest.fixture
+def sweep(tmp_path, monkeypatch):
+    train = tmp_path / 'train.py'
+    train.write_text(TRAIN)
+    monkeypatch.setattr(process, 'TRAIN', train)
+    root = tmp_path / 'root'
+    root.mkdir()
+    return Sweep(root, train)
+
+
+def test_every_task_is_trained_with_every_seed_in_a_logdir_of_its_own(sweep, capsys):
+    assert sweep.run('mario', 'mario_3-1,mario_3-1+3-2', '3', '1') == 0
+    calls = sweep.calls()
+    assert calls == [
+        ['--configs', 'mario', '--task', task, '--seed', seed]
+        + ['--logdir', f'{sweep.root}/{task}/{seed}', '--steps', '2500000']
+        for task in ('mario_3-1', 'mario_3-1+3-2')
+        for seed in ('3', '1')
+    ]
+    assert '4 runs: 4 finished' in capsys.readouterr().out
+    assert not (sweep.root / 'mario_3-1' / '3' / 'study.json').exists()
+
+
+@pytest.mark.parametrize('configs', ['mario debug', 'mario,debug'])
+def test_presets_and_flags(sweep, configs):
+    assert sweep.run(configs, 'mario_1-1', '0', '--', '--steps', '1e3', '--discount=0.9') == 0
+    (call,) = sweep.calls()
+    assert call[:3] == ['--configs', 'mario', 'debug']
+    assert call[3:6] == ['--steps', '1e3', '--discount=0.9']
+    assert call.count('--steps') == 1
+
+
+def test_finished_seeds_are_skipped(sweep):
+    assert sweep.run('mario', 'mario_1-1', '0') == 0
+    assert sweep.run('mario', 'mario_1-1', '0', '1') == 0
+    assert sweep.seeds() == [('mario_1-1', '0'), ('mario_1-1', '1')]
+
+
+def test_several_at_a_time(sweep):
+    assert sweep.run('mario', 'mario_1-1', '0', '1', '2', '3', '--jobs', '4') == 0
+    assert sorted(sweep.seeds()) == [('mario_1-1', str(seed)) for seed in range(4)]
+
+
+def test_a_failure_does_not_stop_the_others_but_is_told(sweep, capsys):
+    sweep.behave(_1=1, _2=2)
+    assert sweep.run('mario', 'mario_1-1', '0', '1', '2', '3', '--retries', '0') == 1
+    assert [seed for _, seed in sweep.seeds()] == ['0', '1', '2', '3']
+    out = capsys.readouterr().out
+    assert 'mario_1-1/1: failed with exit code 1: no luck' in out
+    assert '4 runs: 2 finished, 2 failed' in out
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_the_sweep_after_one_checkpoint(sweep, repository, number):
+    sweep.behave(_0='wait')
+    paths = os.pathsep.join([str(repository), str(repository / 'experiments')])
+    words = ['mario', 'mario_1-1', '0', '1', '--logdir', str(sweep.root)]
+    driver = subprocess.Popen(
+        [sys.executable, '-c', DRIVER, str(sweep.train), *words],
+        env={**os.environ, 'PYTHONPATH': paths},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    end = time.monotonic() + 30
+    while not (sweep.root / 'waiting').exists():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    driver.send_signal(number)
+    out, _ = driver.communicate(timeout=30)
+    assert driver.returncode == 75 and 'The same command goes on from here.' in out
+    assert (sweep.root / 'saved').read_text() == '0'
+    assert sweep.seeds() == [('mario_1-1', '0')]
+
+
+def test_only_showing_starts_nothing(sweep, capsys):
+    assert sweep.run('mario', 'mario_1-1', '0', '--dry_run') == 0
+    assert capsys.readouterr().out.startswith('mario_1-1/0: --configs mario --task mario_1-1')
+    assert sweep.calls() == []
+
+
+@pytest.mark.parametrize(
+    ('words', 'expected'),
+    [
+        (['mario', 'mario_1-1'], 'SEED'),
+        (['mario', 'mario_1-1', 'x'], "'x'"),
+        (['mario', 'mario_1-1', '0', '--steps', '3'], '--steps'),
+        (['mario', 'mario_1-1', '--', '--steps'], 'SEED'),
+        ([' ', 'mario_1-1', '1'], 'CONFIG'),
+        (['mairo', 'mario_1-1', '1'], 'did you mean mario'),
+        (['mario', 'mario_9-1', '1'], '9-1'),
+        (['mario', 'mario_1-1', '1', '--gpus', 'a'], "'a'"),
+        (['mario', 'mario_1-1', '1', '--gpus', '0', '--jobs', '2'], '--jobs 2'),
+        (['mario', 'mario_1-1', '1', '--slurm', 'partition'], 'KEY=VALUE'),
+        (['mario', 'mario_1-1', '1', '--', '--seed', '3'], '--seed is set by the sweep'),
+        (['mario', 'mario_1-1', '1', '--', '--no_key', '3'], 'no_key'),
+    ],
+)
+def test_wrong_arguments(sweep, words, expected):
+    with pytest.raises(UsageError) as caught:
+        sweep.run(*words)
+    assert expected in str(caught.value) and '\n' not in str(caught.value)
+    assert sweep.calls() == []
