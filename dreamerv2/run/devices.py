@@ -148,6 +148,7 @@ def configure(
     *,
     device: str = 'auto',
     gpu_memory: float = 0,
+    spare_cores: int = 0,
     say: Callable[[str], Any] = print,
 ) -> Device:
     """Sets TensorFlow up for this process; call it before anything is computed.
@@ -157,6 +158,8 @@ def configure(
         device: 'auto' (a GPU when there is one), 'cpu' or 'gpu'.
         gpu_memory: cap on the GPU's memory in GB, so that several runs share a card; 0 lets it
             grow as needed.
+        spare_cores: on a CPU, how many cores a single operation leaves to others, such as to
+            environments that are played meanwhile.
         say: told one line about what is used.
 
     Raises:
@@ -183,6 +186,10 @@ def configure(
         else:
             tf.config.experimental.set_memory_growth(gpu, True)
     if not gpus:
+        if spare_cores and 'TF_NUM_INTRAOP_THREADS' not in os.environ:
+            threads = max(1, (os.cpu_count() or 1) - spare_cores)
+            with contextlib.suppress(RuntimeError):  # The process has computed something before.
+                tf.config.threading.set_intra_op_parallelism_threads(threads)
         flags = cpu_flags(_read_cpuinfo())
         chosen = choose_precision(precision, compute_capability=None, flags=flags)
         found = 'no GPU asked for' if device == 'cpu' else 'no GPU found'

@@ -55,7 +55,11 @@ def agent_maker(config: Config, say: Callable[[str], Any] = print) -> AgentMaker
 
     def make(obs_space: Mapping[str, Any], act_space: Any) -> tuple[Agent, devices.Device]:
         device = devices.configure(
-            config.precision, device=config.device, gpu_memory=config.gpu_memory, say=say
+            config.precision,
+            device=config.device,
+            gpu_memory=config.gpu_memory,
+            spare_cores=int(config.async_collect),
+            say=say,
         )
         return build.build_agent(config, obs_space, act_space, device), device
 

@@ -159,3 +159,20 @@ def test_a_later_process_takes_the_compiled_programs(tmp_path, python_env):
         times.append({path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()})
     assert len(times[0]) == 1
     assert times[0] == times[1]
+
+
+THREADS_SCRIPT = """
+from dreamerv2.run import devices
+devices.configure('float32', device='cpu', spare_cores=1, say=lambda line: None)
+import tensorflow as tf
+print(tf.config.threading.get_intra_op_parallelism_threads())
+"""
+
+
+@pytest.mark.parametrize('own', ['', '3'])
+def test_a_core_is_left_to_the_environments_unless_the_user_chose(python_env, own):
+    env = {**python_env, 'TF_NUM_INTRAOP_THREADS': own} if own else python_env
+    command = [sys.executable, '-c', THREADS_SCRIPT]
+    result = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+    expected = 0 if own else max(1, os.cpu_count() - 1)
+    assert int(result.stdout) == expected
