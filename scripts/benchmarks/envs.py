@@ -53,13 +53,14 @@ def run(options: Options) -> Report:
     kinds += [(f'{count} in processes', count, 'process') for count in counts]
     is_mario = config.task.startswith('mario_')
     rates: dict[str, list[float]] = {name: [] for name, _, _ in kinds}
-    bare = []
+    bare, together = [], []
     game = emulator.BareGame() if is_mario else None
     workers = {name: make(config, count, parallel) for name, count, parallel in kinds}
     try:
         for _ in range(options.repeat):
             if game:
                 bare.append(game.rate(EMULATOR_FRAMES))
+                together.append(emulator.at_once(cores, 2 * EMULATOR_FRAMES))
             for name, envs in workers.items():
                 rates[name].append(frames_per_second(envs, steps))
     finally:
@@ -71,6 +72,9 @@ def run(options: Options) -> Report:
     rows: list[list[Any]] = []
     if is_mario:
         rows.append(['bare emulator', spread(bare), None, 100.0])
+        rate = spread(together)
+        share = 100 * rate.median / (statistics.median(bare) * cores)
+        rows.append([f'bare emulator, {cores} at once', rate, None, share])
     for name, count, _ in kinds:
         rate = spread(rates[name])
         share = None
@@ -81,7 +85,8 @@ def run(options: Options) -> Report:
     notes = [
         options.spread_note,
         f'Task {config.task}, a random action every {config.action_repeat} frames, image included.',
-        'Limit: the bare emulator, once for each core that can be used.',
+        'Limit: the bare emulator, once for each core that can be used. What several of them reach '
+        'at once says how far the cores are independent of each other.',
     ]
     tables = [Table('Environments', columns, rows, notes)]
     if options.plain:
