@@ -12,6 +12,8 @@ and 5) in DreamerV2's variant (arXiv:2010.02193, section 3, and its code):
   `time_limit` (not terminal): 27000 agent steps in the preset, 30 minutes of play. Losing a life
   is neither shown to the agent nor an end.
 - Rewards are the game's own score, unclipped.
+- An agent of one game has the actions that do something in it, as in DreamerV2's code. All 18 of
+  the joystick, which Machado et al. recommend, are an option, and what several games share.
 
 Sticky actions are the emulator's own, frame by frame: with probability 0.25 a frame executes what
 the frame before it did in place of the action chosen, so that an action comes late by a third of a
