@@ -267,7 +267,8 @@ def run_levels(
     name = task.split('_', 1)[-1]
     if '+' in name:
         return tuple(name.split('+'))
-    for listed in (study.get('levels'), config.get(f'sets.{task}')):
+    named = (config.get(f'sets.{key}') for key in (task, name))
+    for listed in (study.get('levels'), *named):
         if isinstance(listed, list) and listed:
             return tuple(str(level) for level in listed)
     if name in reference.LEVEL_SETS:

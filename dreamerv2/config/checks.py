@@ -24,7 +24,6 @@ UNBUILT_PRESETS = {
 WITHOUT_EFFECT = {
     'slow_baseline': 'nor did it in the original',
     'dmc_camera': 'DeepMind Control is not built',
-    'atari_grayscale': 'Atari is not built yet',
     'expl_until': 'with expl_behavior greedy exploration is the actor itself',
 }
 
@@ -81,6 +80,12 @@ def notes(flat: Mapping[str, Any], defaults: Mapping[str, Any]) -> tuple[str, ..
     """One line for each setting that is accepted but does nothing."""
     changed = [key for key in flat if flat[key] != defaults.get(key)]
     lines = [f'{key} does nothing: {why}' for key, why in WITHOUT_EFFECT.items() if key in changed]
+    if not flat['task'].startswith('atari'):
+        lines += [
+            f'{key} does nothing: {flat["task"]} is no Atari game'
+            for key in changed
+            if key.startswith('atari_')
+        ]
     unused = [key for key in changed if key in UNBUILT_EXPLORATION]
     if unused:
         verb = 'does' if len(unused) == 1 else 'do'

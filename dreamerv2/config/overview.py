@@ -26,7 +26,7 @@ def overview(defaults: Mapping[str, Any], presets: Mapping[str, str]) -> str:
         lines += ['', title]
         for name, key in keys.items():
             lines.append(f'  --{name} {_value(defaults[name])}'.ljust(40) + f'  {key.doc}')
-    lines += ['', 'Task sets, such as in --task mario_e4']
+    lines += ['', 'Task sets, such as in --task mario_e4 or --task atari_atari4']
     for name, value in defaults.items():
         if name.startswith('sets.'):
             lines.append(f'  {name.partition(".")[2]:13} {" ".join(value)}')

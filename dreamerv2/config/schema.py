@@ -22,7 +22,7 @@ from dreamerv2.config.kinds import (
 
 # Below a key of these, users may add keys of their own (task sets).
 OPEN_GROUPS = {
-    'sets': several(text('the name of a level'), 1, noun='levels'),
+    'sets': several(text('the name of a level or game'), 1, noun='levels'),
 }
 ACTIVATIONS = (
     'elu', 'relu', 'relu6', 'selu', 'gelu', 'silu', 'swish', 'leaky_relu', 'softplus', 'softsign',
@@ -108,7 +108,9 @@ RUN = {
 }  # fmt: skip
 
 ENVIRONMENT = {
-    'task': Key(text('a task'), 'mario_1-1, mario_3-1+3-2, a set such as mario_e4, gym_ID'),
+    'task': Key(
+        text('a task'), 'mario_1-1, mario_3-1+3-2, a set such as mario_e4, atari_pong, gym_ID'
+    ),
     'envs': Key(whole(1, 1024), 'environments that collect side by side'),
     'envs_parallel': Key(
         choice('none', 'thread', 'process'), 'how several environments run: in turn or side by side'
@@ -120,7 +122,10 @@ ENVIRONMENT = {
         several(whole(1, 4096), 2, 2, 'whole numbers'), 'height and width of images'
     ),
     'grayscale': Key(boolean(), 'gray images instead of colour'),
-    'atari_grayscale': Key(boolean(), 'gray images instead of colour for Atari'),
+    'atari_grayscale': Key(boolean(), 'gray images instead of colour for Atari, as grayscale'),
+    'atari_all_actions': Key(
+        boolean(), 'all 18 actions instead of those of the game (several games: always all)'
+    ),
     'dmc_camera': Key(whole(-1, 100), 'camera of DeepMind Control tasks (not built)'),
     'sticky': Key(RATIO, 'probability that the previous action is executed again'),
     'action_repeat': Key(whole(1, 1000), 'frames per agent step'),

@@ -35,19 +35,24 @@ def make_env(
     action_repeat: int | None = None,
     sticky: float | None = None,
     time_limit: int | None = None,
+    all_actions: bool = False,
     level_weights: Sequence[float] | None = None,
     sets: Mapping[str, Sequence[str]] | None = None,
 ) -> Any:
     """Make the environment of a task.
 
     Args:
-        task: such as `mario_3-1`, `mario_3-1+3-2`, `mario_e4`, `gym_CartPole-v1`, `pixel`.
+        task: such as `mario_3-1`, `mario_3-1+3-2`, `mario_e4`, `atari_pong`, `gym_CartPole-v1`,
+            `pixel`.
         seed: everything random in the environment follows from it.
         size: (height, width) of images.
         grayscale: images with one channel or three.
-        action_repeat: frames for each agent step; None: 4 in Mario, else 1.
-        sticky: probability that the previous action is executed again; None: 0.2 in Mario, else 0.
+        action_repeat: frames for each agent step; None: 4 in Mario and Atari, else 1.
+        sticky: probability that the previous action is executed again, in Atari drawn frame by
+            frame; None: 0.2 in Mario, 0.25 in Atari, else 0.
         time_limit: agent steps after which an episode is cut off; None or 0: never.
+        all_actions: all 18 actions of Atari instead of those that do something in the game;
+            always so with several games, which share one action space. No effect elsewhere.
         level_weights: with several levels, how often each is drawn; None: uniformly.
         sets: named sets of levels beside the thesis's, `{'mario_e4': ['3-1', ...]}`.
 
@@ -67,13 +72,15 @@ def make_env(
         'time_limit': None if time_limit is None else int(time_limit),
     }
     options = {name: value for name, value in options.items() if value is not None}
+    if parsed.family == 'atari':
+        options['all_actions'] = bool(all_actions) or len(parsed.names) > 1
     from dreamerv2.envs.multi_level import MultiLevelEnv, normalize_weights
 
     makers = _makers(parsed, seed, options)
     normalize_weights(level_weights, len(makers))
     if len(makers) == 1:
         return next(iter(makers.values()))()
-    return MultiLevelEnv(makers, weights=level_weights, seed=seed)
+    return MultiLevelEnv(makers, weights=level_weights, seed=seed, details=_details(parsed))
 
 
 def wrap_env(
@@ -129,11 +136,21 @@ def spawn_seeds(seed: int, count: int) -> list[int]:
     return [int(child.generate_state(1, np.uint64)[0]) for child in children]
 
 
+def _details(task: Task) -> dict[str, Any]:
+    """What differs between the levels of a task, for the description of them all."""
+    if task.family != 'atari':
+        return {}
+    from dreamerv2.envs.atari import rom_hash
+
+    return {'rom_sha256': {name: rom_hash(name) for name in task.names}}
+
+
 def _makers(task: Task, seed: int, options: Mapping[str, Any]) -> dict[str, Callable[[], Any]]:
     """For each name in the task a function that makes its environment."""
     # A single level takes the seed itself, so that its draws do not depend on being one of several.
     seeds = [seed] if len(task.names) == 1 else spawn_seeds(seed, len(task.names))
-    make_one = {'mario': _make_mario, 'gym': _make_gym, 'pixel': _make_pixel}[task.family]
+    families = {'mario': _make_mario, 'atari': _make_atari, 'gym': _make_gym, 'pixel': _make_pixel}
+    make_one = families[task.family]
 
     def maker(name: str, own_seed: int) -> Callable[[], Any]:
         return lambda: make_one(name, seed=own_seed, **options)
@@ -145,6 +162,12 @@ def _make_mario(name: str, **options: Any) -> Any:
     from dreamerv2.envs.mario import MarioEnv
 
     return MarioEnv(name, **options)
+
+
+def _make_atari(name: str, **options: Any) -> Any:
+    from dreamerv2.envs.atari import AtariEnv
+
+    return AtariEnv(name, **options)
 
 
 def _make_gym(name: str, **options: Any) -> Any:

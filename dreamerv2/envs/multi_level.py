@@ -55,6 +55,7 @@ class MultiLevelEnv(Environment):
         makers: name -> function that makes the environment, in the order of `level`.
         weights: how often each is drawn; None: uniformly.
         seed: seed of the draws.
+        details: entries of `describe` in place of the first environment's, JSON-able.
 
     Raises:
         UsageError: impossible weights; from `reset`: an environment whose spaces differ.
@@ -66,11 +67,13 @@ class MultiLevelEnv(Environment):
         *,
         weights: Sequence[float] | None = None,
         seed: int = 0,
+        details: Mapping[str, Any] | None = None,
     ):
         if not makers:
             raise ValueError('expected at least one environment')
         self.levels = list(makers)
         self.seed = seed
+        self._details = dict(details or {})
         self._makers = dict(makers)
         self._probabilities = normalize_weights(weights, len(self.levels))
         self._rng = np.random.default_rng(seed)
@@ -113,6 +116,7 @@ class MultiLevelEnv(Environment):
         first = self._get(0).describe()
         return {
             **first,
+            **self._details,
             'name': first['name'].removesuffix(self.levels[0]) + '+'.join(self.levels),
             'levels': self.levels,
             'level_weights': [float(probability) for probability in self._probabilities],

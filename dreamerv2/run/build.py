@@ -72,15 +72,21 @@ def single_level_tasks(task: str, sets: Mapping[str, Sequence[str]]) -> dict[str
 
 def env_options(config: Config, task: str) -> dict[str, Any]:
     """The options of `make_env` that the configuration holds."""
-    several = len(parse_task(task, task_sets(config)).names) > 1
+    sets = task_sets(config)
+    parsed = parse_task(task, sets)
+    several = len(parsed.names) > 1
+    # An agent of several games has the actions of all, also where it plays one of them alone.
+    all_actions = config.atari_all_actions or len(parse_task(config.task, sets).names) > 1
+    colour = parsed.family == 'atari' and not config.atari_grayscale
     return {
         'size': config.render_size,
-        'grayscale': config.grayscale,
+        'grayscale': config.grayscale and not colour,
         'action_repeat': config.action_repeat,
         'sticky': config.sticky,
         'time_limit': config.time_limit,
+        'all_actions': all_actions,
         'level_weights': (list(config.level_weights) or None) if several else None,
-        'sets': task_sets(config),
+        'sets': sets,
     }
 
 

@@ -175,6 +175,8 @@ def test_metrics_that_cannot_be_opened(tmp_path, logdir):
         ('mario_e4', {}, {'sets.mario_e4': ['x', 'y']}, [], ('x', 'y')),
         ('gym_CartPole-v1', {}, {}, ['train_return/CartPole-v1'], ('CartPole-v1',)),
         ('atari_pong', {'level': 'pong'}, {}, [], ('pong',)),
+        ('atari_atari4', {}, {'sets.atari4': ['pong', 'boxing']}, [], ('pong', 'boxing')),
+        ('atari4', {}, {'sets.atari4': ['pong', 'boxing']}, [], ('pong', 'boxing')),
         ('tiny', {}, {}, [], ('tiny',)),
     ],
 )

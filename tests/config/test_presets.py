@@ -171,7 +171,10 @@ def test_atari_and_mario_hold_the_published_values():
         assert {key: config[key] for key in published} == published
     mario = load_config(['--configs', 'mario'])
     assert (mario.sticky, mario.steps, mario.time_limit) == (0.2, 2_500_000, 0)
-    assert load_config(['--configs', 'atari']).time_limit == 27000
+    atari = load_config(['--configs', 'atari'])
+    assert (atari.sticky, atari.steps, atari.time_limit) == (0.25, 50_000_000, 27000)
+    assert (atari.eval_every, atari.log_every, atari.replay.capacity) == (250_000, 10_000, 2e6)
+    assert (atari.dataset.batch, atari.dataset.length, atari.task) == (16, 50, 'atari_pong')
 
 
 def test_control_holds_the_published_values():

@@ -14,6 +14,11 @@ ENVIRONMENTS = {
         'mario_1-1', seed=1, time_limit=8, grayscale=False, size=(48, 32), action_repeat=2
     ),
     'mario_levels': lambda: make_env('mario_3-3+1-4', seed=2, time_limit=8),
+    'atari': lambda: make_env('atari_pong', seed=1),
+    'atari_in_colour_with_time_limit': lambda: make_env(
+        'atari_qbert', seed=1, time_limit=8, grayscale=False, size=(48, 32), action_repeat=1
+    ),
+    'atari_games': lambda: make_env('atari_pong+breakout', seed=2, time_limit=8),
     'pixel': lambda: make_env('pixel', seed=1),
     'pixel_with_options': lambda: make_env(
         'pixel_reach', sticky=0.3, action_repeat=3, time_limit=4, grayscale=False, size=(32, 32)

@@ -14,6 +14,9 @@ def test_families_and_levels():
     assert parse_task('mario_3-1') == Task('mario', ('3-1',))
     assert parse_task('mario_3-1+1-4') == Task('mario', ('3-1', '1-4'))
     assert parse_task('gym_ALE/Pong-v5') == Task('gym', ('ALE/Pong-v5',))
+    assert parse_task('atari_pong') == Task('atari', ('pong',))
+    assert parse_task('atari_space_invaders+up_n_down').names == ('space_invaders', 'up_n_down')
+    assert parse_task('atari_james_bond').names == ('jamesbond',)
     assert parse_task('pixel') == parse_task('pixel_reach') == Task('pixel', ('pixel',))
 
 
@@ -22,6 +25,17 @@ def test_sets_of_the_thesis():
     assert len(parse_task('mario_e10').names) == 10
     assert parse_task('mario_ef').names == SETS['ef']
     assert parse_task('mario_etau+3-1').names == ('1-1', '1-2', '1-3', '1-4', '3-1')
+
+
+def test_sets_of_games():
+    four = ('pong', 'breakout', 'freeway', 'seaquest')
+    assert parse_task('atari_atari4') == parse_task('atari4') == Task('atari', four)
+    assert parse_task('atari10').names[:4] == four and len(parse_task('atari_atari10').names) == 10
+    assert parse_task('atari_atari4+boxing').names == (*four, 'boxing')
+    for key in ('few', 'atari_few'):
+        sets = {key: ['boxing', 'tennis']}
+        assert parse_task('atari_few', sets) == parse_task(key, sets)
+        assert parse_task(key, sets).names == ('boxing', 'tennis')
 
 
 def test_own_sets():
@@ -37,6 +51,15 @@ def test_own_sets():
         ('mario_e5', "unknown level 'e5'"),
         ('mario_3-1+3-5', "unknown level '3-5'"),
         ('mario_3-1+', 'a name is missing'),
+        ('atari_pongg', "unknown game 'pongg'.*sets are atari10 atari4.*did you mean pong"),
+        ('atari_Pong', "unknown game 'Pong'.*did you mean pong"),
+        ('atari_pong+3-1', "unknown game '3-1'"),
+        ('atari_atari5', "unknown game 'atari5'.*did you mean atari4"),
+        ('atari_warlords', "unknown game 'warlords'"),
+        ('atari_atari4+pong', 'names pong twice'),
+        ('atari_', 'unknown task.*atari_pong'),
+        ('mario_atari4', "unknown level 'pong'"),
+        ('e4', 'unknown task'),
         ('mario_', 'unknown task'),
         ('mario', 'unknown task'),
         ('', 'unknown task'),
@@ -60,8 +83,9 @@ def test_checking_a_task_imports_neither_tensorflow_nor_an_emulator():
         'import sys\n'
         'from dreamerv2.envs import check_task\n'
         'check_task("mario_e10")\n'
+        'check_task("atari_atari10")\n'
         'check_task("gym_CartPole-v1")\n'
-        'heavy = {"tensorflow", "nes_py", "gym_super_mario_bros"} & set(sys.modules)\n'
+        'heavy = {"tensorflow", "nes_py", "gym_super_mario_bros", "ale_py"} & set(sys.modules)\n'
         'assert not heavy, heavy\n'
     )
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, timeout=60)
@@ -75,7 +99,8 @@ def test_libraries_say_nothing():
         'warnings.simplefilter("always")\n'
         'filters = list(warnings.filters)\n'
         'from dreamerv2.envs import make_env\n'
-        'for task in ("mario_1-1", "gym_CartPole-v0", "gym_CliffWalking-v0", "pixel"):\n'
+        'tasks = "mario_1-1 atari_pong gym_CartPole-v0 gym_CliffWalking-v0 pixel"\n'
+        'for task in tasks.split():\n'
         '    env = make_env(task)\n'
         '    env.reset()\n'
         '    for _ in range(3):\n'

@@ -135,13 +135,18 @@ def test_a_crash_has_a_traceback_and_code_1(tmp_path, monkeypatch, capsys):
     assert 'Traceback' in err and 'something broke' in err
 
 
-def test_dry_run_prints_the_configuration(tmp_path, repo_env):
-    argv = ['--configs', 'mario', '--dry_run', '--seed', '3', '--logdir', tmp_path / 'run']
+@pytest.mark.parametrize('words', ['mario', 'atari --task atari_atari4'])
+def test_dry_run_prints_the_configuration(words, tmp_path, repo_env):
+    argv = ['--configs', *words.split(), '--dry_run', 'True', '--seed', '3']
+    argv += ['--logdir', tmp_path / 'run']
     result = repo_env(['-X', 'importtime', '-m', 'dreamerv2.train', *argv])
     assert result.returncode == 0
     assert 'seed: 3\n' in result.stdout and 'rssm.deter: 600\n' in result.stdout
-    assert 'tensorflow' not in result.stderr
+    assert 'tensorflow' not in result.stderr and 'ale_py' not in result.stderr
     assert not (tmp_path / 'run').exists()
+
+
+def test_a_task_that_is_not_there_in_a_dry_run(repo_env):
     result = repo_env(['-m', 'dreamerv2.train', '--dry_run', '--task', 'mario_9-1'])
     assert result.returncode == 2 and '9-1' in result.stderr
 

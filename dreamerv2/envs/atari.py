@@ -1,0 +1,190 @@
+"""Atari games, as DreamerV2 plays them.
+
+Built on ale-py's emulator itself, the Arcade Learning Environment, which comes with the games. The
+protocol is that of Machado et al. (2018, "Revisiting the Arcade Learning Environment", sections 4
+and 5) in DreamerV2's variant (arXiv:2010.02193, section 3, and its code):
+
+- An agent step repeats the action for 4 frames. The image is the larger value of each pixel over
+  the last two of them, since many games draw their objects in turns; of one frame alone when frames
+  are not repeated, or when the game ends before the last frame of a step. Gray is the emulator's
+  own palette. It is then resized by area averaging.
+- An episode starts with 1 to 30 frames of no action, and ends with the game (terminal) or at
+  `time_limit` (not terminal): 27000 agent steps in the preset, 30 minutes of play. Losing a life
+  is neither shown to the agent nor an end.
+- Rewards are the game's own score, unclipped.
+- An agent of one game has the actions that do something in it, as in DreamerV2's code. All 18 of
+  the joystick, which Machado et al. recommend, are an option, and what several games share.
+
+Sticky actions are the emulator's own, frame by frame: with probability 0.25 a frame executes what
+the frame before it did in place of the action chosen, so that an action comes late by a third of a
+frame on average and, once begun, is kept until the end of the step. Elsewhere in this project, as
+in the thesis's Mario, one draw decides for a whole agent step (see `EpisodicEnvironment`): there,
+with probability 0.2, the chosen action is not executed at all. The same number thus makes Atari
+less random than Mario.
+"""
+
+import base64
+import hashlib
+import importlib.metadata
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from dreamerv2.envs.atari_games import GAMES, missing_emulator
+from dreamerv2.envs.contract import Observation, bookkeeping_spaces, spaces
+from dreamerv2.envs.episodic import EpisodicEnvironment
+from dreamerv2.envs.image import shrink
+from dreamerv2.envs.quiet import import_quietly
+from dreamerv2.envs.tasks import near
+from dreamerv2.errors import UsageError
+
+MAX_NOOPS = 30
+_NOOP = 0
+_PACKAGES = ('ale-py', 'opencv-python-headless', 'numpy')
+
+
+def emulator(game: str) -> Any:
+    """The module `ale_py`; raises UsageError where it is not installed."""
+    try:
+        return import_quietly('ale_py')
+    except ImportError:
+        raise missing_emulator(f'atari_{game}') from None
+
+
+def rom_path(game: str) -> Any:
+    """Path of a game's ROM, the one whose MD5 ale-py has on record.
+
+    Raises:
+        UsageError: there is no such game, or ale-py is not installed.
+    """
+    if game not in GAMES:
+        raise UsageError(f'unknown Atari game {game!r}{near(game, GAMES)}')
+    emulator(game)
+    return import_quietly('ale_py.roms').get_rom_path(game)
+
+
+def rom_hash(game: str) -> str:
+    """SHA-256 of a game's ROM; raises as `rom_path`."""
+    return hashlib.sha256(rom_path(game).read_bytes()).hexdigest()
+
+
+class AtariEnv(EpisodicEnvironment):
+    """One Atari game.
+
+    Args:
+        game: in snake case, such as `space_invaders`; see `atari_games.GAMES`.
+        size: (height, width) of the image.
+        grayscale: one channel, or three.
+        action_repeat: frames for each agent step; their rewards are summed.
+        sticky: probability, frame by frame, of executing again what the last frame did; see above.
+        time_limit: agent steps after which an episode is cut off (not terminal); 0 for none.
+        all_actions: all 18 actions of the joystick, the same for every game, instead of those that
+            do something in this one.
+        seed: of the number of frames without action, and of the emulator's own random numbers.
+
+    Raises:
+        UsageError: there is no such game, or ale-py is not installed.
+    """
+
+    def __init__(
+        self,
+        game: str,
+        *,
+        size: tuple[int, int] = (64, 64),
+        grayscale: bool = True,
+        action_repeat: int = 4,
+        sticky: float = 0.25,
+        time_limit: int = 0,
+        all_actions: bool = False,
+        seed: int = 0,
+    ):
+        super().__init__(seed=seed, action_repeat=action_repeat, time_limit=time_limit)
+        path, ale_py = rom_path(game), emulator(game)
+        ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
+        self._ale: Any = ale_py.ALEInterface()
+        self._ale.setFloat('repeat_action_probability', sticky)
+        self._ale.setInt('random_seed', int(self._rng.integers(1, 2**31)))
+        self._ale.loadROM(path)
+        self._make_state = ale_py.ALEState
+        self._rom_hash = rom_hash(game)
+        self._frame_sticky = sticky
+        self._size = (int(size[0]), int(size[1]))
+        self._grayscale = grayscale
+        self._all_actions = all_actions
+        self._frames = 0
+        screen = self._ale.getScreenDims() + (() if grayscale else (3,))
+        self._screen, self._screen_before = np.zeros(screen, np.uint8), np.zeros(screen, np.uint8)
+        listed = self._ale.getLegalActionSet if all_actions else self._ale.getMinimalActionSet
+        self._actions = listed()
+        self.levels = [game]
+        self.act_space = spaces.Discrete(len(self._actions))
+        self.obs_space = {
+            'image': spaces.Box(0, 255, (*self._size, 1 if grayscale else 3), np.uint8),
+            **bookkeeping_spaces(1),
+        }
+
+    def render(self) -> np.ndarray | None:
+        """The whole screen in colour, uint8 `[210, 160, 3]` (a few games have more lines)."""
+        return None if self._ale is None else self._ale.getScreenRGB()
+
+    def close(self) -> None:
+        super().close()
+        self._ale = None
+
+    def get_state(self) -> dict[str, Any]:
+        # The emulator hands out its random numbers only together with the state of the game.
+        state = self._ale.cloneState(include_rng=True).serialize()
+        return {**super().get_state(), 'emulator': base64.b64encode(state).decode()}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        super().set_state(state)
+        self._ale.restoreState(self._make_state(base64.b64decode(state['emulator'])))
+
+    def describe(self) -> dict[str, Any]:
+        options = {
+            **self.options(),
+            'sticky': self._frame_sticky,
+            'size': list(self._size),
+            'grayscale': self._grayscale,
+            'all_actions': self._all_actions,
+        }
+        return {
+            'name': f'atari_{self.levels[0]}',
+            'options': options,
+            'packages': {name: importlib.metadata.version(name) for name in _PACKAGES},
+            'rom_sha256': self._rom_hash,
+        }
+
+    def _begin(self) -> None:
+        self._ale.reset_game()
+        for _ in range(int(self._rng.integers(1, MAX_NOOPS + 1))):
+            self._ale.act(_NOOP)
+        self._frames = 0
+        self._look()
+        self._screen_before[:] = self._screen
+
+    def _frame(self, action: int) -> tuple[float, bool, bool]:
+        reward = self._ale.act(self._actions[action])
+        over = self._ale.game_over()
+        self._frames += 1
+        if over and self._frames % self.action_repeat:
+            self._look()
+            self._screen_before[:] = self._screen
+        elif self._frames % self.action_repeat in (0, self.action_repeat - 1):
+            self._look()  # Reading a screen takes a quarter of the time of emulating a frame.
+        return float(reward), over, False
+
+    def _observe(self) -> Observation:
+        seen = self._screen
+        if self.action_repeat > 1:
+            seen = np.maximum(self._screen_before, self._screen)
+        return {'image': shrink(seen, self._size, grayscale=False)}
+
+    def _look(self) -> None:
+        """Read the emulator's screen, and keep the one read before."""
+        self._screen, self._screen_before = self._screen_before, self._screen
+        if self._grayscale:
+            self._ale.getScreenGrayscale(self._screen)
+        else:
+            self._ale.getScreenRGB(self._screen)
