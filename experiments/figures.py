@@ -43,7 +43,7 @@ def run(argv: Sequence[str] | None = None) -> None:
                 continue
             paths = plotting.save_figure(drawn.figure, out / drawn.name, drawn.rows)
             print(f'{paths[0]}{missing_words([str(place) for place in drawn.missing])}')
-        found = answers.all_answers(data)
+        found = answers.with_aggregates(answers.all_answers(data))
         plotting.write_csv(out / 'scores.csv', thesis.score_rows(found, data))
         sentences = '\n\n'.join('\n'.join(answer.sentences) for answer in found)
         (out / 'answers.txt').write_text(sentences + '\n', encoding='utf-8')

@@ -1,10 +1,12 @@
 """Everything that the thesis shows, as far as the runs of a study allow."""
 
+import dataclasses
 import math
 from collections.abc import Iterator
 from typing import Any
 
 from dreamerv2.analysis import answers, equal_budget, figures
+from dreamerv2.analysis.aggregates import Aggregate
 from dreamerv2.analysis.figures import Drawn
 from dreamerv2.analysis.scores import Answer
 from dreamerv2.analysis.study import Study
@@ -53,11 +55,12 @@ def draw_figures(
 
 def score_rows(found: list[Answer], data: Study) -> list[dict[str, Any]]:
     """One row a comparison of the answers, and of every jump-start, for a table."""
-    rows = [
-        _row(answer.question, comparison)
-        for answer in found
-        for comparison in (answer.together, *answer.levels)
-    ]
+    rows = []
+    for answer in found:
+        rows.append(_row(answer.question, answer.together))
+        if answer.aggregate:
+            rows += _aggregate_rows(answer.question, answer.aggregate)
+        rows += [_row(answer.question, comparison) for comparison in answer.levels]
     for set_name in data.plan.sets:
         if not any(p.stage == 'transfer' and p.set == set_name for p in data.runs):
             continue
@@ -84,6 +87,31 @@ def _row(question: str, comparison: Any) -> dict[str, Any]:
         'n': comparison.n,
         'verdict': comparison.verdict if math.isfinite(comparison.value) else '',
     }
+
+
+def _aggregate_rows(question: str, aggregate: Aggregate) -> list[dict[str, Any]]:
+    levels = ' '.join(aggregate.levels) or 'no level'
+    estimates = [
+        ('interquartile mean of the agents', aggregate.agents, aggregate.runs[0]),
+        ('interquartile mean of the baselines', aggregate.baselines, aggregate.runs[1]),
+        ('probability of improvement', aggregate.improvement, aggregate.n),
+    ]
+    rows: list[dict[str, Any]] = [
+        {
+            'question': question,
+            'of': f'normalised score, {levels}',
+            'kind': kind,
+            **dataclasses.asdict(estimate),
+            'agent': '',
+            'baseline': '',
+            'n': n,
+            'verdict': '',
+        }
+        for kind, estimate, n in estimates
+    ]
+    if math.isfinite(aggregate.improvement.value):
+        rows[-1]['verdict'] = aggregate.verdict
+    return rows
 
 
 def state_of_runs(data: Study) -> list[str]:
