@@ -12,13 +12,12 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
-from dreamerv2.analysis import study
+from dreamerv2.analysis import study, text
 from dreamerv2.analysis.command import Parser, exit_code, whole_number
 from dreamerv2.errors import UsageError
 
 # Written out, so that a mistake is told before anything slow is imported.
 FIGURES = ('2', '3', '4', '5', '6', '7', '8', 'transfer_matrix')
-NAMED_AT_MOST = 6
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,8 +41,8 @@ def run(argv: Sequence[str] | None = None) -> None:
                 print(drawn)
                 continue
             paths = plotting.save_figure(drawn.figure, out / drawn.name, drawn.rows)
-            print(f'{paths[0]}{missing_words([str(place) for place in drawn.missing])}')
-        found = answers.with_aggregates(answers.all_answers(data))
+            print(f'{paths[0]}{text.without(drawn.missing)}')
+        found = [answers.with_aggregate(answer) for answer in answers.all_answers(data)]
         plotting.write_csv(out / 'scores.csv', thesis.score_rows(found, data))
         sentences = '\n\n'.join('\n'.join(answer.sentences) for answer in found)
         (out / 'answers.txt').write_text(sentences + '\n', encoding='utf-8')
@@ -58,15 +57,6 @@ def run(argv: Sequence[str] | None = None) -> None:
     print(f'{state[0]}; see {out / "runs.txt"}')
     if sentences:
         print(f'\n{sentences}')
-
-
-def missing_words(places: Sequence[str]) -> str:
-    """`, without 2 runs: a, b`; nothing where nothing is missing."""
-    if not places:
-        return ''
-    named = ', '.join(places[:NAMED_AT_MOST])
-    more = f' and {len(places) - NAMED_AT_MOST} more' if len(places) > NAMED_AT_MOST else ''
-    return f', without {len(places)} run{"s" * (len(places) > 1)}: {named}{more}'
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:

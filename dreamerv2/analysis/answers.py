@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -143,26 +142,28 @@ def transfer_measures(data: Study, set_name: str) -> list[Transfer]:
     return measures
 
 
-def all_answers(data: Study) -> list[Answer]:
-    """Every question for every set of which there is at least one run of the agents in question."""
+def by_question(data: Study) -> dict[tuple[str, str], Answer]:
+    """Answers by the stage and set of the agents in question, where there is a run of them."""
     stages = {(place.stage, place.set) for place in data.runs}
     ask = {'pretrain': multi_level, 'finetune': fine_tuning, 'transfer': transfer}
-    return [
-        question(data, set_name)
+    return {
+        (stage, set_name): question(data, set_name)
         for stage, question in ask.items()
         for set_name in data.plan.sets
         if (stage, set_name) in stages
-    ]
+    }
 
 
-def with_aggregates(found: Sequence[Answer]) -> list[Answer]:
-    """The same answers with their aggregates over levels, which take a second or two each."""
-    return [
-        dataclasses.replace(answer, aggregate=aggregates.aggregate(answer.scaled))
-        if answer.scaled
-        else answer
-        for answer in found
-    ]
+def all_answers(data: Study) -> list[Answer]:
+    """Every question for every set of which there is at least one run of the agents in question."""
+    return list(by_question(data).values())
+
+
+def with_aggregate(answer: Answer) -> Answer:
+    """The same answer with its aggregate over levels, which takes a second or two."""
+    if answer.scaled is None:
+        return answer
+    return dataclasses.replace(answer, aggregate=aggregates.aggregate(answer.scaled))
 
 
 def _jump_starts(data: Study, stage: str, set_name: str, level: str) -> np.ndarray:

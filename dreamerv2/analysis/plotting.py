@@ -5,6 +5,7 @@ own figures and no display is needed.
 """
 
 import csv
+import io
 import math
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -200,13 +201,26 @@ def save_figure(
     return paths
 
 
+def png_bytes(figure: Figure) -> bytes:
+    """The figure as a PNG file's content."""
+    file = io.BytesIO()
+    figure.savefig(file, format='png', dpi=DPI)
+    return file.getvalue()
+
+
 def write_csv(path: pathlib.Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Writes `csv_text` to a file."""
+    path.write_text(csv_text(rows), encoding='utf-8', newline='')
+
+
+def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
     """One line a row under the names of the first; numbers in six digits, NaN left empty."""
-    with path.open('w', newline='', encoding='utf-8') as file:
-        writer = csv.writer(file, lineterminator='\n')
-        if rows:
-            writer.writerow(rows[0])
-        writer.writerows([_cell(value) for value in row.values()] for row in rows)
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator='\n')
+    if rows:
+        writer.writerow(rows[0])
+    writer.writerows([_cell(value) for value in row.values()] for row in rows)
+    return file.getvalue()
 
 
 def _cell(value: Any) -> str:
