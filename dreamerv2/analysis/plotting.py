@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation
 
@@ -194,6 +195,7 @@ def save_figure(
     """Writes `stem`.png, .svg and, of the numbers behind it, .csv; returns the three paths."""
     stem.parent.mkdir(parents=True, exist_ok=True)
     paths = [stem.with_name(stem.name + suffix) for suffix in ('.png', '.svg', '.csv')]
+    _take_literally(figure)
     figure.savefig(paths[0], dpi=DPI)
     # Without a date the same numbers give the same file.
     figure.savefig(paths[1], metadata={'Date': None})
@@ -204,8 +206,15 @@ def save_figure(
 def png_bytes(figure: Figure) -> bytes:
     """The figure as a PNG file's content."""
     file = io.BytesIO()
+    _take_literally(figure)
     figure.savefig(file, format='png', dpi=DPI)
     return file.getvalue()
+
+
+def _take_literally(figure: Figure) -> None:
+    """Dollar signs in names are no formulas, which could also be wrong ones."""
+    for words in figure.findobj(Text):
+        words.set_parse_math(False)  # type: ignore[attr-defined]
 
 
 def write_csv(path: pathlib.Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -18,7 +18,7 @@ from tests.analysis import synthetic
 from tests.analysis.page import Page
 
 REPOSITORY = pathlib.Path(__file__).parents[2]
-HOSTILE = '<script>alert("x")</script>&amp;\'"><img src=x onerror=alert(1)>'
+HOSTILE = '<script>alert("x")</script>&amp;\'"><img src=x onerror=alert(1)> $x^$'
 
 
 @pytest.fixture(scope='module')
