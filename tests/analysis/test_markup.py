@@ -1,4 +1,5 @@
 import base64
+import unicodedata
 
 import hypothesis
 import pytest
@@ -8,12 +9,18 @@ from dreamerv2.analysis import markup
 from tests.analysis.page import Page
 
 
+def clean(text):
+    """As the document has it: control characters but tabs and line ends replaced."""
+    return ''.join(
+        '\ufffd' if unicodedata.category(x) == 'Cc' and x not in '\t\n\r' else x for x in text
+    )
+
+
 @hypothesis.given(st.text(), st.text())
 def test_no_text_becomes_markup(words, value):
     found = Page(markup.element('p', words, title=value))
-    assert found.elements == [('p', {'title': found.elements[0][1]['title']})]
-    kept = ''.join(x if x.isprintable() or x.isspace() else '' for x in words)
-    assert all(x in ''.join(found.words) for x in kept.split())
+    assert found.elements == [('p', {'title': clean(value)})]
+    assert ''.join(found.words) == clean(words)
 
 
 def test_elements():
