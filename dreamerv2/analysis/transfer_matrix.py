@@ -73,10 +73,10 @@ def cells(data: Study, *, window: int = 20) -> list[Cell]:
     for metric in METRICS:
         baselines = _trained(data, 'baseline', '', levels, metric, window)
         scale, _ = curves.seed_mean(_trained(data, 'baseline', '', levels, METRICS[0], window))
-        table: dict[tuple[str, str], np.ndarray] = {
-            (ZERO_SHOT, NOTHING): random[None] if metric == METRICS[0] else random[None] * np.nan,
-            (TRAINED, NOTHING): baselines,
-        }
+        untrained = random
+        if metric != METRICS[0]:
+            untrained = np.array([study.prefill_mean(data, metric, level) for level in levels])
+        table = {(ZERO_SHOT, NOTHING): untrained[None], (TRAINED, NOTHING): baselines}
         for name, own in data.plan.sets.items():
             table[ZERO_SHOT, name] = _zero_shot(data, name, levels, metric)
             tuned, moved = (
@@ -190,9 +190,8 @@ def _draw_panel(
 
 def _draw_cell(ax: Axes, x: int, y: int, cell: Cell) -> None:
     if not cell.n:
-        ax.add_patch(
-            Rectangle((x - 0.5, y - 0.5), 1, 1, fc='white', ec='#D4D4D4', hatch='////', lw=0)
-        )
+        style = {'fc': 'white', 'ec': '#D4D4D4', 'hatch': '////', 'lw': 0}
+        ax.add_patch(Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, **style))
         return
     known = math.isfinite(cell.shade)
     color = _COLORS(_DARKEST * cell.shade) if known else '#F2F2F2'
