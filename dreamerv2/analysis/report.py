@@ -188,10 +188,10 @@ def _videos(data: Study) -> Markup:
 
 def _runs(data: Study, root: pathlib.Path) -> Markup:
     rows = run_table.all_facts(data, root)
-    hours = sum(row.hours or 0 for row in rows)
+    hours = [row.hours for row in rows if row.hours is not None]
     state = thesis.state_of_runs(data)
     cells = table(run_table.HEAD, [row.cells for row in rows], 'Runs and where they come from')
-    total = f'{len(rows)} runs, {hours:.1f} hours of training in all'
+    total = f'{len(rows)} runs' + f', {sum(hours):.1f} hours of training' * bool(hours)
     return join(
         [
             element('p', f'{state[0]}.'),

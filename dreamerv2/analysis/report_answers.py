@@ -88,6 +88,7 @@ def verdict_box(stage: str, set_name: str, answer: Answer) -> Markup:
     lines = [element('p', element('strong', plain_sentence(stage, set_name, answer)))]
     if numbers := numbers_sentence(answer):
         lines.append(element('p', numbers, class_='soft'))
+    lines += [element('p', f'Caution: {words}.') for words in answer.cautions]
     kind = _kind(answer.together)
     return element('div', *lines, class_=f'verdict {kind}'.strip())
 
@@ -115,8 +116,7 @@ def question_body(data: Study, stage: str, found: Answers) -> Markup:
         parts.append(_level_table(answer))
         if stage == 'transfer':
             parts.append(_transfer_table(data, set_name))
-        notes = answer.sentences
-        parts.append(listing(x for x in notes if x.startswith(('left out', 'caution'))))
+        parts.append(listing(x for x in answer.sentences if x.startswith('left out')))
     if not data.plan.sets:
         parts.append(element('p', f'No {_STAGE_NAMES[stage]} run is here: no answer yet.'))
     return join(parts)
@@ -158,7 +158,13 @@ def _level_table(answer: Answer) -> Markup:
 
 
 def _transfer_table(data: Study, set_name: str) -> Markup:
-    head = ('level', 'jump-start [95 % interval]', 'threshold', 'agents', 'baselines')
+    head = (
+        'level',
+        'jump-start [95 % interval]',
+        'threshold',
+        'agents: frames',
+        'baselines: frames',
+    )
     rows = [
         (
             x.level,
@@ -172,7 +178,7 @@ def _transfer_table(data: Study, set_name: str) -> Markup:
     label = f'Jump-start and frames to a threshold, {set_name}'
     words = (
         'Jump-start: difference in the mean return of the first 20 episodes after prefill. '
-        'Agents, baselines: frames until their mean reaches the threshold, a return halfway from '
+        'Frames: until the mean of the agents or baselines reaches the threshold, a return halfway from '
         'the random policy to the baseline at T.'
     )
     return join([table(head, rows, label), element('p', words, class_='soft')])
