@@ -1,6 +1,6 @@
 """Makes the figures of the thesis, and the numbers behind them, from the logdirs under a folder.
 
-    python experiments/figures.py ROOT [--out DIR] [--figures 3 5 7]
+    python experiments/figures.py ROOT [--out DIR] [--figures 3 5 7 transfer_matrix]
 
 Each figure becomes a PNG, an SVG and a CSV; `scores.csv` and `answers.txt` hold the answers to the
 three research questions, `runs.txt` what is missing. Works on whatever runs are there.
@@ -12,11 +12,12 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
-from dreamerv2.analysis import study
+from dreamerv2.analysis import study, text
 from dreamerv2.analysis.command import Parser, exit_code, whole_number
 from dreamerv2.errors import UsageError
 
-NAMED_AT_MOST = 6
+# Written out, so that a mistake is told before anything slow is imported.
+FIGURES = ('2', '3', '4', '5', '6', '7', '8', 'transfer_matrix')
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,15 +36,13 @@ def run(argv: Sequence[str] | None = None) -> None:
     out = args.out or args.root / 'figures'
     try:
         out.mkdir(parents=True, exist_ok=True)
-        for drawn in thesis.draw_figures(
-            data, tuple(args.figures), bins=args.bins, window=args.window
-        ):
+        for drawn in thesis.draw_figures(data, args.figures, bins=args.bins, window=args.window):
             if isinstance(drawn, str):
                 print(drawn)
                 continue
             paths = plotting.save_figure(drawn.figure, out / drawn.name, drawn.rows)
-            print(f'{paths[0]}{missing_words([str(place) for place in drawn.missing])}')
-        found = answers.all_answers(data)
+            print(f'{paths[0]}{text.without(drawn.missing)}')
+        found = [answers.with_aggregate(answer) for answer in answers.all_answers(data)]
         plotting.write_csv(out / 'scores.csv', thesis.score_rows(found, data))
         sentences = '\n\n'.join('\n'.join(answer.sentences) for answer in found)
         (out / 'answers.txt').write_text(sentences + '\n', encoding='utf-8')
@@ -60,15 +59,6 @@ def run(argv: Sequence[str] | None = None) -> None:
         print(f'\n{sentences}')
 
 
-def missing_words(places: Sequence[str]) -> str:
-    """`, without 2 runs: a, b`; nothing where nothing is missing."""
-    if not places:
-        return ''
-    named = ', '.join(places[:NAMED_AT_MOST])
-    more = f' and {len(places) - NAMED_AT_MOST} more' if len(places) > NAMED_AT_MOST else ''
-    return f', without {len(places)} run{"s" * (len(places) > 1)}: {named}{more}'
-
-
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = Parser(
@@ -80,10 +70,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         '--figures',
         metavar='N',
         nargs='+',
-        type=int,
-        choices=(3, 4, 5, 6, 7),
-        default=(3, 4, 5, 6, 7),
-        help='only these, of 3 to 7',
+        choices=FIGURES,
+        default=FIGURES,
+        help='only these, of 2 to 8 and transfer_matrix',
     )
     parser.add_argument(
         '--window',

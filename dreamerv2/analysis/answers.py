@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from dreamerv2.analysis import curves, reference, scores, study
+from dreamerv2.analysis import aggregates, curves, reference, scores, study
 from dreamerv2.analysis.scores import Answer, Comparison
 from dreamerv2.analysis.study import Place, Study
 from dreamerv2.analysis.text import short_frames
@@ -83,7 +83,10 @@ def fine_tuning(data: Study, set_name: str) -> Answer:
 
 
 def transfer(data: Study, set_name: str) -> Answer:
-    """Question 3: areas under the curves up to T on levels the agent has never seen."""
+    """Question 3: areas under the curves up to T on levels the agent has never seen.
+
+    The scores behind its aggregate are mean returns over the same stretch.
+    """
     levels = data.plan.transfer
     total = data.plan.frames
     grid = curves.frame_grid(total, BINS)
@@ -96,10 +99,22 @@ def transfer(data: Study, set_name: str) -> Answer:
     # Both sides of a level together, so that their areas start at the same frame. As a share of T
     # an area reads like a return.
     areas = np.full((len(agents) + len(baselines), len(levels)), np.nan)
+    means = areas.copy()
     for i in range(len(levels)):
         both = np.concatenate([agents[:, i], baselines[:, i]])
         areas[:, i] = curves.areas(grid, both, total) / total
-    return scores.compare_areas(question, levels, areas[: len(agents)], areas[len(agents) :])
+        stretch = curves.areas(grid, np.where(np.isfinite(both), 1.0, np.nan), total) / total
+        means[:, i] = areas[:, i] / np.where(stretch > 0, stretch, np.nan)
+    count = len(agents)
+    answer = scores.compare_areas(question, levels, areas[:count], areas[count:])
+    scaled = scores.scale_scores(
+        levels,
+        means[:count],
+        means[count:],
+        finished=study.level_values(data, 'baseline', '', levels, total, bins=BINS),
+        random=study.random_returns(data, levels),
+    )
+    return dataclasses.replace(answer, scaled=scaled)
 
 
 def transfer_measures(data: Study, set_name: str) -> list[Transfer]:
@@ -127,16 +142,28 @@ def transfer_measures(data: Study, set_name: str) -> list[Transfer]:
     return measures
 
 
-def all_answers(data: Study) -> list[Answer]:
-    """Every question for every set of which there is at least one run of the agents in question."""
+def by_question(data: Study) -> dict[tuple[str, str], Answer]:
+    """Answers by the stage and set of the agents in question, where there is a run of them."""
     stages = {(place.stage, place.set) for place in data.runs}
     ask = {'pretrain': multi_level, 'finetune': fine_tuning, 'transfer': transfer}
-    return [
-        question(data, set_name)
+    return {
+        (stage, set_name): question(data, set_name)
         for stage, question in ask.items()
         for set_name in data.plan.sets
         if (stage, set_name) in stages
-    ]
+    }
+
+
+def all_answers(data: Study) -> list[Answer]:
+    """Every question for every set of which there is at least one run of the agents in question."""
+    return list(by_question(data).values())
+
+
+def with_aggregate(answer: Answer) -> Answer:
+    """The same answer with its aggregate over levels, which takes a second or two."""
+    if answer.scaled is None:
+        return answer
+    return dataclasses.replace(answer, aggregate=aggregates.aggregate(answer.scaled))
 
 
 def _jump_starts(data: Study, stage: str, set_name: str, level: str) -> np.ndarray:

@@ -119,7 +119,7 @@ def read_run(path: str | os.PathLike, root: str | os.PathLike | None = None) -> 
     path = pathlib.Path(path)
     notes: list[str] = []
     config = read_config(path / CONFIG, notes)
-    study = _read_json(path / STUDY, notes)
+    study = read_json(path / STUDY, notes)
     study = study['study'] if isinstance(study.get('study'), dict) else study
     rows, bad_lines = parse_lines(_read_lines(path / METRICS, notes))
     rows, superseded = drop_superseded(rows)
@@ -303,7 +303,7 @@ def _read_lines(path: pathlib.Path, notes: list[str]) -> list[bytes]:
         return []
 
 
-def _read_json(path: pathlib.Path, notes: list[str]) -> dict[str, Any]:
+def read_json(path: pathlib.Path, notes: list[str]) -> dict[str, Any]:
     """The JSON object at `path`; empty where there is none, and with a note where it is broken."""
     try:
         loaded = json.loads(path.read_bytes())

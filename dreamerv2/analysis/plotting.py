@@ -5,6 +5,7 @@ own figures and no display is needed.
 """
 
 import csv
+import io
 import math
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation
 
@@ -193,6 +195,7 @@ def save_figure(
     """Writes `stem`.png, .svg and, of the numbers behind it, .csv; returns the three paths."""
     stem.parent.mkdir(parents=True, exist_ok=True)
     paths = [stem.with_name(stem.name + suffix) for suffix in ('.png', '.svg', '.csv')]
+    _take_literally(figure)
     figure.savefig(paths[0], dpi=DPI)
     # Without a date the same numbers give the same file.
     figure.savefig(paths[1], metadata={'Date': None})
@@ -200,13 +203,33 @@ def save_figure(
     return paths
 
 
+def png_bytes(figure: Figure) -> bytes:
+    """The figure as a PNG file's content."""
+    file = io.BytesIO()
+    _take_literally(figure)
+    figure.savefig(file, format='png', dpi=DPI)
+    return file.getvalue()
+
+
+def _take_literally(figure: Figure) -> None:
+    """Dollar signs in names are no formulas, which could also be wrong ones."""
+    for words in figure.findobj(Text):
+        words.set_parse_math(False)  # type: ignore[attr-defined]
+
+
 def write_csv(path: pathlib.Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Writes `csv_text` to a file."""
+    path.write_text(csv_text(rows), encoding='utf-8', newline='')
+
+
+def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
     """One line a row under the names of the first; numbers in six digits, NaN left empty."""
-    with path.open('w', newline='', encoding='utf-8') as file:
-        writer = csv.writer(file, lineterminator='\n')
-        if rows:
-            writer.writerow(rows[0])
-        writer.writerows([_cell(value) for value in row.values()] for row in rows)
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator='\n')
+    if rows:
+        writer.writerow(rows[0])
+    writer.writerows([_cell(value) for value in row.values()] for row in rows)
+    return file.getvalue()
 
 
 def _cell(value: Any) -> str:

@@ -12,12 +12,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from dreamerv2.analysis import curves
+from dreamerv2.analysis import curves, verdicts
+from dreamerv2.analysis.aggregates import Aggregate, Scaled
 from dreamerv2.analysis.text import short
 
-# With fewer seeds than this an interval is too uncertain itself to decide anything.
-ENOUGH_SEEDS = 5
 TOGETHER = 'all levels'
+_NO_RUN = 'no run on both sides has got there'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,22 +40,17 @@ class Comparison:
     @property
     def verdict(self) -> str:
         """`better`, `worse` or `not distinguishable at this n`: where the interval lies."""
-        nothing = 0.0 if self.kind == 'difference' else 1.0
-        if self.low > nothing:
-            return 'better'
-        if self.high < nothing:
-            return 'worse'
-        return 'not distinguishable at this n'
+        return verdicts.verdict(self.low, self.high, 0.0 if self.kind == 'difference' else 1.0)
 
     @property
     def sentence(self) -> str:
         """The verdict with its numbers, and `indication only` below five seeds."""
         if not math.isfinite(self.value):
             return f'{self.name}: no answer yet (n = {self.n})'
-        few = '; indication only' if self.n < ENOUGH_SEEDS else ''
         return (
             f'{self.name}: {self.verdict}, {self.kind} {self.numbers} '
-            f'({short(self.agent)} against {short(self.baseline)}, n = {self.n}){few}'
+            f'({short(self.agent)} against {short(self.baseline)}, n = {self.n})'
+            f'{verdicts.reservation(self.n)}'
         )
 
     @property
@@ -75,6 +70,7 @@ class Answer:
 
     `levels` are single levels in their own unit, `together` is over those levels that could be
     put on one scale; `left_out` says of the others why. `cautions` tell what the numbers hide.
+    `scaled` are the scores behind the `aggregate`, which is None until it is asked for.
     """
 
     question: str
@@ -82,13 +78,20 @@ class Answer:
     together: Comparison
     left_out: tuple[str, ...]
     cautions: tuple[str, ...] = ()
+    scaled: Scaled | None = dataclasses.field(default=None, compare=False)
+    aggregate: Aggregate | None = None
 
     @property
     def sentences(self) -> list[str]:
         """The question, its answer over all levels and level by level, and what to mind."""
         lines = [self.question, self.together.sentence]
+        if self.aggregate:
+            lines += self.aggregate.sentences
         lines += [comparison.sentence for comparison in self.levels]
         lines += [f'left out of {TOGETHER}: {reason}' for reason in self.left_out]
+        if self.aggregate:
+            others = [x for x in self.aggregate.left_out if x not in self.left_out]
+            lines += [f'left out of the interquartile mean: {reason}' for reason in others]
         return lines + [f'caution: {caution}' for caution in self.cautions]
 
 
@@ -132,22 +135,39 @@ def compare_scores(
         random: returns of a random policy `[L]`.
     """
     single = _by_level(difference, levels, agents, baselines)
+    scaled = scale_scores(levels, agents, baselines, finished=finished, random=random)
+    name = f'{_together(len(scaled.levels), levels)}, normalised score'
+    together = difference(name, scaled.agents, scaled.baselines)
+    return Answer(question, single, together, scaled.left_out, scaled=scaled)
+
+
+def scale_scores(
+    levels: Sequence[str],
+    agents: np.ndarray,
+    baselines: np.ndarray,
+    *,
+    finished: np.ndarray,
+    random: np.ndarray,
+) -> Scaled:
+    """Normalised scores on the levels that have a scale; arguments as of `compare_scores`."""
+    left_out = {}
     scale, _ = curves.seed_mean(finished)
-    left_out = _incomplete(levels, single)
-    for level, top, floor in zip(levels, scale, random, strict=True):
-        if math.isnan(floor):
-            left_out.setdefault(level, 'what a random policy returns is not known')
+    counts = np.minimum(*(curves.seed_mean(values)[1] for values in (agents, baselines)))
+    for level, n, top, floor in zip(levels, counts, scale, random, strict=True):
+        if n == 0:
+            left_out[level] = _NO_RUN
+        elif math.isnan(floor):
+            left_out[level] = 'what a random policy returns is not known'
         elif math.isnan(top):
-            left_out.setdefault(level, 'no baseline has reached T')
+            left_out[level] = 'no baseline has reached T'
         elif top <= floor:
-            left_out.setdefault(level, f'its baseline ({top:.4g}) does not beat random ({floor:g})')
+            left_out[level] = f'its baseline ({top:.4g}) does not beat random ({floor:g})'
     kept = [i for i, level in enumerate(levels) if level not in left_out]
     scaled = [
         curves.normalised_score(values[:, kept], np.asarray(random)[kept], scale[kept])
         for values in (agents, baselines)
     ]
-    together = difference(f'{_together(kept, levels)}, normalised score', *scaled)
-    return Answer(question, single, together, _reasons(left_out))
+    return Scaled(tuple(levels[i] for i in kept), *scaled, _reasons(left_out))
 
 
 def compare_areas(
@@ -164,7 +184,7 @@ def compare_areas(
     single = _by_level(ratio, levels, agents, baselines)
     left_out = _incomplete(levels, single)
     kept = [i for i, level in enumerate(levels) if level not in left_out]
-    together = ratio(_together(kept, levels), agents[:, kept], baselines[:, kept])
+    together = ratio(_together(len(kept), levels), agents[:, kept], baselines[:, kept])
     return Answer(question, single, together, _reasons(left_out))
 
 
@@ -218,14 +238,14 @@ def _incomplete(levels: Sequence[str], single: Sequence[Comparison]) -> dict[str
     reasons = {}
     for level, comparison in zip(levels, single, strict=True):
         if comparison.n == 0:
-            reasons[level] = 'no run on both sides has got there'
+            reasons[level] = _NO_RUN
         elif not math.isfinite(comparison.value):
             reasons[level] = 'a mean is not above 0'
     return reasons
 
 
-def _together(kept: Sequence[int], levels: Sequence[str]) -> str:
-    return TOGETHER if len(kept) == len(levels) else f'{len(kept)} of {len(levels)} levels'
+def _together(kept: int, levels: Sequence[str]) -> str:
+    return TOGETHER if kept == len(levels) else f'{kept} of {len(levels)} levels'
 
 
 def _reasons(left_out: dict[str, str]) -> tuple[str, ...]:

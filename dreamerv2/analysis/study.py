@@ -252,22 +252,34 @@ def random_returns(study: Study, levels: Sequence[str]) -> np.ndarray:
     return np.array([_random_return(study, level) for level in levels], np.float64)
 
 
+def prefill_mean(study: Study, metric: str, level: str) -> float:
+    """Mean of a metric over the prefill episodes on a level of all runs that began from nothing.
+
+    NaN where there are none. Their actions are uniformly random.
+    """
+    found: list[Series] = []
+    for run in _fresh_runs(study, level):
+        series = run.prefill.get(f'{metric}/{level}')
+        if series is None and len(run.levels) == 1:
+            series = run.prefill.get(metric)
+        if series is not None:
+            found.append(series)
+    return float(np.concatenate([s.values for s in found]).mean()) if found else float('nan')
+
+
 def _random_return(study: Study, level: str) -> float:
-    fresh = [
+    mario = all(run.task.startswith('mario_') for run in _fresh_runs(study, level))
+    if level in reference.RANDOM_RETURN and mario:
+        return reference.RANDOM_RETURN[level]
+    return prefill_mean(study, 'train_return', level)
+
+
+def _fresh_runs(study: Study, level: str) -> list[Run]:
+    return [
         run
         for place, run in study.runs.items()
         if place.stage in ('baseline', 'pretrain') and level in run.levels
     ]
-    if level in reference.RANDOM_RETURN and all(run.task.startswith('mario_') for run in fresh):
-        return reference.RANDOM_RETURN[level]
-    found: list[Series] = []
-    for run in fresh:
-        series = run.prefill.get(f'train_return/{level}')
-        if series is None and len(run.levels) == 1:
-            series = run.prefill.get('train_return')
-        if series is not None:
-            found.append(series)
-    return float(np.concatenate([s.values for s in found]).mean()) if found else float('nan')
 
 
 def _curve(run: Run | None, metric: str, level: str, grid: np.ndarray, window: int) -> np.ndarray:

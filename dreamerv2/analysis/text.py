@@ -1,6 +1,9 @@
 """Numbers and metrics in words: for axes, legends and sentences."""
 
 import math
+from collections.abc import Sequence
+
+_NAMED_AT_MOST = 6
 
 _METRIC_LABELS = {
     'train_return': 'training return',
@@ -57,3 +60,13 @@ def reached(frames: float) -> str:
     if math.isnan(frames):
         return '?'
     return 'never' if math.isinf(frames) else short_frames(frames)
+
+
+def without(missing: Sequence[object]) -> str:
+    """`, without 2 runs: a, b`; nothing where nothing is missing."""
+    if not missing:
+        return ''
+    named = ', '.join(str(place) for place in missing[:_NAMED_AT_MOST])
+    if len(missing) > _NAMED_AT_MOST:
+        named += f' and {len(missing) - _NAMED_AT_MOST} more'
+    return f', without {len(missing)} run{"s" * (len(missing) > 1)}: {named}'

@@ -1,63 +1,91 @@
 """Everything that the thesis shows, as far as the runs of a study allow."""
 
+import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from dreamerv2.analysis import answers, equal_budget, figures
+from dreamerv2.analysis import answers, equal_budget, figures, reconstructions
+from dreamerv2.analysis.aggregates import Aggregate
 from dreamerv2.analysis.figures import Drawn
 from dreamerv2.analysis.scores import Answer
+from dreamerv2.analysis.start_frames import figure2
 from dreamerv2.analysis.study import Study
+from dreamerv2.analysis.transfer_matrix import transfer_matrix
 
-NUMBERS = (3, 4, 5, 6, 7)
+FIGURES = ('2', '3', '4', '5', '6', '7', '8', 'transfer_matrix')
 
 
 def draw_figures(
-    data: Study, numbers: tuple[int, ...] = NUMBERS, *, bins: int = 50, window: int = 20
+    data: Study, names: Sequence[str] = FIGURES, *, bins: int = 50, window: int = 20
 ) -> Iterator[Drawn | str]:
-    """The figures with these numbers one after another, or a line on why one cannot be drawn.
+    """The figures with these names one after another, or a line on why one cannot be drawn.
 
     Figure 3 comes once for every pre-training set.
     """
-    stages = {(place.stage, place.set) for place in data.runs}
-    present = {stage for stage, _ in stages}
-    if 3 in numbers:
-        for name in data.plan.sets:
-            if ('pretrain', name) in stages:
-                yield figures.figure3(data, name, bins=bins, window=window)
-            else:
-                yield f'figure3_{name}: not drawn, no pre-training run on {name}'
-        if not data.plan.sets:
-            yield 'figure3: not drawn, no pre-training run'
-    if 4 in numbers:
+    smooth = {'bins': bins, 'window': window}
+    present = {place.stage for place in data.runs}
+    if '2' in names:
+        drawn = figure2(data)
+        yield drawn if drawn.rows else 'figure2: not drawn, no run has recorded episodes'
+    if '3' in names:
+        yield from _draw_figure3(data, smooth)
+    if '4' in names:
         if any('image_loss' in run.series for run in data.runs.values()):
             yield figures.figure4(data, bins=bins)
         else:
             yield 'figure4: not drawn, no run has an image loss'
-    if 5 in numbers:
+    if '5' in names:
         if any(answers.finetuned_levels(data, name) for name in data.plan.sets):
-            yield figures.figure5(data, bins=bins, window=window)
+            yield figures.figure5(data, **smooth)
         else:
             yield 'figure5: not drawn, no fine-tuning run'
-    if 6 in numbers:
+    if '6' in names:
         if 'transfer' in present:
-            yield figures.figure6(data, bins=bins, window=window)
+            yield figures.figure6(data, **smooth)
         else:
             yield 'figure6: not drawn, no transfer run'
-    if 7 in numbers:
+    if '7' in names:
         if 'pretrain' in present:
-            yield equal_budget.figure7(data, bins=bins, window=window)
+            yield equal_budget.figure7(data, **smooth)
         else:
             yield 'figure7: not drawn, no pre-training run'
+    if '8' in names:
+        yield from _draw_figure8(data)
+    if 'transfer_matrix' in names:
+        if present - {'baseline'}:
+            yield transfer_matrix(data, window=window)
+        else:
+            yield 'transfer_matrix: not drawn, no run but baselines'
+
+
+def _draw_figure3(data: Study, smooth: dict[str, int]) -> Iterator[Drawn | str]:
+    for name in data.plan.sets:
+        if any(place.stage == 'pretrain' and place.set == name for place in data.runs):
+            yield figures.figure3(data, name, **smooth)
+        else:
+            yield f'figure3_{name}: not drawn, no pre-training run on {name}'
+    if not data.plan.sets:
+        yield 'figure3: not drawn, no pre-training run'
+
+
+def _draw_figure8(data: Study) -> Iterator[Drawn | str]:
+    found, lines = reconstructions.read_reconstructions(data)
+    yield from (f'figure8: {line}' for line in lines)
+    if found:
+        yield reconstructions.figure8(data)
+    else:
+        yield f'figure8: not drawn, no run has {reconstructions.RECONSTRUCTIONS}'
 
 
 def score_rows(found: list[Answer], data: Study) -> list[dict[str, Any]]:
     """One row a comparison of the answers, and of every jump-start, for a table."""
-    rows = [
-        _row(answer.question, comparison)
-        for answer in found
-        for comparison in (answer.together, *answer.levels)
-    ]
+    rows = []
+    for answer in found:
+        rows.append(_row(answer.question, answer.together))
+        if answer.aggregate:
+            rows += _aggregate_rows(answer.question, answer.aggregate)
+        rows += [_row(answer.question, comparison) for comparison in answer.levels]
     for set_name in data.plan.sets:
         if not any(p.stage == 'transfer' and p.set == set_name for p in data.runs):
             continue
@@ -84,6 +112,31 @@ def _row(question: str, comparison: Any) -> dict[str, Any]:
         'n': comparison.n,
         'verdict': comparison.verdict if math.isfinite(comparison.value) else '',
     }
+
+
+def _aggregate_rows(question: str, aggregate: Aggregate) -> list[dict[str, Any]]:
+    levels = ' '.join(aggregate.levels) or 'no level'
+    estimates = [
+        ('interquartile mean of the agents', aggregate.agents, aggregate.runs[0]),
+        ('interquartile mean of the baselines', aggregate.baselines, aggregate.runs[1]),
+        ('probability of improvement', aggregate.improvement, aggregate.n),
+    ]
+    rows: list[dict[str, Any]] = [
+        {
+            'question': question,
+            'of': f'normalised score, {levels}',
+            'kind': kind,
+            **dataclasses.asdict(estimate),
+            'agent': '',
+            'baseline': '',
+            'n': n,
+            'verdict': '',
+        }
+        for kind, estimate, n in estimates
+    ]
+    if math.isfinite(aggregate.improvement.value):
+        rows[-1]['verdict'] = aggregate.verdict
+    return rows
 
 
 def state_of_runs(data: Study) -> list[str]:

@@ -13,88 +13,9 @@ import numpy as np
 import pytest
 
 from dreamerv2.analysis import answers, equal_budget, figures, plotting, study, thesis
+from tests.analysis.synthetic import PLAN, T
 
 REPOSITORY = pathlib.Path(__file__).parents[2]
-T = 4000
-PLAN = {
-    'sets': {'two': ['3-1', '3-2'], 'three': ['3-1', '3-2', '4-4']},
-    'finetune': ['3-1', '3-2'],
-    'transfer': ['1-1', '1-2'],
-    'seeds': [0, 1],
-    'frames': T,
-}
-
-
-def to(value, pace=1.0):
-    """A return that has risen in a straight line to `value` at frame T / pace and stays there."""
-    return lambda frame: value * min(pace * frame / T, 1.0)
-
-
-@pytest.fixture(scope='module')
-def root(tmp_path_factory, write_study):
-    return write_study(tmp_path_factory.mktemp('study'))
-
-
-@pytest.fixture(scope='module')
-def write_study(logdir, episodes):
-    def write(root):
-        (root / 'plan.json').write_text(json.dumps(PLAN))
-
-        def run(name, returns, stage, seed, task, **place):
-            lines = episodes(returns, end=T, count=120, seed=seed, prefill=4, noise=5)
-            lines.append({'step': T, 'image_loss': 10.0 + seed})
-            logdir(
-                root / name,
-                task=task,
-                steps=T // 4,
-                seed=seed,
-                lines=lines,
-                study={'stage': stage, 'seed': seed, **place},
-            )
-
-        for seed in PLAN['seeds']:
-            for level in ('3-1', '3-2', '4-4', '1-1', '1-2'):
-                value = 9000 if level == '4-4' else 1000
-                run(
-                    f'b/{level}/{seed}',
-                    {level: to(value)},
-                    'baseline',
-                    seed,
-                    f'mario_{level}',
-                    level=level,
-                )
-            for name, levels in PLAN['sets'].items():
-                run(
-                    f'p/{name}/{seed}',
-                    {level: to(800) for level in levels},
-                    'pretrain',
-                    seed,
-                    'mario_' + '+'.join(levels),
-                    set=name,
-                )
-                for level in PLAN['finetune']:
-                    run(
-                        f'f/{name}/{level}/{seed}',
-                        {level: to(1200, 5)},
-                        'finetune',
-                        seed,
-                        f'mario_{level}',
-                        set=name,
-                        level=level,
-                    )
-                for level in PLAN['transfer']:
-                    run(
-                        f't/{name}/{level}/{seed}',
-                        {level: to(1000, 2)},
-                        'transfer',
-                        seed,
-                        f'mario_{level}',
-                        set=name,
-                        level=level,
-                    )
-        return root
-
-    return write
 
 
 @pytest.fixture(scope='module')
@@ -312,7 +233,11 @@ def test_command_writes_everything_and_names_what_is_missing(
         '',
     }
     assert any(row['question'].startswith('Question 3, two: frames to') for row in rows)
+    kinds = [row['kind'] for row in rows]
+    assert kinds.count('probability of improvement') == 6
+    assert kinds.count('interquartile mean of the agents') == 6
     text = (out / 'answers.txt').read_text()
+    assert text.count('\ninterquartile mean of normalised scores over 2 levels: ') == 5
     assert text.count('Question') == 6 and text.strip() in printed
 
 
@@ -320,11 +245,14 @@ def test_what_cannot_be_drawn_is_said(tmp_path, logdir):
     logdir(tmp_path / 'b', task='mario_3-1', lines=[{'step': 4, 'train_return': 1.0}])
     data = study.read_study(tmp_path)
     assert list(thesis.draw_figures(data)) == [
+        'figure2: not drawn, no run has recorded episodes',
         'figure3: not drawn, no pre-training run',
         'figure4: not drawn, no run has an image loss',
         'figure5: not drawn, no fine-tuning run',
         'figure6: not drawn, no transfer run',
         'figure7: not drawn, no pre-training run',
+        'figure8: not drawn, no run has reconstructions.npz',
+        'transfer_matrix: not drawn, no run but baselines',
     ]
     assert answers.all_answers(data) == []
     assert thesis.score_rows([], data) == []
@@ -344,17 +272,24 @@ def test_figures_with_hardly_any_runs_are_drawn(tmp_path, logdir):
     data = study.read_study(tmp_path)
     drawn = list(thesis.draw_figures(data, bins=5))
     assert [one if isinstance(one, str) else one.name for one in drawn] == [
+        'figure2: not drawn, no run has recorded episodes',
         'figure3_two',
         'figure3_three: not drawn, no pre-training run on three',
         'figure4',
         'figure5',
         'figure6',
         'figure7',
+        'figure8: not drawn, no run has reconstructions.npz',
+        'transfer_matrix',
     ]
     for one in drawn:
         if not isinstance(one, str):
             plotting.save_figure(one.figure, tmp_path / one.name, one.rows)
     assert 'no answer yet' in answers.all_answers(data)[0].together.sentence
+
+
+def test_the_command_knows_the_names_of_all_figures(figures_command):
+    assert figures_command.FIGURES == thesis.FIGURES
 
 
 @pytest.mark.parametrize(
@@ -371,6 +306,24 @@ def test_mistakes_are_one_line_and_exit_code_2(root, figures_command, capsys, ar
     assert figures_command.main([word.replace('ROOT', str(root)) for word in arguments]) == 2
     error = capsys.readouterr().err
     assert error.count('\n') == 1 and words in error
+
+
+def test_aggregates_of_every_question(data):
+    found = {key: answers.with_aggregate(x) for key, x in answers.by_question(data).items()}
+    one = found['transfer', 'two'].aggregate
+    assert one.levels == ('1-1', '1-2') and one.runs == (2, 2)
+    # Mean returns up to T: 3/4 and 1/2 of the value at T, which is 1000 but for the smoothing.
+    for mean, level_mean in ((one.agents, 750), (one.baselines, 500)):
+        floor = (259.1 + 91.0) / 2
+        assert mean.value == pytest.approx((level_mean - floor) / (917 - floor), rel=0.1)
+    assert (one.improvement.value, one.verdict) == (1, 'better')
+    assert 'a run is better than a baseline: 1 [1, 1], better; indication only' in (
+        ' '.join(found['transfer', 'two'].sentences)
+    )
+    three = found['pretrain', 'three']
+    assert three.aggregate.levels == ('3-1', '3-2', '4-4')
+    # Its own scale: the baseline's return there is 9000.
+    assert three.aggregate.agents.value < 1
 
 
 def test_threshold_is_not_told_where_the_baseline_does_not_learn(tmp_path, logdir, episodes):

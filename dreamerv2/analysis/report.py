@@ -1,0 +1,212 @@
+"""A study as one HTML file that needs nothing beside it: questions, answers, figures and runs."""
+
+import datetime
+import math
+import pathlib
+import re
+
+from dreamerv2.analysis import answers, plotting, run_table, thesis, verdicts, videos
+from dreamerv2.analysis import report_answers as parts
+from dreamerv2.analysis.figures import Drawn
+from dreamerv2.analysis.markup import Markup, data_uri, element, join, listing, page, table
+from dreamerv2.analysis.study import Study
+from dreamerv2.analysis.style import STYLE
+from dreamerv2.analysis.text import short, short_frames, without
+
+# Which figures stand with which question; all others follow.
+_FIGURES = {'pretrain': ('figure3',), 'finetune': ('figure5', 'figure7'), 'transfer': ('figure6',)}
+_CAPTIONS = {
+    'figure2': 'Figure 2: a frame near the start of each level, as the agent sees it.',
+    'figure3': 'Figure 3: return, progress and completion on each level of the set. Solid: one '
+    'agent on all of them; dashed: an agent a level; T/N: where those have cost as much together. '
+    'Where a return can be farmed it is cut off; progress and completion beside it cannot be.',
+    'figure4': 'Figure 4: image loss of pre-training runs and baselines.',
+    'figure5': 'Figure 5: fine-tuned agents against baselines, and against the baseline T/M '
+    'earlier, where it has cost as much as a fine-tuned agent with its share of pre-training.',
+    'figure6': 'Figure 6: agents transferred to levels they have not seen, against baselines.',
+    'figure7': 'Figure 7: equal budget. The axis counts the frames of all agents together.',
+    'figure8': 'Figure 8: frames of a level and their reconstructions by several checkpoints.',
+    'transfer_matrix': 'Training set against evaluated level, before and after training on the '
+    'level itself.',
+}
+_BANDS = 'Lines are means over seeds, bands 95 % bootstrap intervals.'
+_CURVES = ('figure3', 'figure4', 'figure5', 'figure6', 'figure7')
+# Pixels of the page an inch of a figure: as few as keep its words readable, and as many as useful.
+_LEAST, _MOST = 76, 112
+_LONG_LIST = 40
+
+
+def write_report(
+    data: Study, root: pathlib.Path, out: pathlib.Path, *, bins: int = 50, window: int = 20
+) -> list[str]:
+    """Writes the report of the study under `root` to `out`; returns its plain sentences."""
+    found = {
+        key: answers.with_aggregate(answer) for key, answer in answers.by_question(data).items()
+    }
+    text = report(data, root, found, bins=bins, window=window)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(text, encoding='utf-8', errors='replace')
+    return [parts.plain_sentence(*key, answer) for key, answer in found.items()]
+
+
+def report(
+    data: Study, root: pathlib.Path, found: parts.Answers, *, bins: int = 50, window: int = 20
+) -> str:
+    """The whole page; `found` are the answers with their aggregates."""
+    pictures: dict[str, list[Markup]] = {}
+    for drawn in thesis.draw_figures(data, bins=bins, window=window):
+        name = drawn.name if isinstance(drawn, Drawn) else drawn
+        kind = re.match(r'figure\d+|\w+', name)
+        pictures.setdefault(kind[0] if kind else name, []).append(_figure(drawn))
+    sections = [('short', 'In short', _in_short(data, found))]
+    for stage, title, question in parts.QUESTIONS:
+        shown = join(picture for name in _FIGURES[stage] for picture in pictures.pop(name, []))
+        body = parts.question_body(data, stage, found)
+        asked = element('p', element('em', question))
+        sections.append((stage, title, join([asked, body, shown])))
+    matrix = join(pictures.pop('transfer_matrix', []))
+    sections += [
+        ('aggregates', 'Aggregates over levels', _aggregates(found)),
+        ('matrix', 'Transfer matrix', matrix),
+        ('figures', 'Further figures', join(x for shown in pictures.values() for x in shown)),
+        ('videos', 'Videos of the best runs', _videos(data)),
+        ('runs', 'Runs', _runs(data, root)),
+    ]
+    links = [element('a', title, href=f'#{name}') for name, title, _ in sections]
+    title = f'Study {root.resolve().name}'
+    return page(
+        title,
+        STYLE,
+        element('header', element('h1', title), _about(data)),
+        element('nav', *links, aria_label='Sections'),
+        element(
+            'main',
+            *(
+                element('section', element('h2', heading), body, id=name)
+                for name, heading, body in sections
+            ),
+        ),
+    )
+
+
+def _about(data: Study) -> Markup:
+    plan = data.plan
+    now = datetime.datetime.now(datetime.timezone.utc)
+    entries = [(f'Set {name}', ' '.join(levels)) for name, levels in plan.sets.items()]
+    entries += [
+        ('Fine-tuning on', ' '.join(plan.finetune) or 'nothing'),
+        ('Transfer to', ' '.join(plan.transfer) or 'nothing'),
+        ('Seeds', ' '.join(map(str, plan.seeds))),
+        ('Frames a run (T)', short_frames(plan.frames)),
+        ('Runs', thesis.state_of_runs(data)[0].partition(': ')[2]),
+        ('Read', f'{now:%Y-%m-%d %H:%M} UTC'),
+    ]
+    return element(
+        'dl',
+        *(element(tag, x) for pair in entries for tag, x in zip(('dt', 'dd'), pair, strict=True)),
+    )
+
+
+def _in_short(data: Study, found: parts.Answers) -> Markup:
+    boxes = [parts.verdict_box(*key, answer) for key, answer in found.items()]
+    asked = {stage for stage, _ in found}
+    names = {'pretrain': 'pre-training', 'finetune': 'fine-tuning', 'transfer': 'transfer'}
+    boxes += [
+        element('p', f'No {name} run is here yet.')
+        for stage, name in names.items()
+        if stage not in asked
+    ]
+    words = (
+        'Sentences are computed: better or worse where the 95 % bootstrap interval over seeds '
+        'lies on one side of no difference, else not distinguishable at this n. '
+        f'Below {verdicts.ENOUGH_SEEDS} seeds every verdict is an indication only.'
+    )
+    return join([*boxes, element('p', words, class_='soft')])
+
+
+def _figure(drawn: Drawn | str) -> Markup:
+    """A figure on a card with its caption and numbers, or the line on why it is not there."""
+    if isinstance(drawn, str):
+        return element('p', drawn, class_='soft')
+    match = re.match(r'figure\d+', drawn.name)
+    kind = match[0] if match else drawn.name
+    caption = _CAPTIONS.get(kind, kind)
+    inches = drawn.figure.get_figwidth()
+    image = element(
+        'img',
+        src=data_uri(plotting.png_bytes(drawn.figure), 'image/png'),
+        alt=f'{drawn.name}. {caption}',
+        style=f'min-width:{inches * _LEAST:.0f}px;max-width:{inches * _MOST:.0f}px',
+    )
+    numbers = element(
+        'a',
+        'Numbers (CSV)',
+        href=data_uri(plotting.csv_text(drawn.rows).encode(), 'text/csv'),
+        download=f'{drawn.name}.csv',
+    )
+    words = [
+        f'{caption} {_BANDS}' if kind in _CURVES else caption,
+        ' ',
+        f'Drawn{without(drawn.missing)}. ' if drawn.missing else '',
+        element('span', 'Wide figures scroll sideways. ', class_='swipe'),
+        numbers,
+    ]
+    paper = element(
+        'div', image, class_='picture', tabindex=0, role='region', aria_label=drawn.name
+    )
+    return element('figure', paper, element('figcaption', *words))
+
+
+def _aggregates(found: parts.Answers) -> Markup:
+    rows = parts.aggregate_table(found)
+    if not rows:
+        return element('p', 'No run to aggregate yet.')
+    words = (
+        'Scores are normalised, 0 a random policy and 1 the baseline at T. IQM: interquartile '
+        'mean of the runs on all levels; P(improvement): how often a run has a higher score than '
+        'a baseline on the same level. 95 % stratified bootstrap intervals (Agarwal et al. 2021).'
+    )
+    return join([rows, element('p', words, class_='soft')])
+
+
+def _videos(data: Study) -> Markup:
+    figures = []
+    for video in videos.best_videos(data):
+        source = data_uri(video.content, video.media_type)
+        name = f'{video.place}, {video.path.name}'
+        if video.media_type.startswith('image/'):
+            player = element('img', src=source, alt=name)
+        else:
+            options = {'controls': True, 'loop': True, 'muted': True, 'playsinline': True}
+            player = element('video', src=source, aria_label=name, **options)
+        score = f'; normalised score {short(video.score)}' if math.isfinite(video.score) else ''
+        figures.append(element('figure', player, element('figcaption', name, score)))
+    if not figures:
+        return element('p', 'No run has a video.', class_='soft')
+    return element('div', *figures, class_='videos')
+
+
+def _runs(data: Study, root: pathlib.Path) -> Markup:
+    rows = run_table.all_facts(data, root)
+    hours = [row.hours for row in rows if row.hours is not None]
+    state = thesis.state_of_runs(data)
+    cells = table(run_table.HEAD, [row.cells for row in rows], 'Runs and where they come from')
+    total = f'{len(rows)} runs' + f', {sum(hours):.1f} hours of training' * bool(hours)
+    return join(
+        [
+            element('p', f'{state[0]}.'),
+            element(
+                'details', element('summary', total), cells, open=len(rows) <= _LONG_LIST or None
+            ),
+            _details('Missing and unfinished', state[1:]),
+            _details('Remarks on what was read', data.notes),
+        ]
+    )
+
+
+def _details(title: str, lines: list[str] | tuple[str, ...]) -> Markup:
+    if not lines:
+        return Markup()
+    opened = len(lines) <= _LONG_LIST // 4 or None
+    summary = element('summary', f'{title} ({len(lines)})')
+    return element('details', summary, listing(lines), open=opened)

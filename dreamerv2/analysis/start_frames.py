@@ -1,0 +1,129 @@
+"""Figure 2 of the thesis: what each level looks like near its start, from recorded episodes."""
+
+import dataclasses
+import json
+import math
+import pathlib
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from dreamerv2.analysis import plotting
+from dreamerv2.analysis.figures import Drawn
+from dreamerv2.analysis.logdirs import Run
+from dreamerv2.analysis.study import STAGES, Study
+from dreamerv2.analysis.transfer_matrix import evaluated_levels
+
+EPISODES = 'train_episodes'
+LEVELS = 'levels.json'
+# Late enough for the level to be there and the player to stand in it.
+ROW = 8
+# Episodes of a run that are looked into for a level.
+_MOST_EPISODES = 60
+_COLUMNS = 5
+# What a damaged archive can fail with.
+DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+
+
+@dataclasses.dataclass(frozen=True)
+class Frame:
+    """One frame uint8 `[H, W, C]` of a level, and where it is from."""
+
+    level: str
+    image: np.ndarray
+    run: str
+    episode: str
+
+
+def find_frame(data: Study, level: str, row: int = ROW) -> Frame | None:
+    """A frame of a level from any run of the study that has recorded it, baselines first."""
+    for run in _runs_on(data, level):
+        for path in sorted((run.path / EPISODES).glob('*.npz'))[:_MOST_EPISODES]:
+            image = read_row(path, level_names(run), level, row)
+            if image is not None:
+                return Frame(level, image, run.name, path.name)
+    return None
+
+
+def level_names(run: Run) -> tuple[str, ...]:
+    """Names of the levels that `level` counts in a run's episodes."""
+    try:
+        listed = json.loads((run.path / EPISODES / LEVELS).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        listed = None
+    if isinstance(listed, list) and listed:
+        return tuple(str(name) for name in listed)
+    return run.levels
+
+
+def read_row(path: pathlib.Path, names: Sequence[str], level: str, row: int) -> np.ndarray | None:
+    """One row's image `[H, W, C]` of an episode.
+
+    None where the episode is of another level, too short, without images or cannot be read.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            index = int(np.ravel(archive['level'])[0]) if 'level' in archive else 0
+            if not 0 <= index < len(names) or names[index] != level:
+                return None
+            images = archive['image']
+    except (*DAMAGE, TypeError, AttributeError, IndexError):
+        return None
+    if images.dtype != np.uint8 or images.ndim != 4 or len(images) <= row:
+        return None
+    return images[row]
+
+
+def figure2(data: Study) -> Drawn:
+    """A grid of frames near the start of each level."""
+    levels = evaluated_levels(data)
+    columns = max(1, min(_COLUMNS, len(levels)))
+    figure, axes = plotting.new_figure(
+        math.ceil(len(levels) / columns) or 1, columns, width=1.7, height=1.9
+    )
+    rows: list[dict[str, Any]] = []
+    for ax in axes.flat[len(levels) :]:
+        ax.set_visible(False)
+    for ax, level in zip(axes.flat, levels, strict=False):
+        found = find_frame(data, level)
+        if found is None:
+            draw_absence(ax, 'no episode\nrecorded')
+        else:
+            draw_image(ax, found.image)
+            row = {'run': found.run, 'episode': found.episode, 'row': ROW}
+            rows.append({'figure': 2, 'level': level, **row})
+        ax.set_title(level, fontsize=plotting.FONT + 1, fontweight='bold')
+    return Drawn('figure2', figure, rows, [])
+
+
+def draw_image(ax: Axes, image: np.ndarray) -> None:
+    """An image uint8 `[H, W, C]` with square pixels and no ticks; one channel is gray."""
+    # Of stacked gray frames the last is the newest.
+    shown = image[..., :3] if image.shape[-1] == 3 else image[..., -1]
+    ax.imshow(shown, cmap='gray', vmin=0, vmax=255, interpolation='nearest')
+    bare(ax)
+
+
+def draw_absence(ax: Axes, words: str) -> None:
+    """An empty square that says why it is empty."""
+    ax.set(xlim=(0, 1), ylim=(0, 1), aspect='equal')
+    style = {'fontsize': plotting.FONT - 1, 'color': plotting.GREY}
+    ax.text(0.5, 0.5, words, ha='center', va='center', **style)
+    bare(ax)
+
+
+def bare(ax: Axes) -> None:
+    """Takes ticks away and leaves a thin frame."""
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.spines[:].set_color('#BBBBBB')
+
+
+def _runs_on(data: Study, level: str) -> Iterator[Run]:
+    for _, run in sorted(data.runs.items(), key=lambda item: (STAGES.index(item[0].stage), item)):
+        if level in run.levels:
+            yield run

@@ -1,0 +1,245 @@
+"""Training set against evaluated level: returns before and after training on the level itself."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+
+from dreamerv2.analysis import curves, evaluations, plotting, study, text
+from dreamerv2.analysis.figures import METRICS, Drawn
+from dreamerv2.analysis.study import Place, Study
+
+NOTHING = 'nothing'
+ZERO_SHOT, TRAINED = 'zero-shot', 'after training'
+_COLORS = colormaps['Blues']
+_DARKEST = 0.85
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One metric of agents trained on a set, on one level: a value a seed `[S]`, NaN if missing.
+
+    `training` is the name of a set, or `nothing` for the random policy (zero-shot) and for
+    baselines (after training). `score` is the normalised score of the mean, for returns alone.
+    `seen` tells whether the level is one of the set.
+    """
+
+    training: str
+    level: str
+    when: str
+    metric: str
+    values: np.ndarray
+    score: float
+    seen: bool
+
+    @property
+    def mean(self) -> float:
+        """Mean over the seeds present."""
+        return float(curves.seed_mean(self.values.reshape(-1, 1))[0][0])
+
+    @property
+    def n(self) -> int:
+        """The number of seeds present."""
+        return int(np.isfinite(self.values).sum())
+
+    @property
+    def shade(self) -> float:
+        """0 to 1 for the colour: the normalised score, or the share itself."""
+        value = self.score if self.metric == 'train_return' else self.mean
+        return float(np.clip(value, 0, 1)) if math.isfinite(value) else math.nan
+
+
+def evaluated_levels(data: Study) -> tuple[str, ...]:
+    """All levels of the study: of the sets, of fine-tuning and of transfer, each once."""
+    plan = data.plan
+    listed = [level for levels in plan.sets.values() for level in levels]
+    return tuple(dict.fromkeys([*listed, *plan.finetune, *plan.transfer]))
+
+
+def cells(data: Study, *, window: int = 20) -> list[Cell]:
+    """Every cell of the matrix, also those without a run.
+
+    Zero-shot are evaluations of pre-training runs; after training are the fine-tuning runs on the
+    levels of the set, and the transfer runs on others, at T.
+    """
+    levels = evaluated_levels(data)
+    random = study.random_returns(data, levels)
+    found = []
+    for metric in METRICS:
+        baselines = _trained(data, 'baseline', '', levels, metric, window)
+        scale, _ = curves.seed_mean(_trained(data, 'baseline', '', levels, METRICS[0], window))
+        untrained = random
+        if metric != METRICS[0]:
+            untrained = np.array([study.prefill_mean(data, metric, level) for level in levels])
+        table = {(ZERO_SHOT, NOTHING): untrained[None], (TRAINED, NOTHING): baselines}
+        for name, own in data.plan.sets.items():
+            table[ZERO_SHOT, name] = _zero_shot(data, name, levels, metric)
+            tuned, moved = (
+                _trained(data, stage, name, levels, metric, window)
+                for stage in ('finetune', 'transfer')
+            )
+            columns = [(tuned if level in own else moved)[:, i] for i, level in enumerate(levels)]
+            table[TRAINED, name] = _stack(columns)
+        for (when, name), values in table.items():
+            for i, level in enumerate(levels):
+                mean = curves.seed_mean(values[:, i : i + 1])[0][0]
+                score = float(curves.normalised_score(mean, random[i], scale[i]))
+                found.append(
+                    Cell(
+                        name,
+                        level,
+                        when,
+                        metric,
+                        values[:, i],
+                        score if metric == METRICS[0] else math.nan,
+                        level in data.plan.sets.get(name, ()),
+                    )
+                )
+    return found
+
+
+def transfer_matrix(data: Study, *, window: int = 20) -> Drawn:
+    """The matrix as heat maps: returns, and progress and completion where they are known."""
+    found = cells(data, window=window)
+    levels = evaluated_levels(data)
+    names = [NOTHING, *data.plan.sets]
+    metrics = [
+        metric
+        for metric in METRICS
+        if metric == METRICS[0] or any(cell.n for cell in found if cell.metric == metric)
+    ]
+    width = max(0.66 * len(levels) + 1.4, 5.0)
+    figure, axes = plotting.new_figure(
+        2 * len(metrics), 1, width=width, height=0.42 * len(names) + 0.75
+    )
+    panels = [(metric, when) for metric in metrics for when in (ZERO_SHOT, TRAINED)]
+    for ax, (metric, when) in zip(axes[:, 0], panels, strict=True):
+        shown = {
+            (cell.training, cell.level): cell
+            for cell in found
+            if cell.metric == metric and cell.when == when
+        }
+        _draw_panel(ax, names, levels, shown)
+        title = f'{text.metric_label(metric).replace("training ", "")}, {when}'
+        ax.set_title(title, loc='left', fontsize=plotting.FONT + 1, fontweight='bold')
+    figure.supxlabel(
+        'rows: what the agent was trained on before; framed: the level was among it; '
+        'hatched: no run.\n'
+        'Colour of returns: 0, as a random policy, to 1, as the baseline at T; others: 0 to 1.',
+        fontsize=plotting.FONT - 2,
+        color=plotting.GREY,
+    )
+    return Drawn('transfer_matrix', figure, _rows(found), _missing(data))
+
+
+def _zero_shot(data: Study, set_name: str, levels: Sequence[str], metric: str) -> np.ndarray:
+    """Means over episodes of each pre-training run's evaluation `[S, L]`."""
+    rows = []
+    for place in data.plan.places('pretrain', set_name):
+        if place in data.runs:
+            found, _ = evaluations.read_evaluations(data.runs[place].path)
+            rows.append([found[x].mean(metric) if x in found else math.nan for x in levels])
+    return np.array(rows, np.float64).reshape(len(rows), len(levels))
+
+
+def _trained(
+    data: Study, stage: str, set_name: str, levels: Sequence[str], metric: str, window: int
+) -> np.ndarray:
+    """Values of a stage's runs at T `[S, L]`."""
+    return study.level_values(
+        data, stage, set_name, levels, data.plan.frames, metric=metric, window=window
+    )
+
+
+def _stack(columns: Sequence[np.ndarray]) -> np.ndarray:
+    """Columns of different length side by side `[S, L]`, NaN below the shorter ones."""
+    stacked = np.full((max(map(len, columns), default=0), len(columns)), np.nan)
+    for i, column in enumerate(columns):
+        stacked[: len(column), i] = column
+    return stacked
+
+
+def _draw_panel(
+    ax: Axes,
+    names: Sequence[str],
+    levels: Sequence[str],
+    shown: Mapping[tuple[str, str], Cell],
+) -> None:
+    for y, name in enumerate(names):
+        for x, level in enumerate(levels):
+            _draw_cell(ax, x, y, shown[name, level])
+    # Frames last, so that no neighbour covers them.
+    for y, name in enumerate(names):
+        for x, level in enumerate(levels):
+            if shown[name, level].seen:
+                ax.add_patch(
+                    Rectangle((x - 0.46, y - 0.45), 0.92, 0.9, fill=False, ec='#D55E00', lw=1.6)
+                )
+    ax.set_xlim(-0.5, max(len(levels), 1) - 0.5)
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    ax.set_xticks(range(len(levels)), levels)
+    ax.set_yticks(range(len(names)), names)
+    ax.tick_params(labelsize=plotting.FONT - 1, length=0)
+    ax.spines[:].set_visible(False)
+
+
+def _draw_cell(ax: Axes, x: int, y: int, cell: Cell) -> None:
+    if not cell.n:
+        style = {'fc': 'white', 'ec': '#D4D4D4', 'hatch': '////', 'lw': 0}
+        ax.add_patch(Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, **style))
+        return
+    known = math.isfinite(cell.shade)
+    color = _COLORS(_DARKEST * cell.shade) if known else '#F2F2F2'
+    ax.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, fc=color, ec='white', lw=1.5))
+    # The random policy is no run.
+    words = text.short(cell.mean)
+    if (cell.when, cell.training) != (ZERO_SHOT, NOTHING):
+        words += f'\nn = {cell.n}'
+    dark = known and cell.shade > 0.6
+    ax.text(
+        x,
+        y,
+        words,
+        ha='center',
+        va='center',
+        fontsize=plotting.FONT - 2,
+        color='white' if dark else 'black',
+        linespacing=1.1,
+    )
+
+
+def _rows(found: Sequence[Cell]) -> list[dict[str, Any]]:
+    rows = []
+    for cell in found:
+        low, high = curves.bootstrap_band(cell.values.reshape(-1, 1))
+        random = (cell.when, cell.training) == (ZERO_SHOT, NOTHING)
+        rows.append(
+            {
+                'training': cell.training,
+                'level': cell.level,
+                'when': cell.when,
+                'metric': cell.metric,
+                'mean': cell.mean,
+                'low': float(low[0]),
+                'high': float(high[0]),
+                'n': '' if random else cell.n,
+                'normalised': cell.score,
+                'seen': int(cell.seen),
+            }
+        )
+    return rows
+
+
+def _missing(data: Study) -> list[Place]:
+    plan = data.plan
+    wanted = plan.places('baseline', '', evaluated_levels(data))
+    for name, own in plan.sets.items():
+        wanted += plan.places('pretrain', name)
+        wanted += plan.places('finetune', name, [x for x in plan.finetune if x in own])
+        wanted += plan.places('transfer', name, plan.transfer)
+    return data.missing(dict.fromkeys(wanted))

@@ -1,0 +1,109 @@
+"""Videos of the best run of each stage, from `videos/` in the logdirs."""
+
+import dataclasses
+import math
+import pathlib
+from collections.abc import Mapping
+
+import numpy as np
+
+from dreamerv2.analysis import curves, study
+from dreamerv2.analysis.logdirs import Run
+from dreamerv2.analysis.study import STAGES, Place, Study
+
+VIDEOS = 'videos'
+MOST = 6
+LARGEST = 2_000_000
+_MEDIA_TYPES = {'.gif': 'image/gif', '.mp4': 'video/mp4'}
+
+
+@dataclasses.dataclass(frozen=True)
+class Video:
+    """A video file of a run; `score` is the run's normalised score, NaN where it has no scale."""
+
+    place: Place
+    run: str
+    path: pathlib.Path
+    media_type: str
+    content: bytes
+    score: float
+
+
+def best_videos(data: Study, *, most: int = MOST, largest: int = LARGEST) -> list[Video]:
+    """Videos of the best run of each stage that has any, at most `most` in all.
+
+    The best run is that with the highest normalised score at its end, the mean over its levels;
+    where levels have no scale, that with the highest return. Files that are larger than `largest`
+    bytes or not whole are passed over.
+    """
+    scale = _scales(data)
+    shelves = []
+    for stage in STAGES:
+        candidates = []
+        for place, run in sorted(data.runs.items()):
+            if place.stage == stage and (paths := _whole_files(run.path / VIDEOS, largest)):
+                score, value = final_score(run, scale)
+                rank = (math.isfinite(score), score if math.isfinite(score) else value)
+                candidates.append((rank, place, run, score, paths))
+        if candidates:
+            _, place, run, score, paths = max(candidates, key=lambda candidate: candidate[0])
+            shelves.append([(place, run, score, path) for path in paths])
+    # One of each stage before a second one of any.
+    rounds = max(map(len, shelves), default=0)
+    chosen = [shelf[i] for i in range(rounds) for shelf in shelves if i < len(shelf)][:most]
+    videos = []
+    for place, run, score, path in chosen:
+        content = read_whole(path)
+        if content is not None:
+            kind = _MEDIA_TYPES[path.suffix.lower()]
+            videos.append(Video(place, run.name, path, kind, content, score))
+    return sorted(videos, key=lambda video: STAGES.index(video.place.stage))
+
+
+def final_score(run: Run, scale: Mapping[str, tuple[float, float]]) -> tuple[float, float]:
+    """(Normalised score, return) at a run's end, means over its levels; NaN where unknown."""
+    scores, values = [], []
+    for level in run.levels:
+        series = study.series_of(run, 'train_return', level)
+        if series is None or not len(series):
+            continue
+        value = float(series.values[-20:].mean())
+        values.append(value)
+        scores.append(float(curves.normalised_score(value, *scale.get(level, (0.0, math.nan)))))
+    if not values:
+        return math.nan, -math.inf
+    return float(np.mean(scores)), float(np.mean(values))
+
+
+def read_whole(path: pathlib.Path) -> bytes | None:
+    """A video's bytes; None where the file is not whole, or not what its name says."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    if path.suffix.lower() == '.gif':
+        whole = content[:6] in (b'GIF87a', b'GIF89a') and content.endswith(b';')
+    else:
+        whole = content[4:8] == b'ftyp' and b'moov' in content
+    return content if whole else None
+
+
+def _whole_files(folder: pathlib.Path, largest: int) -> list[pathlib.Path]:
+    found = []
+    for path in sorted(folder.glob('*')):
+        if path.suffix.lower() in _MEDIA_TYPES and path.is_file():
+            try:
+                small = path.stat().st_size <= largest
+            except OSError:
+                continue
+            if small and read_whole(path) is not None:
+                found.append(path)
+    return found
+
+
+def _scales(data: Study) -> dict[str, tuple[float, float]]:
+    """(Return of the random policy, mean return of the baselines at T) of each level."""
+    levels = tuple({level: None for run in data.runs.values() for level in run.levels})
+    random = study.random_returns(data, levels)
+    tops, _ = curves.seed_mean(study.level_values(data, 'baseline', '', levels, data.plan.frames))
+    return {x: (float(a), float(b)) for x, a, b in zip(levels, random, tops, strict=True)}
