@@ -106,7 +106,7 @@ class InProcess(Workers):
 class ThreadWorkers(InProcess):
     """Environments side by side in threads; worth it where stepping frees the interpreter.
 
-    nes-py does, while it emulates a frame. Not for environments that share anything.
+    nes-py and ale-py do, while they emulate a frame. Not for environments that share anything.
 
     Args:
         makers: functions that make the environments.
