@@ -15,6 +15,7 @@ STREAMS = {
     'random_policy': 4,
     'evaluation': 5,
     'interval': 6,
+    'reconstruction': 7,
 }
 
 

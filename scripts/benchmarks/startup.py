@@ -58,11 +58,13 @@ def first_update(flags: Sequence[str], logdir: Path) -> dict[str, float]:
 def run(options: Options) -> Report:
     """Measures commands, then runs from the start, and going on from a checkpoint."""
     fresh, resumed = [], []
+    # The evaluation of the untrained agent comes before the second update; it is not start-up.
+    flags = [*options.flags, '--eval_every', '0']
     for number in range(options.repeat):
         options.say(f'Training until the first update, {number + 1} of {options.repeat}.')
         with tempfile.TemporaryDirectory() as folder:
-            fresh.append(first_update(options.flags, Path(folder)))
-            resumed.append(first_update(options.flags, Path(folder)))
+            fresh.append(first_update(flags, Path(folder)))
+            resumed.append(first_update(flags, Path(folder)))
     rows: list[list[Any]] = [
         [f'first update, with a prefill of {options.config.prefill} agent steps',
          spread(times['updated'] for times in fresh)],
@@ -75,5 +77,5 @@ def run(options: Options) -> Report:
     samples = time_interleaved(calls, options.repeat, seconds=0)
     rows += [[name, spread(seconds)] for name, seconds in samples.items()]
     names = ' '.join(options.presets)
-    notes = [options.spread_note, f'Preset {names}, task {options.config.task}.']
+    notes = [options.spread_note, 'Without evaluations.', f'Preset {names}, task {options.config.task}.']
     return options.report([Table('Start-up', ['from the command', 'seconds'], rows, notes)])
