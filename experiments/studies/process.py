@@ -21,6 +21,13 @@ END_WITH_PARENT = 1  # prctl's PR_SET_PDEATHSIG
 PATIENCE = 300.0  # seconds that a run's former process has to save and end
 
 
+def python_path() -> str:
+    """`PYTHONPATH` with which another process finds this package and what it uses."""
+    root = Path(__file__).resolve().parents[2]
+    own = [str(root), str(root / 'experiments')]
+    return os.pathsep.join([*own, *filter(None, [os.environ.get('PYTHONPATH')])])
+
+
 def start_process(
     arguments: Sequence[str], logdir: Path, env: Mapping[str, str] | None = None
 ) -> subprocess.Popen[bytes]:

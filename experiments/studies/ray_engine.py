@@ -9,7 +9,7 @@ from typing import Any
 from dreamerv2.errors import UsageError
 
 from .jobs import Job
-from .process import run_process
+from .process import python_path, run_process
 
 LOST = 1  # counts as a crash: the run is tried again
 RETRIES = 5  # after a machine was lost
@@ -46,6 +46,7 @@ class RayEngine:
                     logging_level=logging.ERROR,
                     log_to_driver=False,
                     include_dashboard=False,
+                    runtime_env={'env_vars': {'PYTHONPATH': python_path()}},
                 )
             except (ConnectionError, ValueError, RuntimeError) as error:
                 reason = str(error).strip().splitlines()[0]

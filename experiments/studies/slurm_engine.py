@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 from dreamerv2.errors import UsageError
 
 from .jobs import Job
-from .process import end_run, run_process
+from .process import end_run, python_path, run_process
 
 LOST = 1  # counts as a crash: the run is tried again
 
@@ -61,6 +62,8 @@ class SlurmEngine:
             self._executor.update_parameters(**{'timeout_min': 24 * 60, **(options or {})})
         except (RuntimeError, NameError, TypeError, ValueError) as error:
             raise UsageError(f'--engine slurm: {error}') from error
+        # Jobs inherit the environment, and must find this module to know what to do.
+        os.environ['PYTHONPATH'] = python_path()
         self._jobs = jobs
         self._running: dict[Job, Any] = {}
 

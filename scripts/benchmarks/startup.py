@@ -77,5 +77,9 @@ def run(options: Options) -> Report:
     samples = time_interleaved(calls, options.repeat, seconds=0)
     rows += [[name, spread(seconds)] for name, seconds in samples.items()]
     names = ' '.join(options.presets)
-    notes = [options.spread_note, 'Without evaluations.', f'Preset {names}, task {options.config.task}.']
+    notes = [
+        options.spread_note,
+        'Without evaluations.',
+        f'Preset {names}, task {options.config.task}.',
+    ]
     return options.report([Table('Start-up', ['from the command', 'seconds'], rows, notes)])
