@@ -39,12 +39,16 @@ _LONG_LIST = 40
 def write_report(
     data: Study, root: pathlib.Path, out: pathlib.Path, *, bins: int = 50, window: int = 20
 ) -> list[str]:
-    """Writes the report of the study under `root` to `out`; returns its plain sentences."""
+    """Writes the report of the study under `root` to `out`; returns its plain sentences.
+
+    Raises OSError where it cannot write there.
+    """
+    # Before all the work, so that a place that cannot be written to is told at once.
+    out.parent.mkdir(parents=True, exist_ok=True)
     found = {
         key: answers.with_aggregate(answer) for key, answer in answers.by_question(data).items()
     }
     text = report(data, root, found, bins=bins, window=window)
-    out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(text, encoding='utf-8', errors='replace')
     return [parts.plain_sentence(*key, answer) for key, answer in found.items()]
 

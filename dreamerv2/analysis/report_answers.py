@@ -178,8 +178,8 @@ def _transfer_table(data: Study, set_name: str) -> Markup:
     label = f'Jump-start and frames to a threshold, {set_name}'
     words = (
         'Jump-start: difference in the mean return of the first 20 episodes after prefill. '
-        'Frames: until the mean of the agents or baselines reaches the threshold, a return halfway from '
-        'the random policy to the baseline at T.'
+        'Frames: until the mean of the agents or baselines reaches the threshold, a return halfway '
+        'from the random policy to the baseline at T.'
     )
     return join([table(head, rows, label), element('p', words, class_='soft')])
 

@@ -135,6 +135,8 @@ def test_it_suits_phones_and_the_dark(made):
     assert tables and tables == text.count('class="scroll"')
 
 
+# The names are too long for the panels.
+@pytest.mark.filterwarnings('ignore:constrained_layout')
 def test_hostile_names_stay_text(tmp_path, logdir, command, capsys):
     root = tmp_path / 'study & <b>'
     name = 'p" onload="x'
