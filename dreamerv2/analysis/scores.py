@@ -161,11 +161,11 @@ def scale_scores(
         elif top <= floor:
             left_out.setdefault(level, f'its baseline ({top:.4g}) does not beat random ({floor:g})')
     kept = [i for i, level in enumerate(levels) if level not in left_out]
-    scaled = [
+    sides = [
         curves.normalised_score(values[:, kept], np.asarray(random)[kept], scale[kept])
         for values in (agents, baselines)
     ]
-    return Scaled(tuple(levels[i] for i in kept), *scaled, _reasons(left_out))
+    return Scaled(tuple(levels[i] for i in kept), sides[0], sides[1], _reasons(left_out))
 
 
 def compare_areas(
