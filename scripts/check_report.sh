@@ -170,7 +170,8 @@ check() {
         complain "$name: the page does not know that it is dark"
     fi
     if [[ "$looked" != *'"found":[]'* ]]; then
-        complain "$name: ${looked#*\"found\":}"
+        looked=${looked#*\"found\":}
+        complain "$name: ${looked%\} END}"
     fi
     # Browsers draw no picture much taller than this.
     tall=$((tall > 16000 ? 16000 : tall))
