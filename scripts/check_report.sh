@@ -12,7 +12,8 @@ and of a phone (390x844), each light and dark, and checks that
   - all pictures and videos load,
   - the page is no wider than the screen,
   - words are large enough and stand out from what is behind them.
-Saves a screenshot of the whole page for each in OUT_DIR (default: beside FILE, in report_check/).
+Saves a screenshot of each, of the whole page up to 16000 pixels, in OUT_DIR (default: beside FILE,
+in report_check/).
 
 Exit code: 0 all is well, 1 a check failed, 2 wrong arguments or no Chromium. CHROMIUM names the
 browser to use.
@@ -48,7 +49,7 @@ mkdir -p -- "$out" || fail "$out: cannot be made; choose another OUT_DIR"
 work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
 
-# A copy that looks at itself: what it finds ends up as one line of the page's text.
+# A copy that looks at itself and tells the page around it what it has found.
 cat >"$work/look.html" <<'END'
 <script>
 function luminance(color) {
@@ -74,13 +75,12 @@ function contrast(element) {
 function scrolls(element) {
   return element.closest('.scroll, .picture') !== null;
 }
-async function look() {
+function look() {
   const found = [];
   const width = document.documentElement.clientWidth;
   const images = [...document.images];
-  await Promise.all(images.map(image => image.decode().catch(() => null)));
   for (const image of images)
-    if (!image.naturalWidth) found.push('picture does not load: ' + image.alt);
+    if (!image.complete || !image.naturalWidth) found.push('picture does not load: ' + image.alt);
   for (const video of document.querySelectorAll('video'))
     if (video.error) found.push('video does not load: ' + video.getAttribute('aria-label'));
   const page = Math.max(document.documentElement.scrollWidth, document.body.scrollWidth);
@@ -103,13 +103,31 @@ async function look() {
   const result = {width, height: document.documentElement.scrollHeight, dark,
                   pictures: images.length, videos: document.querySelectorAll('video').length,
                   found: found.slice(0, 20)};
-  document.body.insertAdjacentHTML('beforeend', '<pre id="looked"></pre>');
-  document.getElementById('looked').textContent = 'LOOKED ' + JSON.stringify(result) + ' END';
+  parent.postMessage('LOOKED ' + JSON.stringify(result) + ' END', '*');
 }
 addEventListener('load', look);
 </script>
 END
-cat -- "$file" "$work/look.html" >"$work/copy.html"
+cat -- "$file" "$work/look.html" >"$work/look_page.html"
+cp -- "$file" "$work/show_page.html"
+
+# Windows have a least width of 500 pixels, frames have none. What the page in it finds becomes text.
+frame() {
+    local file="$work/frame_$2_$1.html"
+    cat >"$file" <<END
+<!DOCTYPE html>
+<meta name="color-scheme" content="light dark">
+<body style="margin:0;background:#888888">
+<iframe src="$1_page.html" style="display:block;border:0;width:$2px;height:$3px"></iframe>
+<pre id="looked" hidden></pre>
+<script>
+addEventListener('message', event => {
+  document.getElementById('looked').textContent = event.data;
+});
+</script>
+END
+    echo "file://$file"
+}
 
 browse() {
     local width=$1 height=$2 scheme=$3
@@ -130,8 +148,8 @@ complain() {
 
 check() {
     local name=$1 width=$2 height=$3 scheme=$4 dump="$work/$1.dump" log="$work/$1.log" looked tall
-    if ! browse "$width" "$height" "$scheme" --virtual-time-budget=20000 --dump-dom \
-        "file://$work/copy.html" >"$dump" 2>"$log"; then
+    if ! browse "$width" "$height" "$scheme" --virtual-time-budget=10000 --dump-dom \
+        "$(frame look "$width" "$height")" >"$dump" 2>"$log"; then
         complain "$name: Chromium failed: $(tail -n 1 "$log")"
         return
     fi
@@ -152,19 +170,19 @@ check() {
         complain "$name: the page does not know that it is dark"
     fi
     if [[ "$looked" != *'"found":[]'* ]]; then
-        complain "$name: ${looked#*\"found\":}"
+        looked=${looked#*\"found\":}
+        complain "$name: ${looked%\} END}"
     fi
     # Browsers draw no picture much taller than this.
     tall=$((tall > 16000 ? 16000 : tall))
     if browse "$width" "$tall" "$scheme" --screenshot="$out/$name.png" \
-        "file://$work/page.html" >/dev/null 2>"$log" && [[ -s "$out/$name.png" ]]; then
+        "$(frame show "$width" "$tall")" >/dev/null 2>"$log" && [[ -s "$out/$name.png" ]]; then
         echo "$out/$name.png"
     else
         complain "$name: no screenshot: $(tail -n 1 "$log")"
     fi
 }
 
-cp -- "$file" "$work/page.html"
 out=$(cd -- "$out" && pwd)
 check desktop_light 1280 900 1
 check desktop_dark 1280 900 0

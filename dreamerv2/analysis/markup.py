@@ -56,6 +56,11 @@ def listing(items: Iterable[object], **attributes: object) -> Markup:
     return element('ul', *entries, **attributes) if entries else Markup()
 
 
+def names(listed: Iterable[object]) -> Markup:
+    """Names beside one another, none of which is broken at its hyphen."""
+    return join((element('span', name, class_='name') for name in listed), ' ')
+
+
 def table(head: Sequence[object], rows: Iterable[Sequence[object]], label: str) -> Markup:
     """A table that scrolls sideways by itself where it is wider than the screen."""
     titles = element('tr', *(element('th', cell, scope='col') for cell in head))

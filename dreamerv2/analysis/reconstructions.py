@@ -68,8 +68,13 @@ def read_reconstruction(place: Place, run: Run) -> Reconstruction | str | None:
 
 
 def read_reconstructions(data: Study) -> tuple[list[Reconstruction], list[str]]:
-    """All that the study's runs have, and a line for each that cannot be used."""
-    read = [read_reconstruction(place, run) for place, run in sorted(data.runs.items())]
+    """All that the study's runs have, in the order of its sets, and a line for each bad one."""
+    sets = list(data.plan.sets)
+
+    def order(place: Place) -> tuple[int, Place]:
+        return (sets.index(place.set) if place.set in sets else len(sets)), place
+
+    read = [read_reconstruction(place, data.runs[place]) for place in sorted(data.runs, key=order)]
     found = [one for one in read if isinstance(one, Reconstruction)]
     return found, [one for one in read if isinstance(one, str)]
 

@@ -8,7 +8,7 @@ import re
 from dreamerv2.analysis import answers, plotting, run_table, thesis, verdicts, videos
 from dreamerv2.analysis import report_answers as parts
 from dreamerv2.analysis.figures import Drawn
-from dreamerv2.analysis.markup import Markup, data_uri, element, join, listing, page, table
+from dreamerv2.analysis.markup import Markup, data_uri, element, join, listing, names, page, table
 from dreamerv2.analysis.study import Study
 from dreamerv2.analysis.style import STYLE
 from dreamerv2.analysis.text import short, short_frames, without
@@ -31,20 +31,22 @@ _CAPTIONS = {
 }
 _BANDS = 'Lines are means over seeds, bands 95 % bootstrap intervals.'
 _CURVES = ('figure3', 'figure4', 'figure5', 'figure6', 'figure7')
-# Pixels of the page an inch of a figure: as few as keep its words readable, and as many as useful.
-_LEAST, _MOST = 76, 112
 _LONG_LIST = 40
 
 
 def write_report(
     data: Study, root: pathlib.Path, out: pathlib.Path, *, bins: int = 50, window: int = 20
 ) -> list[str]:
-    """Writes the report of the study under `root` to `out`; returns its plain sentences."""
+    """Writes the report of the study under `root` to `out`; returns its plain sentences.
+
+    Raises OSError where it cannot write there.
+    """
+    # Before all the work, so that a place that cannot be written to is told at once.
+    out.parent.mkdir(parents=True, exist_ok=True)
     found = {
         key: answers.with_aggregate(answer) for key, answer in answers.by_question(data).items()
     }
     text = report(data, root, found, bins=bins, window=window)
-    out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(text, encoding='utf-8', errors='replace')
     return [parts.plain_sentence(*key, answer) for key, answer in found.items()]
 
@@ -92,10 +94,12 @@ def report(
 def _about(data: Study) -> Markup:
     plan = data.plan
     now = datetime.datetime.now(datetime.timezone.utc)
-    entries = [(f'Set {name}', ' '.join(levels)) for name, levels in plan.sets.items()]
+    entries: list[tuple[str, str]] = [
+        (f'Set {name}', names(levels)) for name, levels in plan.sets.items()
+    ]
     entries += [
-        ('Fine-tuning on', ' '.join(plan.finetune) or 'nothing'),
-        ('Transfer to', ' '.join(plan.transfer) or 'nothing'),
+        ('Fine-tuning on', names(plan.finetune) or 'nothing'),
+        ('Transfer to', names(plan.transfer) or 'nothing'),
         ('Seeds', ' '.join(map(str, plan.seeds))),
         ('Frames a run (T)', short_frames(plan.frames)),
         ('Runs', thesis.state_of_runs(data)[0].partition(': ')[2]),
@@ -131,12 +135,11 @@ def _figure(drawn: Drawn | str) -> Markup:
     match = re.match(r'figure\d+', drawn.name)
     kind = match[0] if match else drawn.name
     caption = _CAPTIONS.get(kind, kind)
-    inches = drawn.figure.get_figwidth()
     image = element(
         'img',
         src=data_uri(plotting.png_bytes(drawn.figure), 'image/png'),
         alt=f'{drawn.name}. {caption}',
-        style=f'min-width:{inches * _LEAST:.0f}px;max-width:{inches * _MOST:.0f}px',
+        style=f'--inches:{drawn.figure.get_figwidth():.2f}',
     )
     numbers = element(
         'a',

@@ -3,10 +3,10 @@
 import math
 
 from dreamerv2.analysis import answers, verdicts
-from dreamerv2.analysis.markup import Markup, element, escape, join, listing, table
+from dreamerv2.analysis.markup import Markup, element, join, listing, names, table
 from dreamerv2.analysis.scores import Answer, Comparison
 from dreamerv2.analysis.study import Study
-from dreamerv2.analysis.text import reached, short
+from dreamerv2.analysis.text import reached, short, tied
 
 Answers = dict[tuple[str, str], Answer]
 
@@ -77,7 +77,7 @@ def numbers_sentence(answer: Answer) -> str:
     if not math.isfinite(together.value):
         return ''
     what = 'Difference' if together.kind == 'difference' else 'Ratio of areas under the curves'
-    return (
+    return tied(
         f'{what}, {together.name}: {together.numbers} '
         f'({short(together.agent)} against {short(together.baseline)}, n = {together.n}).'
     )
@@ -85,7 +85,7 @@ def numbers_sentence(answer: Answer) -> str:
 
 def verdict_box(stage: str, set_name: str, answer: Answer) -> Markup:
     """The plain sentence and its numbers in a box that the verdict colours."""
-    lines = [element('p', element('strong', plain_sentence(stage, set_name, answer)))]
+    lines = [element('p', element('strong', tied(plain_sentence(stage, set_name, answer))))]
     if numbers := numbers_sentence(answer):
         lines.append(element('p', numbers, class_='soft'))
     lines += [element('p', f'Caution: {words}.') for words in answer.cautions]
@@ -133,25 +133,31 @@ def aggregate_table(found: Answers) -> Markup:
             rows.append(
                 (
                     f'{_STAGE_NAMES[stage]} {set_name}',
+                    f'{one.verdict}{few}' if known else 'no answer yet',
                     len(one.levels),
                     one.agents,
                     one.baselines,
                     one.improvement,
                     f'{one.runs[0]} and {one.runs[1]}',
-                    f'{one.verdict}{few}' if known else 'no answer yet',
                 )
             )
-    head = ('agents', 'levels', 'agents: IQM', 'baselines: IQM', 'P(improvement)', 'n', 'verdict')
+    head = ('agents', 'verdict', 'levels', 'agents: IQM', 'baselines: IQM', 'P(improvement)', 'n')
     return table(head, rows, 'Aggregates over levels') if rows else Markup()
 
 
 def _level_table(answer: Answer) -> Markup:
     unit = 'difference' if answer.together.kind == 'difference' else 'ratio'
-    head = ('level', 'agents', 'baselines', f'{unit} [95 % interval]', 'n', 'verdict')
+    # The verdict stands early, where a phone shows it without scrolling.
+    head = ('level', 'verdict', f'{unit} [95 % interval]', 'agents', 'baselines', 'n')
     rows = [
-        (x.name, short(x.agent), short(x.baseline), x.numbers, x.n, chip(x))
-        if math.isfinite(x.value)
-        else (x.name, _known(x.agent), _known(x.baseline), '', x.n, chip(x))
+        (
+            x.name,
+            chip(x),
+            x.numbers if math.isfinite(x.value) else '',
+            _known(x.agent),
+            _known(x.baseline),
+            x.n,
+        )
         for x in answer.levels
     ]
     return table(head, rows, answer.question)
@@ -186,10 +192,10 @@ def _transfer_table(data: Study, set_name: str) -> Markup:
 
 def _levels(data: Study, stage: str, set_name: str) -> Markup:
     if stage == 'pretrain':
-        return escape(' '.join(data.plan.sets[set_name]))
+        return names(data.plan.sets[set_name])
     if stage == 'finetune':
-        return escape('fine-tuned on ' + ' '.join(answers.finetuned_levels(data, set_name)))
-    return escape('transferred to ' + ' '.join(data.plan.transfer))
+        return join(['fine-tuned on ', names(answers.finetuned_levels(data, set_name))])
+    return join(['transferred to ', names(data.plan.transfer)])
 
 
 def _known(value: float) -> str:
@@ -203,4 +209,4 @@ def _kind(comparison: Comparison) -> str:
 
 
 def _sentence(words: str) -> str:
-    return f'{words[:1].upper()}{words[1:]}.'
+    return tied(f'{words[:1].upper()}{words[1:]}.')

@@ -150,24 +150,22 @@ def scale_scores(
     random: np.ndarray,
 ) -> Scaled:
     """Normalised scores on the levels that have a scale; arguments as of `compare_scores`."""
-    left_out = {}
     scale, _ = curves.seed_mean(finished)
     counts = np.minimum(*(curves.seed_mean(values)[1] for values in (agents, baselines)))
-    for level, n, top, floor in zip(levels, counts, scale, random, strict=True):
-        if n == 0:
-            left_out[level] = _NO_RUN
-        elif math.isnan(floor):
-            left_out[level] = 'what a random policy returns is not known'
+    left_out = {level: _NO_RUN for level, n in zip(levels, counts, strict=True) if n == 0}
+    for level, top, floor in zip(levels, scale, random, strict=True):
+        if math.isnan(floor):
+            left_out.setdefault(level, 'what a random policy returns is not known')
         elif math.isnan(top):
-            left_out[level] = 'no baseline has reached T'
+            left_out.setdefault(level, 'no baseline has reached T')
         elif top <= floor:
-            left_out[level] = f'its baseline ({top:.4g}) does not beat random ({floor:g})'
+            left_out.setdefault(level, f'its baseline ({top:.4g}) does not beat random ({floor:g})')
     kept = [i for i, level in enumerate(levels) if level not in left_out]
-    scaled = [
+    sides = [
         curves.normalised_score(values[:, kept], np.asarray(random)[kept], scale[kept])
         for values in (agents, baselines)
     ]
-    return Scaled(tuple(levels[i] for i in kept), *scaled, _reasons(left_out))
+    return Scaled(tuple(levels[i] for i in kept), sides[0], sides[1], _reasons(left_out))
 
 
 def compare_areas(

@@ -111,7 +111,7 @@ def draw_image(ax: Axes, image: np.ndarray) -> None:
 def draw_absence(ax: Axes, words: str) -> None:
     """An empty square that says why it is empty."""
     ax.set(xlim=(0, 1), ylim=(0, 1), aspect='equal')
-    style = {'fontsize': plotting.FONT - 1, 'color': plotting.GREY}
+    style: dict[str, Any] = {'fontsize': plotting.FONT - 1, 'color': plotting.GREY}
     ax.text(0.5, 0.5, words, ha='center', va='center', **style)
     bare(ax)
 

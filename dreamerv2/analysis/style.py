@@ -32,6 +32,7 @@ nav { display: flex; flex-wrap: wrap; gap: .3rem 1rem; margin: 1rem 0; }
 .soft, figcaption { font-size: .9rem; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; margin: .8rem 0; }
 dd { margin: 0; min-width: 0; }
+.name { white-space: nowrap; }
 .verdict { background: var(--card); border: 1px solid var(--line); border-left-width: 5px;
            border-radius: 6px; padding: .6rem .9rem; margin: .6rem 0; }
 .verdict p { margin: .15rem 0; }
@@ -46,12 +47,13 @@ table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabul
 th, td { padding: .3rem .8rem .3rem 0; text-align: left; vertical-align: top;
          border-bottom: 1px solid var(--line); white-space: nowrap; }
 th { color: var(--soft); font-weight: 600; }
-td.wide { white-space: normal; min-width: 14rem; }
 figure { margin: 1.2rem 0; }
 /* Drawn on white: a card of paper keeps them readable in the dark. */
 .picture { background: #ffffff; border: 1px solid var(--line); border-radius: 6px; padding: .5rem;
            overflow-x: auto; }
-.picture img { display: block; width: 100%; height: auto; margin: 0 auto; }
+/* Never so small that its words could not be read, nor larger than is of use. */
+.picture img { display: block; width: 100%; height: auto; margin: 0 auto;
+               min-width: calc(var(--inches) * 76px); max-width: calc(var(--inches) * 112px); }
 figcaption { margin-top: .4rem; max-width: 48rem; }
 .swipe { display: none; }
 .videos { display: flex; flex-wrap: wrap; gap: 1rem; }
@@ -63,6 +65,7 @@ summary { cursor: pointer; }
 @media (max-width: 40rem) {
   body { padding: 1rem .9rem 3rem; }
   .swipe { display: inline; }
+  .picture img { min-width: calc(var(--inches) * 100px); }
   dl { grid-template-columns: 1fr; gap: 0; }
   dd { margin-bottom: .5rem; }
 }

@@ -62,6 +62,11 @@ def reached(frames: float) -> str:
     return 'never' if math.isinf(frames) else short_frames(frames)
 
 
+def tied(words: str) -> str:
+    """The same words with `n = 3` held together on one line."""
+    return words.replace(' = ', '\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}')
+
+
 def without(missing: Sequence[object]) -> str:
     """`, without 2 runs: a, b`; nothing where nothing is missing."""
     if not missing:

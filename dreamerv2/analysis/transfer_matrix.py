@@ -190,17 +190,18 @@ def _draw_panel(
 
 def _draw_cell(ax: Axes, x: int, y: int, cell: Cell) -> None:
     if not cell.n:
-        style = {'fc': 'white', 'ec': '#D4D4D4', 'hatch': '////', 'lw': 0}
-        ax.add_patch(Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, **style))
+        box = Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, fc='white', ec='#D4D4D4', lw=0)
+        box.set_hatch('////')
+        ax.add_patch(box)
         return
     known = math.isfinite(cell.shade)
-    color = _COLORS(_DARKEST * cell.shade) if known else '#F2F2F2'
+    color = _COLORS(_DARKEST * cell.shade) if known else (0.95, 0.95, 0.95, 1.0)
     ax.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, fc=color, ec='white', lw=1.5))
     # The random policy is no run.
     words = text.short(cell.mean)
     if (cell.when, cell.training) != (ZERO_SHOT, NOTHING):
         words += f'\nn = {cell.n}'
-    dark = known and cell.shade > 0.6
+    dark = _luminance(color) < 0.18
     ax.text(
         x,
         y,
@@ -211,6 +212,13 @@ def _draw_cell(ax: Axes, x: int, y: int, cell: Cell) -> None:
         color='white' if dark else 'black',
         linespacing=1.1,
     )
+
+
+def _luminance(color: Sequence[float]) -> float:
+    """Relative luminance of an sRGB colour from 0 to 1; below 0.18 white words stand out more."""
+    parts = np.array(color[:3])
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
 
 
 def _rows(found: Sequence[Cell]) -> list[dict[str, Any]]:

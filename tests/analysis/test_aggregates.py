@@ -87,6 +87,15 @@ def test_share_above_is_what_rliable_calls_probability_of_improvement(two):
     assert share + aggregates.share_above(baselines, agents) == pytest.approx(1)
 
 
+@hypothesis.given(st.lists(st.floats(-100, 100), min_size=1, max_size=30))
+@hypothesis.settings(deadline=None)
+def test_middle_mean_is_what_rliable_calls_interquartile_mean(values):
+    from rliable import metrics
+
+    scores = np.array(values).reshape(-1, 1)
+    assert aggregates.middle_mean(scores) == pytest.approx(metrics.aggregate_iqm(scores), abs=1e-9)
+
+
 def test_gaps_are_closed_level_by_level():
     nan = math.nan
     scores = np.array([[1.0, nan], [nan, 5.0], [3.0, 6.0], [4.0, nan]])

@@ -312,10 +312,13 @@ def test_aggregates_of_every_question(data):
     found = {key: answers.with_aggregate(x) for key, x in answers.by_question(data).items()}
     one = found['transfer', 'two'].aggregate
     assert one.levels == ('1-1', '1-2') and one.runs == (2, 2)
-    # Mean returns up to T: 3/4 and 1/2 of the value at T, which is 1000 but for the smoothing.
-    for mean, level_mean in ((one.agents, 750), (one.baselines, 500)):
-        floor = (259.1 + 91.0) / 2
-        assert mean.value == pytest.approx((level_mean - floor) / (917 - floor), rel=0.1)
+    # Mean returns from the third of 50 points to T, on the scale of each level.
+    levels = found['transfer', 'two'].levels
+    for side, mean in (('agent', one.agents), ('baseline', one.baselines)):
+        areas = np.array([getattr(comparison, side) for comparison in levels])
+        floor, top = np.array([259.1, 91.0]), 921
+        expected = np.mean((areas / 0.94 - floor) / (top - floor))
+        assert mean.value == pytest.approx(expected, rel=0.01)
     assert (one.improvement.value, one.verdict) == (1, 'better')
     assert 'a run is better than a baseline: 1 [1, 1], better; indication only' in (
         ' '.join(found['transfer', 'two'].sentences)

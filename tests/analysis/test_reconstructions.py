@@ -18,19 +18,19 @@ def test_a_row_a_checkpoint_below_the_true_frames(root):
     axes = np.array(drawn.figure.axes).reshape(5, 4)
     assert [ax.get_ylabel() for ax in axes[:, 0]] == [
         '1-1\ntrue frames',
-        'three seed 0\n4k frames',
-        'three seed 1\n4k frames',
         'two seed 0\n4k frames',
         'two seed 1\n4k frames',
+        'three seed 0\n4k frames',
+        'three seed 1\n4k frames',
     ]
     np.testing.assert_array_equal(
         axes[0, 2].images[0].get_array(), synthetic.level_frames(4, 3)[2, ..., 0]
     )
     assert axes[0, 0].get_xlabel() == ''
-    assert axes[1, 0].get_xlabel() == f'{(20 / 255) ** 2:.4f}'
-    assert axes[4, 3].get_xlabel() == f'{(10 / 255) ** 2:.4f}'
+    assert axes[1, 0].get_xlabel() == f'{(10 / 255) ** 2:.4f}'
+    assert axes[4, 3].get_xlabel() == f'{(20 / 255) ** 2:.4f}'
     assert len(drawn.rows) == 4 * 4
-    assert drawn.rows[0]['error'] == pytest.approx((20 / 255) ** 2)
+    assert drawn.rows[0]['error'] == pytest.approx((10 / 255) ** 2)
 
 
 def test_other_frames_get_a_true_row_of_their_own_and_long_ones_are_thinned(tmp_path, logdir):

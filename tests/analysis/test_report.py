@@ -121,7 +121,7 @@ def test_tables_have_intervals_runs_and_where_they_come_from(made):
     page = made[1]
     for words in ('P(improvement)', 'jump-start [95 % interval]', 'verdict', 'revision'):
         assert words in page.text
-    assert re.search(r'1-1 \d+ \d+ ×1\.\d+ \[1\.\d+, 1\.\d+\] 2 better', page.text)
+    assert re.search(r'1-1 better ×1\.\d+ \[1\.\d+, 1\.\d+\] \d+ \d+ 2 ', page.text)
     assert 'finetune two 3-1 seed 0 finished 4k' in page.text
     assert 'RTX 2070, float16 0123456789+changes p/two/0 at 4k f/two/3-1/0' in page.text
 
@@ -135,6 +135,8 @@ def test_it_suits_phones_and_the_dark(made):
     assert tables and tables == text.count('class="scroll"')
 
 
+# The names are too long for the panels.
+@pytest.mark.filterwarnings('ignore:constrained_layout')
 def test_hostile_names_stay_text(tmp_path, logdir, command, capsys):
     root = tmp_path / 'study & <b>'
     name = 'p" onload="x'

@@ -8,14 +8,18 @@ import pytest
 BROWSER = """#!/usr/bin/env bash
 for argument in "$@"; do
     case "$argument" in
-        --window-size=*) size="${argument#*=}" ;;
         --blink-settings=*=0) dark=true ;;
         --screenshot=*) echo picture >"${argument#*=}"; exit 0 ;;
     esac
 done
 echo "$LOG" >&2
-echo "<pre>LOOKED {\\"width\\":${WIDTH:-${size%,*}},\\"height\\":99999,\\"dark\\":${dark:-false},"\\
-    "\\"found\\":[$FOUND]} END</pre>"
+# The last argument is .../frame_WIDTH_look.html.
+width="${argument##*/frame_}"
+width="${WIDTH:-${width%%_*}}"
+text='{"width":WIDTH,"height":99999,"dark":DARK,"found":[FOUND]}'
+text="${text/WIDTH/$width}"
+text="${text/DARK/${dark:-false}}"
+echo "<pre>LOOKED ${text/FOUND/$FOUND} END</pre>"
 """
 
 
