@@ -235,7 +235,7 @@ def test_the_learner_computes_the_same_under_xla():
     results = []
     for xla in (False, True):
         agent = make_agent(image=False)
-        data = agent._tensors(make_batch(image=False))
+        data = agent.to_device(make_batch(image=False))
         update = tf.function(agent.learner.update, jit_compile=xla)
         state = agent.world_model.rssm.initial(3)
         _, metrics = update(data, state, None, tf.constant(0, tf.int64))

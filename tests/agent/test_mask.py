@@ -33,7 +33,7 @@ def test_masked_rows_leave_the_loss_of_the_others_unscaled():
     losses = []
     for data in (short, masked):
         agent = make_agent(image=False)
-        data = agent._tensors(data)
+        data = agent.to_device(data)
         state = agent.world_model.rssm.initial(3)
         losses.append(float(agent.world_model.loss(data, state, None)[0]))
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)

@@ -1,6 +1,9 @@
 """Clusters: runs on Ray while a machine is lost, and on submitit while one is pre-empted."""
 
 import json
+import os
+import pathlib
+import signal
 import sys
 import time
 
@@ -40,6 +43,25 @@ def metrics(job):
     return [json.loads(line) for line in lines]
 
 
+def begun(job):
+    """How often the run has begun to compute."""
+    output = job.logdir / 'output.log'
+    return output.read_text().count('Computing on') if output.exists() else 0
+
+
+def waiting_process(job_id):
+    """The process of a job of submitit in which the study's task is."""
+    for entry in pathlib.Path('/proc').glob('[0-9]*'):
+        try:
+            parent = int((entry / 'stat').read_text().rpartition(')')[2].split()[1])
+            command = (entry / 'cmdline').read_text()
+        except OSError:
+            continue
+        if parent == job_id and 'submitit' in command:
+            return int(entry.name)
+    raise AssertionError(f'no process of job {job_id}')
+
+
 def check_finished(job):
     """The run is there once and whole."""
     assert json.loads((job.logdir / 'done.json').read_text())['step'] == job.frames
@@ -67,11 +89,7 @@ def test_twelve_runs_on_ray_survive_the_loss_of_a_machine(jobs):
 
         def lose_a_machine():
             # In the middle: two have finished, and both machines are at work on others.
-            busy = [
-                job
-                for job in jobs
-                if holder_of(job.logdir) and (job.logdir / 'metrics.jsonl').exists()
-            ]
+            busy = [job for job in jobs if holder_of(job.logdir) and begun(job) == 1]
             finished = sum(line.endswith(': finished') for line in said)
             if not lost and finished >= 2 and len(busy) == 2:
                 lost.append([job.name for job in busy])
@@ -88,11 +106,9 @@ def test_twelve_runs_on_ray_survive_the_loss_of_a_machine(jobs):
     assert len([line for line in said if line.endswith(': finished')]) == 12
     for job in jobs:
         check_finished(job)
-    begun = {
-        job.name: (job.logdir / 'output.log').read_text().count('Computing on') for job in jobs
-    }
-    again = [name for name, times in begun.items() if times > 1]
-    assert len(again) == 1 and again[0] in lost[0] and begun[again[0]] == 2
+    again = [job.name for job in jobs if begun(job) > 1]
+    assert len(again) == 1 and again[0] in lost[0]
+    assert sum(begun(job) for job in jobs) == 13
 
 
 def test_a_preempted_job_of_submitit_goes_on(jobs, tmp_path):
@@ -101,16 +117,18 @@ def test_a_preempted_job_of_submitit_goes_on(jobs, tmp_path):
     preempted = []
 
     def preempt():
-        if not preempted and (job.logdir / 'metrics.jsonl').exists():
+        if not preempted and begun(job):
             (submitted,) = engine._running.values()
-            preempted.append(submitted._interrupt())
+            preempted.append(int(submitted.job_id))
+            # As the cluster does: to the process that waits for the run.
+            os.kill(waiting_process(int(submitted.job_id)), signal.SIGUSR2)
         return False
 
     ended = run_jobs([job], engine, say=print, should_stop=preempt, interval=0.05)
     assert preempted and ended['finished'] == [job]
     check_finished(job)
-    provenance = json.loads((job.logdir / 'provenance.json').read_text())
-    assert len(provenance['resumes']) == 1
+    assert begun(job) == 2
+    assert 'Stopped by SIGTERM' in (job.logdir / 'output.log').read_text()
 
 
 def test_a_run_waits_for_the_one_before_it_to_let_go(tmp_path):
