@@ -107,7 +107,7 @@ def describe_run(
         'packages': package_versions(),
         'python': platform.python_version(),
         'host': {
-            'name': socket.gethostname(),
+            'hostname': socket.gethostname(),
             'system': platform.platform(),
             'processor': processor(),
             'cores': os.cpu_count(),

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -62,6 +63,7 @@ def test_logdir_holds_everything(tmp_path):
     assert provenance['environment']['name'] == 'counting'
     assert provenance['packages']['numpy'] == np.__version__
     assert provenance['host']['kind'] == 'cpu' and provenance['command']
+    assert provenance['host']['hostname'] == socket.gethostname()
     assert len(list((tmp_path / 'train_episodes').glob('*.npz'))) == 20
     assert list(tmp_path.glob('events.out.tfevents.*'))
     loaded = checkpoint.find(tmp_path)
