@@ -1,29 +1,9 @@
 #!/usr/bin/env bash
-# Runs the mini study and then makes its figures and its report. Stop it at any time; the same
-# command goes on.
+# Runs the mini study with its figures and report: scripts/mini.sh ROOT; see scripts/study.sh --help.
 set -euo pipefail
 
-if [ $# -lt 1 ] || [ "$1" = -h ] || [ "$1" = --help ]; then
-    cat <<'TEXT'
-usage: scripts/mini.sh ROOT [FLAGS FOR experiments/study.py]
-
-  scripts/mini.sh ~/logdir/mini
-  scripts/mini.sh ~/logdir/mini --dry_run
-TEXT
-    if [ $# -lt 1 ]; then exit 2; fi
-    exit 0
-fi
-logdir=$1
-shift
-# The folder of a study may be given relative to where the user stands.
-case $logdir in /*) ;; *) logdir=$PWD/$logdir ;; esac
-cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
-python=$PWD/.venv/bin/python
-if [ ! -x "$python" ]; then python=python3; fi
-
-"$python" experiments/study.py experiments/mini.yaml --logdir "$logdir" "$@"
-for flag in "$@"; do
-    if [ "$flag" = --dry_run ]; then exit 0; fi
-done
-"$python" experiments/figures.py "$logdir"
-"$python" experiments/report.py "$logdir"
+scripts=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
+case ${1:-} in
+    -h | --help) exec "$scripts/study.sh" --help ;;
+esac
+exec "$scripts/study.sh" "$scripts/../experiments/mini.yaml" "$@"
