@@ -1,4 +1,4 @@
-"""Stopping in good order on Ctrl-C and SIGTERM."""
+"""Stopping in good order on Ctrl-C and a scheduler's signals."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from typing import Any
 class StopRequest:
     """Remembers that the run was asked to stop, while it is entered as a context.
 
-    The first Ctrl-C or SIGTERM asks the run to finish its step and save; after it both signals
-    have their usual effect again, so a second one ends the process at once. Outside the main
-    thread, where Python cannot handle signals, nothing is caught.
+    Ctrl-C, SIGTERM and SIGUSR1 (a cluster's warning) ask the run to finish its step and save. After
+    the first of them, Ctrl-C ends the process at once and the others are ignored: who asks by them
+    may ask several times, as the kernel does for each thread of a parent that dies, and has SIGKILL
+    to insist. Outside the main thread, where Python cannot handle signals, nothing is caught.
     """
 
-    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+    SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
     def __init__(self) -> None:
         self.signal_name = ''
@@ -44,4 +45,4 @@ class StopRequest:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.request(signal.Signals(number).name)
         for other in self.SIGNALS:
-            signal.signal(other, signal.SIG_DFL)
+            signal.signal(other, signal.SIG_DFL if other == signal.SIGINT else signal.SIG_IGN)

@@ -274,7 +274,7 @@ def stop(process, logdir, ready, number):
     return process.returncode, errors
 
 
-@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
 def test_a_signal_saves_and_the_run_goes_on(tmp_path, python_env, number):
     command = [sys.executable, str(FAKES), str(tmp_path)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=python_env)
@@ -296,21 +296,38 @@ def test_a_signal_saves_and_the_run_goes_on(tmp_path, python_env, number):
     assert checkpoint.find(tmp_path).state['progress']['step'] == step + 20
 
 
-def test_a_second_signal_ends_at_once(tmp_path, python_env):
-    command = [sys.executable, str(FAKES), str(tmp_path), '100000', '1000']
+def in_its_first_update(tmp_path, python_env, seconds):
+    """A run in its first update, which takes that long."""
+    command = [sys.executable, str(FAKES), str(tmp_path), '100000', str(seconds)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=python_env)
     metrics = tmp_path / 'metrics.jsonl'
     end = time.monotonic() + 60
     while not (metrics.exists() and metrics.read_text().count('train_prefill') == 4):
         assert time.monotonic() < end
         time.sleep(0.02)
-    time.sleep(0.3)  # Now it is in its first update, which takes very long.
+    time.sleep(0.3)
+    return process
+
+
+def test_a_second_ctrl_c_ends_at_once(tmp_path, python_env):
+    process = in_its_first_update(tmp_path, python_env, 1000)
     process.send_signal(signal.SIGINT)
     time.sleep(0.3)
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=10)
     assert process.returncode == -signal.SIGINT
+
+
+def test_a_repeated_signal_does_not_keep_a_run_from_saving(tmp_path, python_env):
+    process = in_its_first_update(tmp_path, python_env, 2)
+    for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGUSR1, signal.SIGTERM):
+        process.send_signal(number)
+        time.sleep(0.1)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == STOPPED, errors
+    assert 'checkpoint saved' in errors
+    assert checkpoint.find(tmp_path).state['progress']['updates'] == 1
 
 
 def test_a_stop_in_the_prefill_goes_on_with_the_prefill(tmp_path):
