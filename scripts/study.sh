@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs a study and then makes its figures and its report. Stop it at any time; the same command goes
-# on.
+# Runs a study and then makes its videos, its figures and its report. Stop it at any time; the same
+# command goes on.
 set -euo pipefail
 
 usage() {
@@ -32,5 +32,6 @@ shift 2
 for flag in "$@"; do
     if [ "$flag" = --dry_run ]; then exit 0; fi
 done
+"$python" "$root/experiments/videos.py" "$logdir"
 "$python" "$root/experiments/figures.py" "$logdir"
 "$python" "$root/experiments/report.py" "$logdir"

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -32,22 +32,16 @@ class Video:
 def best_videos(data: Study, *, most: int = MOST, largest: int = LARGEST) -> list[Video]:
     """Videos of the best run of each stage that has any, at most `most` in all.
 
-    The best run is that with the highest normalised score at its end, the mean over its levels;
-    where levels have no scale, that with the highest return. Files that are larger than `largest`
-    bytes or not whole are passed over.
+    Files that are larger than `largest` bytes or not whole are passed over.
     """
-    scale = _scales(data)
-    shelves = []
-    for stage in STAGES:
-        candidates = []
-        for place, run in sorted(data.runs.items()):
-            if place.stage == stage and (paths := _whole_files(run.path / VIDEOS, largest)):
-                score, value = final_score(run, scale)
-                rank = (math.isfinite(score), score if math.isfinite(score) else value)
-                candidates.append((rank, place, run, score, paths))
-        if candidates:
-            _, place, run, score, paths = max(candidates, key=lambda candidate: candidate[0])
-            shelves.append([(place, run, score, path) for path in paths])
+
+    def videos_of(run: Run) -> list[pathlib.Path]:
+        return _whole_files(run.path / VIDEOS, largest)
+
+    shelves = [
+        [(place, run, score, path) for path in videos_of(run)]
+        for place, run, score in best_runs(data, lambda run: bool(videos_of(run)))
+    ]
     # One of each stage before a second one of any.
     rounds = max(map(len, shelves), default=0)
     chosen = [shelf[i] for i in range(rounds) for shelf in shelves if i < len(shelf)][:most]
@@ -58,6 +52,28 @@ def best_videos(data: Study, *, most: int = MOST, largest: int = LARGEST) -> lis
             kind = _MEDIA_TYPES[path.suffix.lower()]
             videos.append(Video(place, run.name, path, kind, content, score))
     return sorted(videos, key=lambda video: STAGES.index(video.place.stage))
+
+
+def best_runs(
+    data: Study, usable: Callable[[Run], bool] = lambda run: True
+) -> list[tuple[Place, Run, float]]:
+    """The best of the usable runs of each stage, with its normalised score (NaN: no scale).
+
+    It is that with the highest score at its end, the mean over its levels; where levels have no
+    scale, that with the highest return.
+    """
+    scale = _scales(data)
+    found = []
+    for stage in STAGES:
+        candidates = []
+        for place, run in sorted(data.runs.items()):
+            if place.stage == stage and usable(run):
+                score, value = final_score(run, scale)
+                rank = (math.isfinite(score), score if math.isfinite(score) else value)
+                candidates.append((rank, place, run, score))
+        if candidates:
+            found.append(max(candidates, key=lambda candidate: candidate[0])[1:])
+    return found
 
 
 def final_score(run: Run, scale: Mapping[str, tuple[float, float]]) -> tuple[float, float]:

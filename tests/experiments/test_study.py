@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from dreamerv2.analysis.study import read_study
+from dreamerv2.analysis.videos import best_videos
 from dreamerv2.run.lock import holder_of
 
 STUDY = """
@@ -100,6 +101,15 @@ def test_a_study_is_killed_and_goes_on_to_its_end(command, tmp_path):
     assert code == 0 and ': starts' not in out
     assert time.monotonic() - started < 20
 
+    code, out, err = ended(command('videos.py', root))
+    assert code == 0, err
+    made = [root / name / 'videos' / '600.mp4' for name in RUNS]
+    assert [line.split(': ')[1] for line in out.splitlines()] == list(map(str, made))
+    assert [video.path for video in best_videos(read_study(root))] == made
+    assert [list(path.parent.iterdir()) for path in made] == [[path] for path in made]
+    code, out, _ = ended(command('videos.py', root), 60)
+    assert code == 0 and out.count('is there') == 4
+
 
 def test_a_missing_parent_is_named(command, tmp_path):
     arguments = (tmp_path / 'study.yaml', '--logdir', tmp_path / 'root')
@@ -120,6 +130,7 @@ def test_a_missing_parent_is_named(command, tmp_path):
         ('study.py', ['{study}', '--logdir', 'x', '--gpus', '0', '--gpus_per_run', '0'], ['0.0']),
         ('pretrain.py', ['{study}', '--logdir', 'x', '--sets', 'e4'], ['--sets e4', 'pair']),
         ('status.py', ['nowhere'], ['no study']),
+        ('videos.py', ['nowhere'], ['nowhere']),
         ('reconstruct.py', ['nowhere', '--task', 'mario_1-1'], ['nowhere does not exist']),
         ('reconstruct.py', ['x', '--task', 'mario_1-1', '--frames', '0'], ['--frames 0']),
     ],
