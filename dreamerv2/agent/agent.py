@@ -180,6 +180,21 @@ class Agent:
         action, state = self._act[mode](seen, state, seed)
         return action.numpy(), state
 
+    def policy_arrays(self, state: Any) -> dict[str, np.ndarray]:
+        """The state that `policy` returned, as arrays `[envs, ...]` by name; none for None."""
+        if state is None:
+            return {}
+        latent, action = state
+        return {'action': action.numpy(), **{key: value.numpy() for key, value in latent.items()}}
+
+    def policy_state(self, arrays: Mapping[str, np.ndarray]) -> Any:
+        """The state for `policy` of which `policy_arrays` made these arrays."""
+        if not arrays:
+            return None
+        tensors = {key: tf.convert_to_tensor(value) for key, value in arrays.items()}
+        action = tensors.pop('action')
+        return tensors, action
+
     def _make_act(self, mode: str):
         amount = self._noises[mode]
         draw = mode != 'eval'

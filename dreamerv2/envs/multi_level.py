@@ -102,8 +102,10 @@ class MultiLevelEnv(Environment):
         return self._get(self._level).render()
 
     def get_state(self) -> dict[str, Any]:
+        # Without what is as it was made, so that one state is always told in the same way.
         made = {name: env.get_state() for name, env in self._made.items()}
-        return {'rng': self._rng.bit_generator.state, 'levels': {**self._states, **made}}
+        used = {name: state for name, state in made.items() if state != self._fresh[name]}
+        return {'rng': self._rng.bit_generator.state, 'levels': {**self._states, **used}}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         self._rng.bit_generator.state = state['rng']

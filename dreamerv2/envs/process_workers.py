@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from dreamerv2.envs.contract import Action, Observation
+from dreamerv2.envs.resumable import ResumableEnv
 from dreamerv2.envs.workers import Maker, Workers
 from dreamerv2.errors import UsageError
 
@@ -68,7 +69,7 @@ def serve(connection: Connection, maker: Maker) -> None:
     env = memory = None
     arrays: dict[str, np.ndarray] = {}
     try:
-        env = maker()
+        env = ResumableEnv(maker())
         connection.send((True, (env.obs_space, env.act_space, env.levels, env.action_repeat)))
         memory = shared_memory.SharedMemory(connection.recv())
         arrays = views(env.obs_space, memory.buf)
@@ -145,9 +146,9 @@ class ProcessWorkers(Workers):
     def get_state(self) -> list[dict[str, Any]]:
         return self._call(range(len(self)), 'get_state', [()] * len(self))
 
-    def set_state(self, states: Sequence[Mapping[str, Any]]) -> None:
+    def set_state(self, states: Sequence[Mapping[str, Any]]) -> list[bool]:
         states = states[: len(self)]
-        self._call(range(len(states)), 'set_state', [(state,) for state in states])
+        return self._call(range(len(states)), 'set_state', [(state,) for state in states])
 
     def describe(self) -> dict[str, Any]:
         return self._call([0], 'describe', [()])[0]

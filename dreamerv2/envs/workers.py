@@ -8,6 +8,7 @@ from typing import Any
 
 from dreamerv2.envs.contract import Action, Environment, Observation
 from dreamerv2.envs.factory import make_env, spawn_seeds
+from dreamerv2.envs.resumable import ResumableEnv
 from dreamerv2.errors import UsageError
 
 Maker = Callable[[], Environment]
@@ -42,11 +43,15 @@ class Workers(abc.ABC):
 
     @abc.abstractmethod
     def get_state(self) -> list[dict[str, Any]]:
-        """What each environment's `get_state` gives."""
+        """Each environment's random numbers and unfinished episode; see `ResumableEnv`."""
 
     @abc.abstractmethod
-    def set_state(self, states: Sequence[Mapping[str, Any]]) -> None:
-        """Take what `get_state` gave; environments beyond its length keep their own state."""
+    def set_state(self, states: Sequence[Mapping[str, Any]]) -> list[bool]:
+        """Take what `get_state` gave; environments beyond its length keep their own state.
+
+        Returns:
+            Of each environment with a state whether its episode goes on. If not, it must be reset.
+        """
 
     @abc.abstractmethod
     def describe(self) -> dict[str, Any]:
@@ -72,7 +77,7 @@ class InProcess(Workers):
     def __init__(self, makers: Sequence[Maker]):
         if not makers:
             raise ValueError('expected at least one environment')
-        self._envs = [maker() for maker in makers]
+        self._envs = [ResumableEnv(maker()) for maker in makers]
         first = self._envs[0]
         self.obs_space, self.act_space = first.obs_space, first.act_space
         self.levels, self.action_repeat = first.levels, first.action_repeat
@@ -91,9 +96,8 @@ class InProcess(Workers):
     def get_state(self) -> list[dict[str, Any]]:
         return [env.get_state() for env in self._envs]
 
-    def set_state(self, states: Sequence[Mapping[str, Any]]) -> None:
-        for env, state in zip(self._envs, states, strict=False):
-            env.set_state(state)
+    def set_state(self, states: Sequence[Mapping[str, Any]]) -> list[bool]:
+        return [env.set_state(state) for env, state in zip(self._envs, states, strict=False)]
 
     def describe(self) -> dict[str, Any]:
         return self._envs[0].describe()

@@ -127,6 +127,14 @@ class Replay:
         with self._lock:
             return list(self._index)
 
+    def unfinished(self) -> dict[Any, dict[str, np.ndarray]]:
+        """The unfinished episodes by worker: arrays `[rows, ...]` of everything added."""
+        with self._lock:
+            return {
+                worker: {**builder.freeze(finished=False).arrays(), **builder.logs()}
+                for worker, builder in self._partial.items()
+            }
+
     def drop_partial(self, worker: Any = None) -> None:
         """Forget the unfinished episode of one worker, or of all."""
         with self._lock:
@@ -201,7 +209,7 @@ class Replay:
         """State for a checkpoint, of JSON types; waits until every episode is on disk.
 
         `next_serial` is the high-water mark: later episodes have this number or a higher one.
-        Unfinished episodes are not part of it.
+        Unfinished episodes are not part of it: see `unfinished`.
 
         Raises:
             OSError: an episode cannot be written.

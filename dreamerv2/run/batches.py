@@ -56,7 +56,7 @@ class Batches:
         if self._ahead is None:
             return None
         file = io.BytesIO()
-        np.savez(file, allow_pickle=False, **self._ahead.result()[0])
+        np.savez(file, **self._ahead.result()[0])
         return file.getvalue()
 
     def set_state(self, state: bytes) -> None:

@@ -3,6 +3,7 @@
     checkpoints/0000040000/
         agent.safetensors   the agent's arrays by name
         batch.npz           the next batch, drawn already (once training has begun)
+        unfinished.npz      the episodes that are going on, and the policy's state
         state.json          counters, random-number states, environments, replay
         config.yaml         the run's configuration
         provenance.json     what made it
@@ -35,6 +36,7 @@ DIGITS = 10
 MANIFEST = 'manifest.json'
 ARRAYS = 'agent.safetensors'
 BATCH = 'batch.npz'
+UNFINISHED = 'unfinished.npz'
 
 
 class DamagedCheckpointError(Exception):
@@ -59,9 +61,9 @@ class Checkpoint:
         """The agent's arrays by name."""
         return dict(safetensors.numpy.load_file(self.path / ARRAYS))
 
-    def batch(self) -> bytes | None:
-        """The batch that was drawn already, if there was one."""
-        path = self.path / BATCH
+    def file(self, name: str) -> bytes | None:
+        """Content of one of the files that not every checkpoint has, or None."""
+        path = self.path / name
         return path.read_bytes() if path.exists() else None
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,9 @@ class Driver:
         on_reset: called when unfinished episodes are forgotten; whoever gathers rows must forget
             them too, or the next episode would be glued to their beginnings.
         video_keys: image keys whose frames are kept in the episodes' summaries.
+
+    Attributes:
+        policy_state: what the policy returned last; None at the start.
     """
 
     def __init__(
@@ -70,12 +73,12 @@ class Driver:
         self._no_action = np.zeros(action_size(envs.act_space), np.float32)
         self._latest: list[Row] = [{} for _ in range(len(envs))]
         self._episodes: list[list[Row]] = [[] for _ in range(len(envs))]
-        self._policy_state: PolicyState = None
+        self.policy_state: PolicyState = None
 
     def reset(self) -> None:
         """Forgets unfinished episodes and the policy's state; the next step starts afresh."""
         self._episodes = [[] for _ in range(len(self.envs))]
-        self._policy_state = None
+        self.policy_state = None
         for callback in self._on_reset:
             callback()
 
@@ -86,7 +89,7 @@ class Driver:
             for index, obs in zip(fresh, self.envs.reset(fresh), strict=True):
                 self._record(index, {**obs, 'action': self._no_action.copy()})
         stacked = stack(self._latest)
-        actions, self._policy_state = policy(stacked, self._policy_state)
+        actions, self.policy_state = policy(stacked, self.policy_state)
         actions = np.asarray(actions, np.float32)
         act_space = self.envs.act_space
         results = self.envs.step([environment_action(act_space, vector) for vector in actions])
@@ -99,13 +102,39 @@ class Driver:
         return StepResult(len(results), tuple(ended))
 
     def get_state(self) -> dict[str, Any]:
-        """The environments' random-number states; unfinished episodes are no part of it."""
+        """The environments' state, ready for JSON; the rows that were handed on are no part."""
         return {'envs': self.envs.get_state()}
 
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Takes what `get_state` gave, and starts fresh episodes."""
+    def set_state(
+        self, state: dict[str, Any], unfinished: Mapping[int, Mapping[str, np.ndarray]]
+    ) -> dict[int, int]:
+        """Goes on from what `get_state` gave.
+
+        The rows of the unfinished episodes are handed on again. An episode that its environment
+        cannot go on with is cut off: its last row is made one of a time limit.
+
+        Args:
+            state: from `get_state`.
+            unfinished: the rows of the episodes that were going on, arrays `[rows, ...]` for each
+                environment's index.
+
+        Returns:
+            For each environment whose episode was cut off the transitions that it had.
+        """
         self.reset()
-        self.envs.set_state(state['envs'])
+        goes_on = self.envs.set_state(state['envs'])
+        cut_off = {}
+        for index, arrays in unfinished.items():
+            count = len(arrays['is_first'])
+            rows = [{key: value[i] for key, value in arrays.items()} for i in range(count)]
+            if index < len(goes_on) and goes_on[index]:
+                for row in rows:
+                    self._record(index, row)
+            elif count > 1:
+                cut_off[index] = count - 1
+                for row in [*rows[:-1], {**rows[-1], 'is_last': np.bool_(True)}]:
+                    self._hand_on(index, row)
+        return cut_off
 
     def _record(self, index: int, row: Row) -> None:
         self._latest[index] = row
@@ -113,6 +142,9 @@ class Driver:
         self._episodes[index].append(
             {k: v for k, v in row.items() if k in self._video_keys or np.ndim(v) == 0}
         )
+        self._hand_on(index, row)
+
+    def _hand_on(self, index: int, row: Row) -> None:
         for callback in self._on_step:
             callback(row, index)
 

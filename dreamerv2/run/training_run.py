@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dreamerv2.config import Config
 from dreamerv2.envs.workers import Workers
 from dreamerv2.replay import Replay
@@ -22,6 +24,7 @@ from dreamerv2.run import (
     logdir,
     loop,
     seeding,
+    unfinished,
 )
 from dreamerv2.run.background import Background
 from dreamerv2.run.batches import Batches
@@ -94,6 +97,7 @@ class TrainingRun:
         self.batches: Batches
         self.saver = Saver()
         self.pending: bytes | None = None
+        self.policy_arrays: dict[str, np.ndarray] = {}
         self.throughput = Throughput(self.repeat)
 
     @property
@@ -125,6 +129,7 @@ class TrainingRun:
             stack.callback(self.batches.close)
             if self.pending is not None:
                 self.batches.set_state(self.pending)
+                self.driver.policy_state = self.agent.policy_state(self.policy_arrays)
             if self.stop():
                 self._save()
             else:
@@ -147,15 +152,28 @@ class TrainingRun:
         state = saved.state
         self.progress.set_state(state['progress'])
         self.replay.set_state(state['replay'])
-        self.driver.set_state(state['driver'])
-        self.pending = saved.batch()
+        self._go_on_playing(state['driver'], saved.file(checkpoint.UNFINISHED))
+        self.pending = saved.file(checkpoint.BATCH)
         self.random_policy.set_state(state['random_policy'])
         self.evaluator.set_state(state['evaluator'])
         self.means.set_state(state['metrics'])
         self.display.line(f'Going on from {saved.path} ({self.frames} frames).')
 
+    def _go_on_playing(self, driver: dict[str, Any], content: bytes | None) -> None:
+        """Takes up the episodes that were going on when the checkpoint was written."""
+        rows, self.policy_arrays = unfinished.unpack(content) if content else ({}, {})
+        for index, steps in self.driver.set_state(driver, rows).items():
+            self.progress.episodes += 1
+            self.display.line(
+                f'Environment {index} did not come back to where it was: its unfinished episode '
+                f'ends after {steps} steps, as by a time limit.'
+            )
+        if len(self.policy_arrays.get('action', ())) != len(self.envs):
+            self.policy_arrays = {}  # Of another number of environments.
+
     def _prefill(self) -> None:
-        owed = max(0, self.plan.prefill - int(self.replay.stats['total_steps']))
+        stats = self.replay.stats
+        owed = max(0, self.plan.prefill - int(stats['total_steps'] + stats['partial_steps']))
         self.display.phase('prefill')
 
         def should_stop() -> bool:
@@ -165,6 +183,7 @@ class TrainingRun:
         policy: Policy = self.random_policy
         if self.config.prefill_policy == 'init':
             agent, _ = self.maker.result()
+            self.driver.policy_state = agent.policy_state(self.policy_arrays)
             policy = functools.partial(agent.policy, mode='train')
         events = loop.prefill(
             self.driver,
@@ -277,17 +296,19 @@ class TrainingRun:
         }
         if (ahead := self.batches.get_state()) is not None:
             files[checkpoint.BATCH] = ahead
-        save = functools.partial(
-            checkpoint.save,
-            self.path / 'checkpoints',
-            self.frames,
-            arrays=self.agent.get_state(),
-            state=json.loads(to_json(state)),
-            files=files,
-        )
+        frames, arrays = self.frames, self.agent.get_state()
+        document = json.loads(to_json(state))
+        playing = self.replay.unfinished()
+        policy = self.agent.policy_arrays(self.driver.policy_state)
 
         def write() -> None:
             self.logger.flush()  # What was logged before a checkpoint is on disk with it.
-            save()
+            checkpoint.save(
+                self.path / 'checkpoints',
+                frames,
+                arrays=arrays,
+                state=document,
+                files={**files, checkpoint.UNFINISHED: unfinished.pack(playing, policy)},
+            )
 
         self.saver.start(write)

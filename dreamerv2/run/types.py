@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,6 +20,10 @@ class Agent(Protocol):
     def policy(
         self, obs: dict[str, np.ndarray], state: PolicyState = None, mode: str = 'train'
     ) -> tuple[np.ndarray, PolicyState]: ...
+
+    def policy_arrays(self, state: PolicyState) -> dict[str, np.ndarray]: ...
+
+    def policy_state(self, arrays: Mapping[str, np.ndarray]) -> PolicyState: ...
 
     def train(
         self, batch: Batch, state: Any = None, step: int = 0

@@ -114,13 +114,19 @@ class NumpyAgent:
     def policy(self, obs, state=None, mode='train'):
         assert not any(key.startswith('log_') or key == 'level' for key in obs)
         self.modes.append(mode)
-        envs = len(obs['is_first'])
+        envs = self.envs = len(obs['is_first'])
         if mode == 'eval':
             choice = np.zeros(envs, int)
         else:
             self.calls += 1
             choice = np.random.default_rng([self.seed, self.calls]).integers(self.size, size=envs)
         return np.eye(self.size, dtype=np.float32)[choice], (state or 0) + 1
+
+    def policy_arrays(self, state):
+        return {} if state is None else {'action': np.full((self.envs, 1), state)}
+
+    def policy_state(self, arrays):
+        return int(arrays['action'][0, 0]) if arrays else None
 
     def train(self, batch, state=None, step=0):
         time.sleep(self.delay)

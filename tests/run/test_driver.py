@@ -1,5 +1,7 @@
 """The driver: rows, episodes, no gluing, random state."""
 
+import json
+
 import numpy as np
 import pytest
 from run_fakes import CountingEnv, in_process
@@ -135,8 +137,83 @@ def test_state_gives_the_same_episodes_again():
     expected = play(driver, env)
     other = CountingEnv(length=4, seed=99)
     restored = Driver(in_process([other]))
-    restored.set_state(state)
+    assert restored.set_state(state, {}) == {}
     assert play(restored, other) == expected
+
+
+class Forgetful(CountingEnv):
+    """Its first observation depends on more than its state."""
+
+    def observe(self, reward):
+        obs = super().observe(reward)
+        return {**obs, 'image': obs['image'] + self.forgotten}
+
+
+def interrupted(envs, steps, tmp_path):
+    """What there is to go on from after some steps: the driver's state, rows, the replay's."""
+    replay = Replay(tmp_path, seed=0)
+    driver = Driver(in_process(envs), on_step=[replay.add_step], on_reset=[replay.drop_partial])
+    policy = random_policy(envs[0])
+    for _ in range(steps):
+        driver.step(policy)
+    return driver, policy, json.loads(json.dumps(driver.get_state())), replay.unfinished(), replay
+
+
+def test_going_on_in_mid_episode_gives_the_same_rows(tmp_path):
+    envs = [CountingEnv(length=5, seed=0), CountingEnv(length=7, seed=1)]
+    driver, policy, state, unfinished, replay = interrupted(envs, 13, tmp_path)
+    assert [len(unfinished[i]['image']) for i in (0, 1)] == [4, 7]
+    after = policy.get_state()
+    expected = [driver.step(policy).episodes for _ in range(9)]
+    expected_rows = replay.unfinished()
+
+    rows = []
+    others = [CountingEnv(length=5, seed=8), CountingEnv(length=7, seed=9)]
+    again = Replay(None, seed=0)
+    restored = Driver(
+        in_process(others),
+        on_step=[again.add_step, lambda row, worker: rows.append(worker)],
+        on_reset=[again.drop_partial],
+    )
+    assert restored.set_state(state, unfinished) == {}
+    assert [rows.count(i) for i in (0, 1)] == [4, 7] and again.stats['partial_steps'] == 9
+    policy.set_state(after)
+    found = [restored.step(policy).episodes for _ in range(9)]
+    for one, other in zip(sum(found, ()), sum(expected, ()), strict=True):
+        assert (one.score, one.length, one.worker) == (other.score, other.length, other.worker)
+        assert one.entries.keys() == other.entries.keys()
+    for index, arrays in again.unfinished().items():
+        assert arrays.keys() == expected_rows[index].keys()
+        for key, value in arrays.items():
+            assert value.dtype == expected_rows[index][key].dtype
+            np.testing.assert_array_equal(value, expected_rows[index][key])
+
+
+def test_an_episode_that_cannot_go_on_is_cut_off(tmp_path):
+    env = Forgetful(length=7)
+    env.forgotten = 0
+    _, _, state, unfinished, _ = interrupted([env], 10, tmp_path)
+    other = Forgetful(length=7)
+    other.forgotten = 1
+    replay = Replay(None, seed=0)
+    restored = Driver(in_process([other]), on_step=[replay.add_step])
+    assert restored.set_state(state, unfinished) == {0: 3}
+    (episode,) = replay.episodes()
+    assert episode.steps == 3 and not episode.terminated
+    assert episode.array('is_last').tolist() == [False, False, False, True]
+    assert not episode.array('is_terminal').any()
+    other.forgotten = 0
+    restored.step(random_policy(other))  # Starts a new one.
+    assert replay.stats['partial_steps'] == 1
+
+
+def test_an_episode_of_an_environment_that_is_gone_is_cut_off(tmp_path):
+    envs = [CountingEnv(length=7, seed=0), CountingEnv(length=7, seed=1)]
+    _, _, state, unfinished, _ = interrupted(envs, 7 + 2, tmp_path)
+    replay = Replay(None, seed=0)
+    restored = Driver(in_process([CountingEnv(length=7)]), on_step=[replay.add_step])
+    assert restored.set_state(state, unfinished) == {1: 2}
+    assert replay.stats['partial_steps'] == 2 and len(replay.episodes()) == 1
 
 
 def test_actions_of_spaces():

@@ -127,30 +127,48 @@ def test_collecting_beside_learning_makes_the_same_updates_and_repeats_itself(tm
     assert 'policy_staleness' not in with_key(lines(tmp_path / 'c'), 'fps')[0]
 
 
-def test_going_on_at_an_episodes_end_is_exactly_the_same(tmp_path):
-    run(tmp_path / 'straight')
-    run(tmp_path / 'parts', steps=120)
-    assert checkpoint.find(tmp_path / 'parts').frames == 480
-    code, _ = run(tmp_path / 'parts')
-    assert code == FINISHED
-    straight, parts = (checkpoint.find(tmp_path / name) for name in ('straight', 'parts'))
-    for name, value in straight.arrays().items():
-        assert (parts.arrays()[name] == value).all(), name
-    assert without_time(lines(tmp_path / 'parts')) == without_time(lines(tmp_path / 'straight'))
-    assert parts.state['replay'] == straight.state['replay']
-    assert parts.state['driver'] == straight.state['driver']
-    assert len(json.loads((tmp_path / 'parts/provenance.json').read_text())['resumes']) == 1
+def assert_same_end(one, other):
+    """Two logdirs end alike: weights, counters, random states, next batch, unfinished episodes."""
+    first, second = checkpoint.find(one), checkpoint.find(other)
+    assert first.frames == second.frames
+    for name, value in first.arrays().items():
+        assert (second.arrays()[name] == value).all(), name
+    assert first.state == second.state
+    for name in (checkpoint.BATCH, checkpoint.UNFINISHED):
+        with np.load(first.path / name) as mine, np.load(second.path / name) as others:
+            assert mine.files == others.files
+            for key in mine.files:
+                np.testing.assert_array_equal(mine[key], others[key])
+    assert without_time(lines(one)) == without_time(lines(other))
 
 
-def test_going_on_in_mid_episode_drops_it_and_keeps_the_counts(tmp_path):
+@pytest.mark.parametrize('stops', [[120], [125], [33, 41, 77, 199]])
+@pytest.mark.parametrize('envs', [1, 2])
+def test_going_on_is_exactly_the_same(tmp_path, stops, envs):
+    assert run(tmp_path / 'straight', steps=203, envs=envs)[0] == FINISHED
+    for steps in [*stops, 203]:
+        assert run(tmp_path / 'parts', steps=steps, envs=envs)[0] == FINISHED
+    assert_same_end(tmp_path / 'straight', tmp_path / 'parts')
+    resumes = json.loads((tmp_path / 'parts/provenance.json').read_text())['resumes']
+    assert len(resumes) == len(stops)
+
+
+def test_an_episode_that_cannot_be_played_again_is_said_to_end(tmp_path, capfd):
     run(tmp_path, steps=125)
-    code, agent = run(tmp_path)
+    capfd.readouterr()
+    code, _ = run(tmp_path, steps=127, length=9)  # Other pictures of progress come out.
     assert code == FINISHED
-    rows = with_key(lines(tmp_path), 'train_return')
-    # 12 whole episodes, 5 steps of a dropped one, then 7 whole ones.
-    assert [row['step'] // 4 for row in rows] == [*range(10, 121, 10), *range(135, 200, 10)]
-    assert checkpoint.find(tmp_path).state['progress']['step'] == 200
-    assert agent.updates == 33
+    said = ''.join(capfd.readouterr())
+    assert 'Environment 0 did not come back to where it was' in said and '5 steps' in said
+    saved = checkpoint.find(tmp_path)
+    assert saved.state['progress']['episodes'] == 13
+    assert saved.state['replay']['totals'] == {
+        'episodes': 13, 'steps': 125, 'dropped_episodes': 0, 'dropped_steps': 0,
+    }  # fmt: skip
+    newest = sorted((tmp_path / 'train_episodes').glob('*.npz'))[-1]
+    with np.load(newest) as episode:
+        assert episode['is_last'].tolist() == [False] * 5 + [True]
+        assert not episode['is_terminal'].any()
 
 
 def test_a_finished_run_says_so(tmp_path, capsys):
@@ -348,10 +366,8 @@ def test_a_stop_in_the_prefill_goes_on_with_the_prefill(tmp_path):
     assert train(small_config(tmp_path), stopping) == STOPPED
     assert checkpoint.find(tmp_path).state['progress']['prefilled'] is False
     assert run(tmp_path)[0] == FINISHED
-    rows = with_key(lines(tmp_path), 'train_return')
-    # Two whole episodes, six steps of a dropped one, two more to make 40 steps in the replay.
-    assert [row['step'] // 4 for row in rows[:5]] == [10, 20, 36, 46, 56]
-    assert [row.get('train_prefill', 0) for row in rows[:5]] == [1, 1, 1, 1, 0]
+    run(tmp_path / 'straight')
+    assert_same_end(tmp_path, tmp_path / 'straight')
 
 
 def test_a_second_run_in_the_same_logdir_is_refused(tmp_path, python_env):

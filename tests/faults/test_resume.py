@@ -1,0 +1,36 @@
+"""The real agent on real levels: stopping and going on changes nothing."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from dreamerv2.run import checkpoint
+from tests.faults import resume
+
+FLAGS = ['--configs', 'mario', 'debug', '--task', 'mario_1-1+1-2', '--steps', '350']
+
+
+@pytest.mark.parametrize('precision', ['float32', 'bfloat16'])
+def test_a_run_that_was_stopped_is_the_same_bit_for_bit(tmp_path, precision):
+    found = resume.compare(tmp_path, [*FLAGS, '--precision', precision], stops=1)
+    assert found['stops'], 'it was never stopped'
+    assert found['differences'] == []
+
+    # Whether the comparison would see a difference.
+    newest = checkpoint.find(tmp_path / 'parts')
+    shutil.copytree(tmp_path / 'parts', tmp_path / 'other')
+    arrays = newest.arrays()
+    name = 'parameters/rssm/img_in/kernel'
+    arrays[name] = np.nextafter(arrays[name], np.inf)
+    content = {path.name: path.read_bytes() for path in newest.path.iterdir()}
+    files = {k: v for k, v in content.items() if k.endswith(('.npz', '.yaml')) or 'prov' in k}
+    root = tmp_path / 'other' / 'checkpoints'
+    shutil.rmtree(root)
+    checkpoint.save(root, newest.frames, arrays=arrays, state=newest.state, files=files)
+    assert resume.differences(tmp_path / 'straight', tmp_path / 'other') == [name]
+
+
+def test_a_run_that_crashes_is_no_result(tmp_path):
+    with pytest.raises(RuntimeError, match='ended with 2'):
+        resume.compare(tmp_path, ['--configs', 'nowhere'], stops=1)
