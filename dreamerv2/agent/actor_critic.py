@@ -160,14 +160,17 @@ class ActorCritic(tf.Module):
         loss = -masked_mean(dist.log_prob(tf.stop_gradient(target)) * weight, mask[:-1])
         return loss, {'critic': masked_mean(dist.mode(), mask[:-1])}
 
-    def update_slow_critic(self):
-        """Moves the slow critic after an update: a copy after the first, then every so many."""
+    def update_slow_critic(self, updated: tf.Tensor | bool = True):
+        """Moves the slow critic after an update: a copy after the first, then every so many.
+
+        Does nothing where the critic was not `updated`.
+        """
         if not self._slow_target:
             return
-        due = tf.equal(self.updates % self._slow_update, 0)
+        due = tf.equal(self.updates % self._slow_update, 0) & updated
         fraction = tf.where(tf.equal(self.updates, 0), 1.0, self._slow_fraction)
         self._copy_slow(tf.where(due, fraction, 0.0))
-        self.updates.assign_add(1)
+        self.updates.assign_add(tf.cast(updated, tf.int64))
 
     def _copy_slow(self, mix: tf.Tensor | float):
         critic, slow = self.critic.parameters(), self.slow_critic.parameters()

@@ -48,6 +48,7 @@ class Learner:
         self._optimizers = {
             name: Optimizer(parts[name], **options[name], scaled=scaled) for name in parts
         }
+        self._skipped = {n: tf.Variable(0, dtype=tf.int64) for n in ('updates', 'in_a_row')}
 
     def variables(self) -> dict[str, tf.Variable]:
         """Optimizer state, reward scale and the slow critic's clock, by name."""
@@ -56,12 +57,17 @@ class Learner:
             found.update({f'{name}_opt/{k}': v for k, v in optimizer.state().items()})
         found['reward_norm/magnitude'] = self._actor_critic.reward_norm.magnitude
         found['slow_critic_updates'] = self._actor_critic.updates
+        found.update({f'skipped/{name}': count for name, count in self._skipped.items()})
         return found
 
     def update(
         self, data: Tensors, state: State, seed: tf.Tensor | None, step: tf.Tensor
     ) -> tuple[State, Tensors]:
         """One update on a batch `[batch, length, ...]`.
+
+        Where NaN or infinity comes up, nothing of the world model is changed, nor of actor and
+        critic, or only of the latter two when the world model's step was sound. Such updates are
+        counted: `skipped_updates`, and `skipped_in_a_row` up to this one.
 
         Args:
             data: batch as tensors, with `mask`.
@@ -75,15 +81,32 @@ class Learner:
         seeds = [None] * 3 if seed is None else tf.unstack(
             tf.random.experimental.stateless_split(seed, 3)
         )  # fmt: skip
-        state, start, metrics = self.update_model(data, state, seeds[0])
+        state, start, sound, metrics = self.update_model(data, state, seeds[0])
         mask = tf.cast(data['mask'], tf.float32)
-        metrics.update(self.update_behavior(start, data['is_terminal'], mask, seeds[1], step))
+        sound, more = self.update_behavior(
+            start, data['is_terminal'], mask, seeds[1], step, allowed=sound
+        )
+        metrics.update({**more, **self._count(sound)})
+        # What is carried on must not spoil the next batch.
+        state = {k: tf.where(tf.math.is_finite(v), v, tf.zeros_like(v)) for k, v in state.items()}
         return state, metrics
+
+    def _count(self, sound: tf.Tensor) -> Tensors:
+        skipped = tf.cast(tf.logical_not(sound), tf.int64)
+        total, in_a_row = self._skipped['updates'], self._skipped['in_a_row']
+        return {
+            'skipped_updates': total.assign_add(skipped),
+            'skipped_in_a_row': in_a_row.assign((in_a_row + 1) * skipped),
+        }
 
     def update_model(
         self, data: Tensors, state: State, seed: tf.Tensor | None
-    ) -> tuple[State, State, Tensors]:
-        """Updates the world model; returns last state, all posterior states and metrics."""
+    ) -> tuple[State, State, tf.Tensor, Tensors]:
+        """Updates the world model, if it can.
+
+        Returns:
+            The last state, all posterior states, whether loss and gradients were finite, metrics.
+        """
         optimizer, rssm = self._optimizers['model'], self._world_model.rssm
         noise, member = None, 0
         if seed is not None:
@@ -92,11 +115,12 @@ class Learner:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(optimizer.variables_to_watch)
             loss, outputs, metrics = self._world_model.loss(data, state, noise, member)
-        metrics.update(optimizer(tape, loss, 'model'))
+        gradients = optimizer.gradients(tape, loss)
+        metrics.update(optimizer.apply(gradients, 'model'))
         if self._levels:
             more = self._world_model.level_metrics(outputs, data['level'], self._levels)
             metrics.update(more)
-        return outputs['last_state'], outputs['posterior'], metrics
+        return outputs['last_state'], outputs['posterior'], gradients.finite, metrics
 
     def update_behavior(
         self,
@@ -105,8 +129,13 @@ class Learner:
         mask: tf.Tensor,
         seed: tf.Tensor | None,
         step: tf.Tensor,
-    ) -> Tensors:
-        """Updates actor, critic and slow critic on rollouts from `start [batch, time, ...]`."""
+        allowed: tf.Tensor | bool = True,
+    ) -> tuple[tf.Tensor, Tensors]:
+        """Updates actor, critic and slow critic on rollouts from `start [batch, time, ...]`.
+
+        Returns:
+            Whether they were updated (`allowed`, and losses and gradients finite), and metrics.
+        """
         actor_opt, critic_opt = self._optimizers['actor'], self._optimizers['critic']
         behavior = self._actor_critic
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -118,10 +147,13 @@ class Learner:
             critic_tape.watch(critic_opt.variables_to_watch)
             critic_loss, more = behavior.critic_loss(sequence, target, rows)
         metrics.update(more)
-        metrics.update(actor_opt(tape, loss, 'actor'))
-        metrics.update(critic_opt(critic_tape, critic_loss, 'critic'))
-        behavior.update_slow_critic()
-        return metrics
+        actor = actor_opt.gradients(tape, loss)
+        critic = critic_opt.gradients(critic_tape, critic_loss)
+        sound = actor.finite & critic.finite & allowed
+        metrics.update(actor_opt.apply(actor, 'actor', sound))
+        metrics.update(critic_opt.apply(critic, 'critic', sound))
+        behavior.update_slow_critic(sound)
+        return sound, metrics
 
     def imagine(
         self,

@@ -26,7 +26,8 @@ class RewardNormalizer(tf.Module):
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """Normalised rewards and metrics; `mask` says which rows count, like `reward`."""
         batch = masked_mean(tf.abs(tf.stop_gradient(reward)), mask)
-        self.magnitude.assign(self._momentum * self.magnitude + (1 - self._momentum) * batch)
+        moved = self._momentum * self.magnitude + (1 - self._momentum) * batch
+        self.magnitude.assign(tf.where(tf.math.is_finite(moved), moved, self.magnitude))
         normed = reward / (self.magnitude + self._eps) * self._scale
         metrics = {
             'reward_mean': masked_mean(reward, mask),

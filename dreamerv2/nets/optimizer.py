@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -10,12 +11,21 @@ OPTIMIZERS = ('adam', 'adamax', 'sgd', 'momentum')
 SCALE_GROWTH_STEPS = 2000  # Clean steps after which the loss scale doubles (arXiv:1710.03740).
 
 
+class Gradients(NamedTuple):
+    """A loss and its gradients; `finite` is false where NaN or infinity is among them."""
+
+    loss: tf.Tensor
+    values: list[tf.Tensor]
+    norm: tf.Tensor
+    finite: tf.Tensor
+
+
 class Optimizer(tf.Module):
     """Updates `parameters` along the gradient of a loss.
 
     The order is DreamerV2's: clip by the global norm, then decay `w *= 1 - wd`, then the update.
-    With float16 the loss is scaled; a step whose gradient is not finite is skipped whole, decay
-    and moments too, counted in `skipped`, and halves the scale.
+    A step whose loss or gradient is not finite is skipped whole, decay and moments too. With
+    float16 the loss is scaled; such a step is counted in `skipped` and halves the scale.
 
     Args:
         parameters: name to variable; frozen ones must not be among them.
@@ -68,10 +78,10 @@ class Optimizer(tf.Module):
             found.update(scale=self.scale, clean=self._clean, skipped=self.skipped)
         return found
 
-    def __call__(self, tape: tf.GradientTape, loss: tf.Tensor, name: str) -> dict[str, tf.Tensor]:
-        """One update; `loss` is a scalar on `tape`. Returns metrics under `name`."""
+    def gradients(self, tape: tf.GradientTape, loss: tf.Tensor) -> Gradients:
+        """Gradients of `loss`, a scalar on `tape`."""
         if not self._parameters:  # All of them are frozen.
-            return {f'{name}_loss': loss, f'{name}_grad_norm': tf.zeros([])}
+            return Gradients(loss, [], tf.zeros([]), tf.math.is_finite(loss))
         factor = tf.stop_gradient(tf.convert_to_tensor(self.scale)) if self._scaled else None
         variables = self.variables_to_watch
         seed = None if factor is None else factor  # d(scale * loss) / d loss
@@ -81,15 +91,22 @@ class Optimizer(tf.Module):
         if self._scaled:
             gradients = [gradient / factor for gradient in gradients]
         norm = tf.linalg.global_norm(gradients)
+        finite = tf.math.is_finite(norm) & tf.math.is_finite(loss)
+        return Gradients(loss, gradients, norm, finite)
+
+    def apply(
+        self, gradients: Gradients, name: str, allowed: tf.Tensor | bool = True
+    ) -> dict[str, tf.Tensor]:
+        """One update, if the gradients are finite and it is `allowed`; metrics under `name`."""
+        loss, values, norm, finite = gradients
         metrics = {f'{name}_loss': loss, f'{name}_grad_norm': norm}
-        if not self._scaled:
-            self._step(gradients, norm)
+        if not values:
             return metrics
-        finite = tf.math.is_finite(norm)
-        tf.cond(finite, lambda: self._step(gradients, norm), lambda: tf.constant(True))
-        self._rescale(finite)
-        metrics[f'{name}_loss_scale'] = factor
-        metrics[f'{name}_skipped'] = tf.cast(self.skipped, tf.float32)
+        tf.cond(finite & allowed, lambda: self._step(values, norm), lambda: tf.constant(True))
+        if self._scaled:
+            metrics[f'{name}_loss_scale'] = tf.identity(self.scale)
+            self._rescale(finite)
+            metrics[f'{name}_skipped'] = tf.cast(self.skipped, tf.float32)
         return metrics
 
     def _step(self, gradients: list[tf.Tensor], norm: tf.Tensor) -> tf.Tensor:

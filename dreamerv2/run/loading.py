@@ -8,8 +8,9 @@ from collections.abc import Mapping
 import numpy as np
 
 PARAMETERS = 'parameters/'
-# The state of float16's loss scaling: there only in that precision, and of no use in another.
-_LOSS_SCALING = re.compile(r'\w+_opt/(scale|clean|skipped)')
+# The state of float16's loss scaling: there only in that precision, and of no use in another. The
+# counts of skipped updates are not in older checkpoints.
+_NOT_ALWAYS = re.compile(r'\w+_opt/(scale|clean|skipped)|skipped/\w+')
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -25,11 +26,11 @@ def whole_state(saved: Arrays, own: Arrays) -> dict[str, np.ndarray]:
         The saved arrays, with the loss scaling's as the agent has it.
     """
 
-    def scaling(name: str) -> bool:
-        return _LOSS_SCALING.fullmatch(name) is not None
+    def optional(name: str) -> bool:
+        return _NOT_ALWAYS.fullmatch(name) is not None
 
-    taken = {name: value for name, value in saved.items() if not scaling(name) or name in own}
-    fresh = {name: value for name, value in own.items() if scaling(name) and name not in saved}
+    taken = {name: value for name, value in saved.items() if not optional(name) or name in own}
+    fresh = {name: value for name, value in own.items() if optional(name) and name not in saved}
     return {**taken, **fresh}
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from dreamerv2.config import Config
 from dreamerv2.envs.workers import Workers
+from dreamerv2.errors import UsageError
 from dreamerv2.replay import Replay
 from dreamerv2.run import (
     build,
@@ -45,6 +46,8 @@ from dreamerv2.run.updater import Beside, InTurn, Updater
 
 FINISHED = 0
 STOPPED = 75
+SKIPS = 'skipped_updates', 'skipped_in_a_row'
+MOST_SKIPS = 100  # Updates in a row that may be left out because they were not finite.
 
 
 class TrainingRun:
@@ -98,6 +101,7 @@ class TrainingRun:
         self.saver = Saver()
         self.pending: bytes | None = None
         self.policy_arrays: dict[str, np.ndarray] = {}
+        self.skips: dict[str, Any] = {}
         self.throughput = Throughput(self.repeat)
 
     @property
@@ -217,14 +221,17 @@ class TrainingRun:
                     if self.config.async_collect and self.progress.prefilled:
                         self.means.add({'policy_staleness': self.updater.staleness})
                 case loop.Updated(metrics):
-                    self.means.add(metrics)
+                    self.skips = {name: metrics[name] for name in SKIPS if name in metrics}
+                    self.means.add({k: v for k, v in metrics.items() if k not in SKIPS})
                 case loop.EpisodeEnded():
                     self._episode(event)
                 case loop.LogDue():
                     self._log()
+                    self._check_updates()
                 case loop.EvaluationDue():
                     self._evaluate()
                 case loop.SaveDue():
+                    self._check_updates()
                     self._save()
 
     def _episode(self, event: loop.EpisodeEnded) -> None:
@@ -251,9 +258,10 @@ class TrainingRun:
         broken = [k for k, v in scalars.items() if k.endswith('_loss') and not math.isfinite(v)]
         if broken:
             self.display.line(
-                f'Not finite at {self.frames} frames: {", ".join(broken)}. Go back to an earlier '
-                'checkpoint with a lower learning rate (model_opt.lr) or --precision float32.'
+                f'Not finite at {self.frames} frames: {", ".join(broken)}. Such updates are left '
+                f'out ({int(self.skips.get("skipped_updates", 0))} so far).'
             )
+        scalars.update({name: int(value) for name, value in self.skips.items()})
         scalars.update(self.throughput.take(self.progress.step, self.progress.updates))
         scalars['updates'] = self.progress.updates
         scalars['episodes'] = self.progress.episodes
@@ -279,6 +287,19 @@ class TrainingRun:
         videos = {f'eval_policy_{key}': frames for key, frames in episodes[0].videos.items()}
         self.logger.write(self.frames, evaluation.evaluation_metrics(episodes), videos)
         self.display.line(evaluation.summary_line(episodes))
+
+    def _check_updates(self) -> None:
+        """Ends the run where nothing was learned for long; the last checkpoint stays as it is."""
+        in_a_row = int(self.skips.get('skipped_in_a_row', 0))
+        if in_a_row >= MOST_SKIPS:
+            self.saver.wait()
+            newest = checkpoint.available(self.path / 'checkpoints')
+            where = f'the last checkpoint is {newest[-1]}' if newest else 'there is no checkpoint'
+            raise UsageError(
+                f'{in_a_row} updates in a row were not finite, up to {self.frames} frames; '
+                f'{where}: go on from there with --precision float32, or start again with a lower '
+                'model_opt.lr.'
+            )
 
     def _save(self) -> None:
         self.lock.check()

@@ -83,7 +83,7 @@ def part_calls(agent: Any, batch: Mapping[str, Any], xla: bool) -> dict[str, Cal
 
     def imagination(posterior, is_terminal, mask):
         step = tf.constant(0, tf.int64)
-        metrics = learner.update_behavior(posterior, is_terminal, mask, seed, step)
+        _, metrics = learner.update_behavior(posterior, is_terminal, mask, seed, step)
         return metrics['actor_loss'] + metrics['critic_loss']
 
     embed = compiled(lambda data: model.encoder(model.preprocess(data)), True)(data)

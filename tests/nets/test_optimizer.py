@@ -12,7 +12,7 @@ def run(optimizer, variable, gradients):
     for gradient in gradients:
         with tf.GradientTape() as tape:
             loss = tf.reduce_sum(variable * tf.constant(gradient, tf.float32))
-        metrics.append(optimizer(tape, loss, 'test'))
+        metrics.append(optimizer.apply(optimizer.gradients(tape, loss), 'test'))
     return metrics
 
 
@@ -43,20 +43,37 @@ def test_unknown_optimizer_is_refused_with_the_known_ones():
         Optimizer({}, lr=0.1, opt='lion')
 
 
-def test_a_step_that_is_not_finite_is_skipped_whole_and_counted():
+@pytest.mark.parametrize('bad', [np.inf, np.nan])
+@pytest.mark.parametrize('scaled', [False, True])
+def test_a_step_that_is_not_finite_is_skipped_whole(scaled, bad):
     variable = tf.Variable([1.0, 2.0])
-    optimizer = Optimizer({'w': variable}, lr=0.1, wd=0.5, scaled=True)
+    optimizer = Optimizer({'w': variable}, lr=0.1, wd=0.5, scaled=scaled)
     before = {name: value.numpy() for name, value in optimizer.state().items()}
-    metrics = run(optimizer, variable, [[np.inf, 1.0]])[0]
+    metrics = run(optimizer, variable, [[bad, 1.0]])[0]
     np.testing.assert_array_equal(variable, [1.0, 2.0])
     after = optimizer.state()
     assert after['updates'].numpy() == 0
     np.testing.assert_array_equal(after['w/moment1'], before['w/moment1'])
-    assert metrics['test_skipped'] == 1
-    assert after['scale'].numpy() == before['scale'] / 2
+    if scaled:
+        assert metrics['test_skipped'] == 1
+        assert after['scale'].numpy() == before['scale'] / 2
     run(optimizer, variable, [[1.0, 1.0]])
     assert after['updates'].numpy() == 1
     assert variable.numpy()[0] < 0.5
+
+
+def test_a_loss_that_is_not_finite_makes_no_step_and_neither_does_what_is_not_allowed():
+    variable = tf.Variable([1.0])
+    optimizer = Optimizer({'w': variable}, lr=0.1)
+    with tf.GradientTape(persistent=True) as tape:
+        sound = tf.reduce_sum(variable)
+        broken = sound + tf.constant(np.nan)
+    assert not optimizer.gradients(tape, broken).finite
+    optimizer.apply(optimizer.gradients(tape, broken), 'test')
+    optimizer.apply(optimizer.gradients(tape, sound), 'test', tf.constant(False))
+    assert variable.numpy()[0] == 1 and optimizer.updates.numpy() == 0
+    optimizer.apply(optimizer.gradients(tape, sound), 'test')
+    assert variable.numpy()[0] < 1
 
 
 def test_loss_scaling_does_not_change_the_step():

@@ -93,6 +93,7 @@ class NumpyAgent:
     """Acts at random from its own seed and sums up what it is trained on."""
 
     def __init__(self, obs_space, act_space, seed=0, delay=0.0):
+        self.skipping_from = None  # from which update on all are left out
         self.size = act_space.n
         self.seed, self.delay = seed, delay
         self.weight = np.zeros(3, np.float64)
@@ -136,7 +137,11 @@ class NumpyAgent:
         self.weight += [batch['reward'].mean(), batch['image'].mean(), step]
         self.weight %= 1e6
         loss = float('nan') if self.updates == 2 else self.weight[0]
-        return state, {'image_loss': loss, 'reward_loss': np.float32(self.updates)}
+        metrics = {'image_loss': loss, 'reward_loss': np.float32(self.updates)}
+        if self.skipping_from is not None:
+            skipped = max(0, self.updates - self.skipping_from + 1)
+            metrics.update(skipped_updates=np.int64(skipped), skipped_in_a_row=np.int64(skipped))
+        return state, metrics
 
     def report(self, batch):
         return {'openloop_image': np.zeros((5, 3 * SIZE, 2 * SIZE, 1), np.uint8)}

@@ -107,6 +107,29 @@ def test_metrics(tmp_path, capfd):
     assert set(agent.modes) == {'train', 'eval'}
 
 
+def test_a_run_that_learns_nothing_any_more_ends(tmp_path):
+    def parts(say):
+        made = fake_parts([])(say)
+
+        def make(obs_space, act_space):
+            agent, device = made.agent(obs_space, act_space)
+            agent.skipping_from = 11
+            return agent, device
+
+        return Parts(made.envs, made.evaluation, make)
+
+    config = small_config(tmp_path, steps=2000, train_every=1, pretrain=0)
+    with pytest.raises(UsageError, match='in a row were not finite') as error:
+        train(config, parts)
+    # The 111th update is the hundredth that was left out; it is noticed at the next save or log.
+    saved = checkpoint.find(tmp_path)
+    assert str(saved.path) in str(error.value) and saved.frames <= (40 + 111) * 4
+    assert not (tmp_path / 'done.json').exists() and not (tmp_path / 'lock').exists()
+    logs = with_key(lines(tmp_path), 'skipped_updates')
+    assert [row['skipped_updates'] for row in logs][:2] == [0, 11]
+    assert logs[-1]['skipped_in_a_row'] == logs[-1]['skipped_updates'] >= 100
+
+
 def test_the_same_seed_gives_the_same_run(tmp_path):
     _, first = run(tmp_path / 'a', envs=2)
     _, second = run(tmp_path / 'b', envs=2)
