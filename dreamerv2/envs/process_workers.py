@@ -4,13 +4,16 @@ A worker first makes its environment and tells its spaces; the parent then makes
 memory of that size and names it to the worker. Once the worker has opened it the name is removed
 again, so that nothing is left behind however the processes end. After that a command goes down the
 worker's pipe and a short answer comes back up; only observations take the shared way.
+
+A worker that raises, dies or hangs can be replaced by a new one; the episode that it was in ends as
+by a time limit.
 """
 
 import contextlib
+import logging
 import multiprocessing
 import signal
 import threading
-import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from multiprocessing import resource_tracker, shared_memory, util
 from multiprocessing.connection import Connection
@@ -19,12 +22,15 @@ from typing import Any
 import numpy as np
 
 from dreamerv2.envs.contract import Action, Observation
-from dreamerv2.envs.resumable import ResumableEnv
+from dreamerv2.envs.worker_process import layout, serve, views
 from dreamerv2.envs.workers import Maker, Workers
 from dreamerv2.errors import UsageError
 
-_ALIGNMENT = 64
-_PATIENCE = 5.0
+logger = logging.getLogger(__name__)
+
+RESTARTS = 10
+_PATIENCE = 5.0  # seconds to end in
+_LONGEST = 120.0  # seconds for one answer; making an environment takes longest
 
 
 class WorkerError(RuntimeError):
@@ -35,70 +41,6 @@ class WorkerError(RuntimeError):
         self.details = details
 
 
-def layout(obs_space: Mapping[str, Any]) -> tuple[dict[str, int], int]:
-    """Where each entry of an observation lies in its block of memory.
-
-    Args:
-        obs_space: name -> space.
-
-    Returns:
-        name -> offset in bytes, aligned; and the size of the block.
-    """
-    offsets, end = {}, 0
-    for key, space in obs_space.items():
-        offsets[key] = end
-        size = int(np.prod(space.shape, dtype=np.int64)) * np.dtype(space.dtype).itemsize
-        end += -(-size // _ALIGNMENT) * _ALIGNMENT
-    return offsets, end
-
-
-def views(obs_space: Mapping[str, Any], buffer: Any) -> dict[str, np.ndarray]:
-    """Arrays over a block of memory, one for each entry of an observation."""
-    offsets, _ = layout(obs_space)
-    return {
-        key: np.ndarray(space.shape, space.dtype, buffer, offsets[key])
-        for key, space in obs_space.items()
-    }
-
-
-def serve(connection: Connection, maker: Maker) -> None:
-    """What a worker does: answers commands until told to close, or until the parent is gone."""
-    # The parent decides when to end: Ctrl-C and a batch system's signal reach all processes.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    env = memory = None
-    arrays: dict[str, np.ndarray] = {}
-    try:
-        env = ResumableEnv(maker())
-        connection.send((True, (env.obs_space, env.act_space, env.levels, env.action_repeat)))
-        memory = shared_memory.SharedMemory(connection.recv())
-        arrays = views(env.obs_space, memory.buf)
-        connection.send((True, None))
-        while True:
-            name, arguments = connection.recv()
-            if name == 'close':
-                break
-            result = getattr(env, name)(*arguments)
-            if name in ('reset', 'step'):
-                for key, array in arrays.items():
-                    array[...] = result[key]
-                result = None
-            connection.send((True, result))
-    except (EOFError, BrokenPipeError):
-        pass  # the parent is gone
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            text = str(error) or type(error).__name__
-            connection.send((False, (type(error).__name__, text, traceback.format_exc())))
-    finally:
-        if env is not None:
-            env.close()
-        arrays.clear()  # the memory cannot be closed while arrays lie in it
-        if memory is not None:
-            memory.close()
-        connection.close()
-
-
 class ProcessWorkers(Workers):
     """Environments side by side, each in a process of its own.
 
@@ -106,15 +48,29 @@ class ProcessWorkers(Workers):
         makers: functions that make the environments; they must be picklable.
         context: how processes start, `spawn` or `forkserver` (a plain fork copies locks that other
             libraries' threads may hold).
+        restarts: how many workers may be replaced in all because they failed in an episode.
+        longest: seconds for one answer, after which a worker counts as hanging.
 
     Raises:
-        UsageError: as raised while an environment was made.
-        WorkerError: an environment failed; all workers are closed then.
+        UsageError: as raised by an environment.
+        WorkerError: an environment failed once too often; all workers are closed then.
     """
 
-    def __init__(self, makers: Sequence[Maker], context: str = 'spawn'):
+    def __init__(
+        self,
+        makers: Sequence[Maker],
+        context: str = 'spawn',
+        restarts: int = 0,
+        longest: float = _LONGEST,
+    ):
         if not makers:
             raise ValueError('expected at least one environment')
+        self._makers = list(makers)
+        self._context: Any = multiprocessing.get_context(context)
+        self._restarts, self._longest = restarts, longest
+        # Of the episode that each worker is in: where its random numbers were, and its steps.
+        self._starts: list[Any] = [None] * len(makers)
+        self._steps = [0] * len(makers)
         self._workers: list[tuple[Any, Connection]] = []
         self._memories: list[shared_memory.SharedMemory] = []
         self._arrays: list[dict[str, np.ndarray]] = []
@@ -123,7 +79,7 @@ class ProcessWorkers(Workers):
             self, _shut_down, (self._workers, self._arrays, self._memories), exitpriority=100
         )
         try:
-            self._start(makers, multiprocessing.get_context(context))
+            self._start()
         except BaseException:
             self.close()
             raise
@@ -132,16 +88,22 @@ class ProcessWorkers(Workers):
         return len(self._workers)
 
     def reset(self, indices: Sequence[int] | None = None) -> list[Observation]:
+        self._check_open()
         indices = range(len(self)) if indices is None else indices
-        self._call(indices, 'reset', [()] * len(indices))
+        with _interrupt_deferred():
+            for index in indices:
+                self._send(index, ('reset', ()))
+            for index in indices:
+                self._finish_reset(index)
         return [self._read(index) for index in indices]
 
     def step(self, actions: Sequence[Action]) -> list[Observation]:
         self._check_open()
         self.check_count(actions)
-        indices = range(len(self))
-        self._call(indices, 'step', [(action,) for action in actions])
-        return [self._read(index) for index in indices]
+        with _interrupt_deferred():
+            for index, action in enumerate(actions):
+                self._send(index, ('step', (action,)))
+            return [self._finish_step(index) for index in range(len(self))]
 
     def get_state(self) -> list[dict[str, Any]]:
         return self._call(range(len(self)), 'get_state', [()] * len(self))
@@ -156,33 +118,98 @@ class ProcessWorkers(Workers):
     def close(self) -> None:
         self._finalizer()
 
-    def _start(self, makers: Sequence[Maker], context: Any) -> None:
+    def _start(self) -> None:
         resource_tracker.ensure_running()  # it would unblock the signals below when it starts
-        for maker in makers:
-            ours, theirs = context.Pipe()
-            process = context.Process(target=serve, args=(theirs, maker), daemon=True)
-            with _signals_blocked():
-                process.start()
-            self._workers.append((process, ours))
-            theirs.close()
+        for maker in self._makers:
+            self._workers.append(self._start_process(maker))
         spaces = [self._receive(index) for index in range(len(self))]
         self.obs_space, self.act_space, self.levels, self.action_repeat = spaces[0]
         for index, (obs_space, *_) in enumerate(spaces):
-            memory = shared_memory.SharedMemory(create=True, size=layout(obs_space)[1])
+            memory = self._share_memory(index, obs_space)
             self._memories.append(memory)
-            try:
-                self._send(index, memory.name)
-                self._receive(index)
-            finally:
-                memory.unlink()
             self._arrays.append(views(obs_space, memory.buf))
+
+    def _start_process(self, maker: Maker) -> tuple[Any, Connection]:
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(target=serve, args=(theirs, maker), daemon=True)
+        with _signals_blocked():
+            process.start()
+        theirs.close()
+        return process, ours
+
+    def _share_memory(self, index: int, obs_space: Any) -> shared_memory.SharedMemory:
+        memory = shared_memory.SharedMemory(create=True, size=layout(obs_space)[1])
+        try:
+            self._send(index, memory.name)
+            self._receive(index)
+        finally:
+            memory.unlink()
+        return memory
+
+    def _finish_reset(self, index: int) -> None:
+        """Waits for a reset; another worker makes it where one fails."""
+        while True:
+            try:
+                self._starts[index] = self._receive(index)
+                self._steps[index] = 0
+                return
+            except WorkerError as error:
+                self._replace(index, error)
+                self._send(index, ('reset', ()))
+
+    def _finish_step(self, index: int) -> Observation:
+        """The observation after a step; one that cuts the episode off where the worker fails."""
+        try:
+            self._receive(index)
+            self._steps[index] += 1
+            return self._read(index)
+        except WorkerError as error:
+            latest = self._read(index)
+            self._replace(index, error)
+        false, true = np.bool_(False), np.bool_(True)
+        flags = {'is_first': false, 'is_last': true, 'is_terminal': false}
+        return {**latest, **flags, 'reward': np.float32(0)}
+
+    def _replace(self, index: int, error: WorkerError) -> None:
+        """Starts another worker in place of one that failed, or raises what it failed with."""
+        begun = self._starts[index] is not None
+        level = self.levels[int(self._arrays[index]['level'])] if begun else '?'
+        place = f'level {level}, {self._steps[index]} steps into an episode'
+        if not self._restarts:
+            self.close()
+            raise WorkerError(f'{error} ({place})', error.details) from None
+        self._restarts -= 1
+        logger.warning(
+            '%s (%s). The episode ends there as by a time limit; another worker takes over, which '
+            'may happen %d more times. What was random in the episode: %s\n%s',
+            error, place, self._restarts, self._starts[index], error.details,
+        )  # fmt: skip
+        process, connection = self._workers[index]
+        connection.close()
+        process.kill()
+        process.join()
+        process.close()
+        self._workers[index] = self._start_process(self._makers[index])
+        obs_space, *_ = self._receive(index)
+        # The old block is still there: what was seen last is read from it.
+        del self._arrays[index]
+        self._memories[index].close()
+        self._memories[index] = self._share_memory(index, obs_space)
+        self._arrays.insert(index, views(obs_space, self._memories[index].buf))
+        if self._starts[index] is not None:
+            self._send(index, ('set_state', ({'env': self._starts[index]},)))
+            self._receive(index)
 
     def _call(self, indices: Sequence[int], name: str, arguments: Sequence[tuple]) -> list[Any]:
         self._check_open()
         with _interrupt_deferred():
             for index, values in zip(indices, arguments, strict=True):
                 self._send(index, (name, values))
-            return [self._receive(index) for index in indices]
+            try:
+                return [self._receive(index) for index in indices]
+            except WorkerError:
+                self.close()
+                raise
 
     def _check_open(self) -> None:
         if not self._workers:
@@ -194,21 +221,24 @@ class ProcessWorkers(Workers):
             self._workers[index][1].send(message)
 
     def _receive(self, index: int) -> Any:
+        """A worker's answer. Raises WorkerError when it failed, UsageError when the user did."""
         process, connection = self._workers[index]
         try:
+            if not connection.poll(self._longest):
+                raise WorkerError(
+                    f'environment worker {index} gave no answer for {self._longest:g} s'
+                )
             succeeded, result = connection.recv()
         except (EOFError, ConnectionResetError):
             process.join(_PATIENCE)
-            code = process.exitcode
-            self.close()
             raise WorkerError(
-                f'environment worker {index} ended unexpectedly (exit code {code})'
+                f'environment worker {index} ended unexpectedly (exit code {process.exitcode})'
             ) from None
         if succeeded:
             return result
-        self.close()
         name, text, details = result
         if name == UsageError.__name__:
+            self.close()
             raise UsageError(text)
         raise WorkerError(f'environment worker {index} failed: {name}: {text}', details)
 

@@ -1,4 +1,4 @@
-"""Environments whose state includes the episode being played: its actions are played again."""
+"""Environments that can go on in mid-episode, and whose observations are finite numbers."""
 
 import hashlib
 import json
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from dreamerv2.envs.contract import Action, Environment, Observation
+from dreamerv2.errors import UsageError
 
 
 class ResumableEnv:
@@ -19,13 +20,25 @@ class ResumableEnv:
 
     Args:
         env: what is played; everything not mentioned here is handed through.
+
+    Attributes:
+        start: state of the random numbers before the episode's reset.
+
+    Raises:
+        UsageError: from `reset` and `step`, when a reward or a vector is not finite.
     """
 
     def __init__(self, env: Environment):
         self._env = env
-        self._start: dict[str, Any] = {}  # of the random numbers, before the episode's reset
+        self.start: dict[str, Any] = {}
         self._actions: list[int | list[float]] | None = None  # None: no episode is going on
+        self._steps = 0
         self._latest: Observation = {}
+        self._floats = [
+            key
+            for key, space in env.obs_space.items()
+            if np.issubdtype(space.dtype, np.floating) and not key.startswith('log_')
+        ]
 
     def __getattr__(self, name: str) -> Any:
         if name == '_env':  # While it is being copied there is none yet.
@@ -34,18 +47,22 @@ class ResumableEnv:
 
     def reset(self) -> Observation:
         """Start an episode; see `Environment.reset`."""
-        self._start = self._env.get_state()
+        self.start = self._env.get_state()
         self._latest = self._env.reset()
+        self._steps = 0
         self._actions = []
+        self._check_finite()
         return self._latest
 
     def step(self, action: Action) -> Observation:
         """Act for one agent step; see `Environment.step`."""
         self._latest = self._env.step(action)
+        self._steps += 1
         if self._latest['is_last']:
             self._actions = None
         elif self._actions is not None:
             self._actions.append(np.asarray(action).tolist())
+        self._check_finite()
         return self._latest
 
     def get_state(self) -> dict[str, Any]:
@@ -53,7 +70,7 @@ class ResumableEnv:
         state: dict[str, Any] = {'env': self._env.get_state()}
         if self._actions is not None:
             state['episode'] = {
-                'start': self._start,
+                'start': self.start,
                 'actions': list(self._actions),
                 'digest': digest(self._latest),
             }
@@ -81,6 +98,16 @@ class ResumableEnv:
                 return False
             obs = self.step(action if isinstance(action, int) else np.asarray(action, np.float32))
         return self._actions is not None and digest(obs) == episode['digest']
+
+    def _check_finite(self) -> None:
+        for key in self._floats:
+            if not np.isfinite(self._latest[key]).all():
+                level = self._env.levels[int(self._latest['level'])]
+                raise UsageError(
+                    f'The environment gave {key} {self._latest[key]} on level {level}, at step '
+                    f'{self._steps} of an episode: expected finite numbers. It was made so: '
+                    f'{json.dumps(self._env.describe())}'
+                )
 
     def _plain_state(self) -> Any:
         return json.loads(json.dumps(self._env.get_state()))

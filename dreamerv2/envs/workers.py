@@ -165,6 +165,6 @@ def make_workers(
 
 
 def _process_workers(makers: Sequence[Maker]) -> Workers:
-    from dreamerv2.envs.process_workers import ProcessWorkers
+    from dreamerv2.envs.process_workers import RESTARTS, ProcessWorkers
 
-    return ProcessWorkers(makers)
+    return ProcessWorkers(makers, restarts=RESTARTS)

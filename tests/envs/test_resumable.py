@@ -1,5 +1,6 @@
 """Going on in the middle of an episode by playing it again."""
 
+import functools
 import json
 
 import numpy as np
@@ -7,8 +8,53 @@ import pytest
 
 from dreamerv2.envs import make_env
 from dreamerv2.envs.check import sample_action
+from dreamerv2.envs.contract import Environment, bookkeeping_spaces, log_space, spaces
+from dreamerv2.envs.process_workers import ProcessWorkers
 from dreamerv2.envs.resumable import ResumableEnv, digest
-from dreamerv2.envs.workers import make_workers
+from dreamerv2.envs.workers import InProcess, make_workers
+from dreamerv2.errors import UsageError
+
+
+class Broken(Environment):
+    """Gives one bad number at its second step."""
+
+    levels = ['only']
+
+    def __init__(self, key, bad):
+        self.key, self.bad, self.count = key, bad, 0
+        self.act_space = spaces.Discrete(2)
+        self.obs_space = {
+            'state': spaces.Box(-1, 1, (2,), np.float32),
+            **bookkeeping_spaces(1),
+            'log_x': log_space(),
+        }
+
+    def reset(self):
+        return self.observe(True)
+
+    def step(self, action):
+        self.count += 1
+        return self.observe(False)
+
+    def observe(self, first):
+        obs = {key: np.zeros(space.shape, space.dtype)[()] for key, space in self.obs_space.items()}
+        obs |= {'is_first': np.bool_(first), 'log_x': np.float32(np.nan)}
+        if self.count == 2:
+            obs[self.key] = obs[self.key] + np.float32(self.bad)
+        return obs
+
+    def get_state(self):
+        return {}
+
+    def set_state(self, state):
+        pass
+
+    def describe(self):
+        return {'name': 'broken'}
+
+    def close(self):
+        pass
+
 
 TASKS = ['mario_1-1', 'mario_1-2+1-3', 'atari_pong', 'gym_CartPole-v1', 'gym_Pendulum-v1', 'pixel']
 
@@ -74,6 +120,20 @@ def test_what_comes_out_otherwise_must_be_reset(what):
     assert env.get_state() == {'env': state['env']}
     with pytest.raises(RuntimeError):
         env.step(0)
+
+
+@pytest.mark.parametrize('parallel', [False, True])
+@pytest.mark.parametrize(('key', 'bad'), [('reward', np.nan), ('state', np.inf)])
+def test_numbers_that_are_not_finite_are_refused_with_their_step(key, bad, parallel):
+    maker = functools.partial(Broken, key, bad)
+    workers = ProcessWorkers([maker]) if parallel else InProcess([maker])
+    try:
+        workers.reset()
+        workers.step([0])
+        with pytest.raises(UsageError, match=rf'{key} .*(nan|inf).* on level only, at step 2 of'):
+            workers.step([0])
+    finally:
+        workers.close()
 
 
 def test_an_episode_that_ends_too_early_must_be_reset():

@@ -13,7 +13,8 @@ import pytest
 from env_examples import Recorder
 
 from dreamerv2.envs import make_env
-from dreamerv2.envs.process_workers import ProcessWorkers, WorkerError, layout
+from dreamerv2.envs.process_workers import ProcessWorkers, WorkerError
+from dreamerv2.envs.worker_process import layout
 from dreamerv2.envs.workers import InProcess, make_workers
 from dreamerv2.errors import UsageError
 
@@ -134,6 +135,71 @@ def test_a_process_that_ends_is_noticed():
     workers.reset()
     with pytest.raises(WorkerError, match=r'ended unexpectedly \(exit code 3\)'):
         workers.step([0])
+
+
+class Once(Recorder):
+    """Fails in the second step of the first process that gets there, as it is told."""
+
+    def __init__(self, how, flag):
+        super().__init__(frames=4)
+        self.how, self.flag = how, flag
+
+    def _frame(self, action):
+        if self._steps and not self.flag.exists():
+            self.flag.touch()
+            if self.how == 'dies':
+                os.kill(os.getpid(), signal.SIGKILL)
+            elif self.how == 'hangs':
+                time.sleep(1000)
+            raise ZeroDivisionError('no more frames')
+        return super()._frame(action)
+
+
+@pytest.mark.parametrize(
+    ('how', 'words'),
+    [
+        ('raises', 'failed: ZeroDivisionError: no more frames'),
+        ('dies', 'ended unexpectedly (exit code -9)'),
+        ('hangs', 'gave no answer for 3 s'),
+    ],
+)
+def test_a_worker_that_fails_is_replaced_and_its_episode_cut_off(tmp_path, caplog, how, words):
+    makers = [functools.partial(Once, how, tmp_path / 'flag'), functools.partial(Recorder, 4)]
+    workers = ProcessWorkers(makers, restarts=1, longest=3 if how == 'hangs' else 60)
+    try:
+        workers.reset()
+        before = workers.step([1, 1])
+        cut, sound = workers.step([2, 2])
+        assert cut['is_last'] and not cut['is_terminal'] and not cut['is_first']
+        assert cut['reward'] == 0
+        np.testing.assert_array_equal(cut['vector'], before[0]['vector'])
+        assert not sound['is_last']
+        (record,) = caplog.records
+        assert words in record.message and 'level ' in record.message
+        assert '1 steps into an episode' in record.message
+        assert ('in _frame' in record.message) == (how == 'raises')
+        assert workers.reset([0])[0]['is_first']
+        rows = [workers.step([1, 1]) for _ in range(2)]
+        assert not rows[1][0]['is_last'] and rows[1][1]['is_last']
+        assert len(workers.get_state()) == 2
+    finally:
+        workers.close()
+
+
+def test_workers_are_not_replaced_for_ever(tmp_path, caplog):
+    workers = ProcessWorkers([Failing], restarts=2)
+    processes = []
+    for _ in range(2):
+        workers.reset()
+        workers.step([0])
+        processes += [process for process, _ in workers._workers]
+        assert workers.step([0])[0]['is_last']
+    assert len(caplog.records) == 2
+    workers.reset()
+    workers.step([0])
+    with pytest.raises(WorkerError, match='worker 0 failed: ZeroDivisionError'):
+        workers.step([0])
+    assert_ended(processes)
 
 
 def test_a_users_mistake_stays_one():

@@ -1,0 +1,81 @@
+"""What happens in the process of one environment, and the shared memory that it answers through."""
+
+import contextlib
+import signal
+import traceback
+from collections.abc import Mapping
+from multiprocessing import shared_memory
+from multiprocessing.connection import Connection
+from typing import Any
+
+import numpy as np
+
+from dreamerv2.envs.resumable import ResumableEnv
+from dreamerv2.envs.workers import Maker
+
+_ALIGNMENT = 64
+
+
+def layout(obs_space: Mapping[str, Any]) -> tuple[dict[str, int], int]:
+    """Where each entry of an observation lies in its block of memory.
+
+    Args:
+        obs_space: name -> space.
+
+    Returns:
+        name -> offset in bytes, aligned; and the size of the block.
+    """
+    offsets, end = {}, 0
+    for key, space in obs_space.items():
+        offsets[key] = end
+        size = int(np.prod(space.shape, dtype=np.int64)) * np.dtype(space.dtype).itemsize
+        end += -(-size // _ALIGNMENT) * _ALIGNMENT
+    return offsets, end
+
+
+def views(obs_space: Mapping[str, Any], buffer: Any) -> dict[str, np.ndarray]:
+    """Arrays over a block of memory, one for each entry of an observation."""
+    offsets, _ = layout(obs_space)
+    return {
+        key: np.ndarray(space.shape, space.dtype, buffer, offsets[key])
+        for key, space in obs_space.items()
+    }
+
+
+def serve(connection: Connection, maker: Maker) -> None:
+    """What a worker does: answers commands until told to close, or until the parent is gone."""
+    # The parent decides when to end: Ctrl-C and a batch system's signal reach all processes.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    env = memory = None
+    arrays: dict[str, np.ndarray] = {}
+    try:
+        env = ResumableEnv(maker())
+        connection.send((True, (env.obs_space, env.act_space, env.levels, env.action_repeat)))
+        memory = shared_memory.SharedMemory(connection.recv())
+        arrays = views(env.obs_space, memory.buf)
+        connection.send((True, None))
+        while True:
+            name, arguments = connection.recv()
+            if name == 'close':
+                break
+            result = getattr(env, name)(*arguments)
+            if name in ('reset', 'step'):
+                for key, array in arrays.items():
+                    array[...] = result[key]
+                # From where another process could begin this episode again.
+                result = env.start if name == 'reset' else None
+            connection.send((True, result))
+    except (EOFError, BrokenPipeError):
+        pass  # the parent is gone
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            text = str(error) or type(error).__name__
+            connection.send((False, (type(error).__name__, text, traceback.format_exc())))
+    finally:
+        if env is not None:
+            env.close()
+        arrays.clear()  # the memory cannot be closed while arrays lie in it
+        if memory is not None:
+            memory.close()
+        connection.close()
