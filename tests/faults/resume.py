@@ -1,25 +1,31 @@
-"""Is a run that was stopped and went on the same, bit for bit, as one that was not?
+"""Is a run that was stopped or killed and went on the same, bit for bit, as one that was not?
 
     python -m tests.faults.resume --configs mario debug --stops 20 --precision float32 bfloat16
+    python -m tests.faults.resume --configs mario debug --stops 30 --signal SIGKILL
+    python -m tests.faults.resume --configs mario_small --every 120 --signal SIGKILL
 
-For each precision: one run straight through, and one that is sent a signal after a random number of
-steps, again and again, and goes on each time. Then their last checkpoints (weights, moments,
-counters, random states, the next batch, unfinished episodes) and their metrics are compared.
+For each precision: one run straight through, and one that gets a signal after a random number of
+logged lines, or every so many seconds, and goes on each time. Then their last checkpoints (weights,
+moments, counters, random states, the next batch, unfinished episodes) and their metrics are
+compared. With SIGKILL a run goes on from its last checkpoint and does again what came after it.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import random
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -43,23 +49,66 @@ def start(logdir: Path, arguments: Sequence[str]) -> subprocess.Popen[str]:
     )
 
 
-def finish(process: subprocess.Popen[str]) -> int:
+def finish(process: subprocess.Popen[str], number: int = signal.SIGTERM) -> int:
     """Waits for a run's end; its exit code. Raises RuntimeError with its words if it crashed."""
     _, errors = process.communicate()
-    if process.returncode not in (0, STOPPED):
+    if process.returncode not in (0, STOPPED, -number):
         raise RuntimeError(f'a run ended with {process.returncode}: {errors}')
     return process.returncode
 
 
-def stop_at(process: subprocess.Popen[str], logdir: Path, lines: int, delay: float) -> int:
-    """Sends SIGTERM `delay` seconds after the run has logged so many lines; its exit code."""
-    metrics = logdir / 'metrics.jsonl'
-    while process.poll() is None and logged(metrics) < lines:
+@dataclasses.dataclass(frozen=True)
+class Stop:
+    """One interruption.
+
+    Attributes:
+        frames: where the newest checkpoint was afterwards, 0 where there was none.
+        lost: frames that had been logged beyond it.
+        seconds: from the start of the process until it had logged something new.
+    """
+
+    frames: int
+    lost: int
+    seconds: float
+
+
+def interrupt(
+    process: subprocess.Popen[str], logdir: Path, number: int, due: Callable[[int, float], bool]
+) -> Stop | None:
+    """Sends a signal once `due(logged lines, seconds since the first new one)`; None at its end.
+
+    SIGKILL waits for the first checkpoint: without one a run keeps its episodes and plays others.
+    """
+    metrics, saved = logdir / 'metrics.jsonl', logdir / 'checkpoints'
+    lasting = number != signal.SIGKILL
+    started, first = time.monotonic(), 0.0
+    # The run cuts the file back when it goes on: what is new is told by the file's changes.
+    before = stamp(metrics)
+    while process.poll() is None:
+        now = time.monotonic()
+        if not first and stamp(metrics) != before:
+            first = now
+        lasting = lasting or bool(checkpoint.available(saved))
+        if lasting and first and due(logged(metrics), now - first):
+            break
         time.sleep(0.01)
-    time.sleep(delay)
     if process.poll() is None:
-        process.send_signal(signal.SIGTERM)
-    return finish(process)
+        process.send_signal(number)
+    if finish(process, number) == 0:
+        return None
+    last = max((int(row['step']) for row in rows_of(metrics)), default=0)
+    kept = checkpoint.available(saved)
+    frames = int(kept[-1].name) if kept else 0
+    return Stop(frames, max(0, last - frames), first - started)
+
+
+def stamp(path: Path) -> tuple[int, int]:
+    """Size and time of change of a file; zeros where there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return 0, 0
+    return found.st_size, found.st_mtime_ns
 
 
 def logged(metrics: Path) -> int:
@@ -101,28 +150,65 @@ def same(one: np.ndarray | None, other: np.ndarray | None) -> bool:
 
 def metric_rows(logdir: Path) -> list[dict[str, object]]:
     """The lines of `metrics.jsonl` without what depends on the clock."""
-    rows = [json.loads(line) for line in (logdir / 'metrics.jsonl').read_text().splitlines()]
+    rows = rows_of(logdir / 'metrics.jsonl')
     return [{k: v for k, v in row.items() if k not in OF_TIME} for row in rows]
 
 
-def compare(root: Path, arguments: Sequence[str], stops: int, seed: int = 0) -> dict[str, object]:
-    """One straight run and one stopped `stops` times; where and in what they differ.
+def rows_of(metrics: Path) -> list[dict[str, Any]]:
+    """The whole lines of a metrics file; a run that was killed may have left half a line."""
+    text = metrics.read_text() if metrics.exists() else ''
+    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith('\n')]
+
+
+def compare(
+    root: Path,
+    arguments: Sequence[str],
+    stops: int,
+    *,
+    number: int = signal.SIGTERM,
+    every: float = 0.0,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """One straight run and one that is interrupted; where, and in what they differ.
+
+    Args:
+        root: an empty folder for both.
+        arguments: for `train.py`.
+        stops: how often it is interrupted, at most.
+        number: the signal.
+        every: seconds between two interruptions; 0 for random moments.
+        seed: of the random moments.
 
     Returns:
-        `stops`: frames at which it was stopped; `differences`: names, none if they are the same.
+        `stops`: a `Stop` for each; `differences`: names, none if the runs are the same;
+        `share`: the straight run's seconds over those of the other one's processes together.
     """
     straight, parts = root / 'straight', root / 'parts'
+    began = time.monotonic()
     finish(start(straight, arguments))
-    last = logged(straight / 'metrics.jsonl')
-    frames = []
-    rng = random.Random(seed)
-    for line in sorted(rng.sample(range(1, last), min(stops, last - 1))):
-        process = start(parts, arguments)
-        if stop_at(process, parts, line, rng.uniform(0, 0.3)) != STOPPED:
+    straight_seconds = time.monotonic() - began
+    last, rng = logged(straight / 'metrics.jsonl'), random.Random(seed)
+    lines = sorted(rng.sample(range(1, last), min(stops, last - 1)))
+    found: list[Stop] = []
+    began = time.monotonic()
+    while len(found) < (stops if every else len(lines)):
+        if every:
+            stop = interrupt(start(parts, arguments), parts, number, lambda _, s: s >= every)
+        else:
+            line, delay = lines[len(found)], rng.uniform(0, 0.3)
+            stop = interrupt(
+                start(parts, arguments), parts, number,
+                lambda n, s, line=line, delay=delay: n >= line and s >= delay,
+            )  # fmt: skip
+        if stop is None:
             break
-        frames.append(checkpoint.find(parts).frames)
+        found.append(stop)
     finish(start(parts, arguments))
-    return {'stops': frames, 'differences': differences(straight, parts)}
+    return {
+        'stops': found,
+        'differences': differences(straight, parts),
+        'share': straight_seconds / (time.monotonic() - began),
+    }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -130,18 +216,44 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--configs', nargs='+', default=['mario', 'debug'])
     parser.add_argument('--precision', nargs='+', default=['float32', 'bfloat16'])
-    parser.add_argument('--stops', type=int, default=20)
+    parser.add_argument('--stops', type=int, default=20, help='at most (%(default)s)')
+    parser.add_argument('--every', type=float, default=0.0, help='seconds; default: at random')
+    parser.add_argument('--signal', choices=('SIGTERM', 'SIGINT', 'SIGKILL'), default='SIGTERM')
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--flags', nargs=argparse.REMAINDER, default=[], help='for train.py')
     args = parser.parse_args(argv)
     failed = False
     for precision in args.precision:
         arguments = ['--configs', *args.configs, '--precision', precision, *args.flags]
+        number = int(signal.Signals[args.signal])
         with tempfile.TemporaryDirectory() as folder:
-            found = compare(Path(folder), arguments, args.stops, args.seed)
+            found = compare(
+                Path(folder), arguments, args.stops,
+                number=number, every=args.every, seed=args.seed,
+            )  # fmt: skip
         failed |= bool(found['differences'])
-        print(json.dumps({'precision': precision, **found}), flush=True)
+        print(summary(precision, found), flush=True)
     return int(failed)
+
+
+def summary(precision: str, found: Mapping[str, Any]) -> str:
+    """What `compare` found, in words."""
+    stops, different = found['stops'], found['differences']
+    lines = [
+        f'{precision}: {len(stops)} interruptions, at frames '
+        f'{", ".join(str(stop.frames) for stop in stops) or "none"}',
+        f'  the same as an unbroken run: {"yes" if not different else "NO"}'
+        + (f' ({len(different)} differ: {", ".join(different[:5])})' if different else ''),
+        f'  share of effective time: {found["share"]:.2f}',
+    ]
+    if stops:
+        lost, seconds = [stop.lost for stop in stops], [stop.seconds for stop in stops]
+        lines += [
+            f'  frames done again: median {statistics.median(lost):g}, most {max(lost)}',
+            f'  seconds from start to going on: median {statistics.median(seconds):.1f}, '
+            f'most {max(seconds):.1f}',
+        ]
+    return '\n'.join(lines)
 
 
 if __name__ == '__main__':

@@ -1,6 +1,7 @@
 """The real agent on real levels: stopping and going on changes nothing."""
 
 import shutil
+import signal
 
 import numpy as np
 import pytest
@@ -11,10 +12,14 @@ from tests.faults import resume
 FLAGS = ['--configs', 'mario', 'debug', '--task', 'mario_1-1+1-2', '--steps', '350']
 
 
-@pytest.mark.parametrize('precision', ['float32', 'bfloat16'])
-def test_a_run_that_was_stopped_is_the_same_bit_for_bit(tmp_path, precision):
-    found = resume.compare(tmp_path, [*FLAGS, '--precision', precision], stops=1)
-    assert found['stops'], 'it was never stopped'
+@pytest.mark.parametrize(
+    ('precision', 'number'), [('float32', signal.SIGTERM), ('bfloat16', signal.SIGKILL)]
+)
+def test_a_run_that_was_stopped_is_the_same_bit_for_bit(tmp_path, precision, number):
+    flags = [*FLAGS, '--precision', precision, '--save_every', '40']
+    found = resume.compare(tmp_path, flags, stops=1, number=number)
+    assert len(found['stops']) == 1, 'it was never stopped'
+    assert 'the same as an unbroken run: yes' in resume.summary(precision, found)
     assert found['differences'] == []
 
     # Whether the comparison would see a difference.
