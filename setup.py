@@ -73,6 +73,7 @@ setup(
         'console_scripts': [
             'dreamerv2-train = dreamerv2.train:main',
             'dreamerv2-evaluate = dreamerv2.evaluate:main',
+            'dreamerv2-doctor = dreamerv2.doctor.__main__:main',
         ]
     },
     classifiers=[

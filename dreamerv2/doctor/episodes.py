@@ -1,0 +1,202 @@
+"""Checks of a logdir's episode files, with the replay's own reader."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dreamerv2.config import Config
+from dreamerv2.doctor.rows import Row, failed, ok, warning, words_of
+from dreamerv2.replay import disk
+from dreamerv2.replay.disk import EpisodeFile
+from dreamerv2.replay.rows import describe_difference
+from dreamerv2.run.checkpoint import Checkpoint
+
+_SHOWN = 5  # of many rows alike
+
+
+def check(
+    path: Path, newest: Checkpoint | None, alive: bool, config: Config | None = None
+) -> list[Row]:
+    """Every file of `train_episodes`, and their number and steps against the checkpoint's counts.
+
+    Args:
+        path: the logdir.
+        newest: its newest sound checkpoint, read before this.
+        alive: whether a run uses the logdir now.
+        config: the run's configuration, if it can be read.
+    """
+    folder = path / 'train_episodes'
+    if not folder.is_dir():
+        if newest is None:
+            return [ok('episodes', 'none yet')]
+        return [failed('episodes', f'{folder} is missing', 'restore it from a copy')]
+    with _captured(disk.logger) as said:
+        files = disk.list_files(folder)
+        levels = disk.keep_levels(folder, None)
+        way_out = 'move it elsewhere, if it is yours; or restore it from a copy'
+        rows = [warning('episodes', line, way_out) for line in said]
+        with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
+            read = list(pool.map(lambda file: _look(file, levels, said), files))
+    found = [(file, flaw, spec) for file, (flaw, spec) in zip(files, read, strict=True)]
+    present = [(file, flaw, spec) for file, flaw, spec in found if flaw or spec]
+    bad = [(file, flaw) for file, flaw, _ in present if flaw]
+    sound = [(file, spec) for file, flaw, spec in present if not flaw]
+    if sound:
+        usual = sound[-1][1]
+        other = [(file, describe_difference(usual, spec)) for file, spec in sound]
+        bad += [(file, words) for file, words in other if words]
+        sound = [entry for entry, (_, words) in zip(sound, other, strict=True) if not words]
+    rows += _bad_rows(bad)
+    good = [file for file, _ in sound]
+    steps = sum(file.steps for file in good)
+    if good or not bad:
+        rows.append(ok('episodes', f'{len(good)} files read in full, {steps} steps'))
+    rows += _leftovers(folder, alive)
+    return rows + check_counts(folder, good, [file for file, _ in bad], newest, config)
+
+
+def _look(
+    file: EpisodeFile, levels: Sequence[str] | None, said: Sequence[str]
+) -> tuple[str, dict[str, Any]]:
+    """What is wrong with a file, and shape and type of its rows; nothing when it is gone."""
+    try:
+        arrays = disk.read_episode(file)
+        flaw = '' if arrays is None else flaw_of(arrays, levels)
+    except Exception as error:  # A stranger's file may hold anything.
+        return words_of(error), {}
+    if arrays is not None:
+        spec = {
+            key: (value.shape[1:], value.dtype)
+            for key, value in arrays.items()
+            if not key.startswith('log_')
+        }
+        return flaw, spec
+    if not file.path.exists():  # A living run drops those that its replay has no room for.
+        return '', {}
+    words = next((line for line in said if str(file.path) in line), 'it cannot be read')
+    return words.partition(f'{file.path}: ')[2] or words, {}
+
+
+def flaw_of(arrays: Mapping[str, np.ndarray], levels: Sequence[str] | None) -> str:
+    """What in an episode's content cannot be, in words; empty if nothing.
+
+    Args:
+        arrays: `[rows, ...]` by name.
+        levels: the names that `level` counts, if they are known.
+    """
+    for key, row, name in (('is_first', 0, 'first'), ('is_last', -1, 'last')):
+        flags = arrays[key]
+        if not flags[row] or flags.sum() != 1:
+            return f'{key} is not set in its {name} row alone'
+    if (arrays['is_terminal'] & ~arrays['is_last']).any():
+        return 'is_terminal is set before its last row'
+    for key, value in arrays.items():
+        if value.dtype == np.float32 and not np.isfinite(value).all():
+            return f'{key} is not finite in row {int(np.argmax(~_finite_rows(value)))}'
+    level = int(arrays['level'][0])
+    if levels is not None and not 0 <= level < len(levels):
+        return f'its level is number {level}, of {len(levels)}'
+    return ''
+
+
+def _finite_rows(value: np.ndarray) -> np.ndarray:
+    return np.isfinite(value).reshape(len(value), -1).all(1)
+
+
+def _bad_rows(bad: Sequence[tuple[EpisodeFile, str]]) -> list[Row]:
+    way_out = 'restore it from a copy; else a run that goes on does without it'
+    rows = [failed('episodes', f'{file.path}: {words}', way_out) for file, words in bad[:_SHOWN]]
+    if len(bad) > _SHOWN:
+        names = ', '.join(file.path.name for file, _ in bad[_SHOWN : 4 * _SHOWN])
+        rows.append(failed('episodes', f'{len(bad) - _SHOWN} more: {names}', way_out))
+    return rows
+
+
+def _leftovers(folder: Path, alive: bool) -> list[Row]:
+    names = sorted(path.name for path in folder.glob('*.tmp'))
+    if alive or not names:  # A living run may be writing them.
+        return []
+    seen = f'a crash left {", ".join(names[:_SHOWN])} in {folder}'
+    return [warning('episodes', seen, 'nothing: a run that goes on clears it away')]
+
+
+def check_counts(
+    folder: Path,
+    good: Sequence[EpisodeFile],
+    bad: Sequence[EpisodeFile],
+    newest: Checkpoint | None,
+    config: Config | None,
+) -> list[Row]:
+    """Serial numbers without gaps, and as many episodes and steps as the checkpoint counts.
+
+    Args:
+        folder: where they are.
+        good: readable files.
+        bad: the others.
+        newest: the checkpoint, whose mark is above all episodes that it counts.
+        config: says from how many steps on the replay drops episodes.
+    """
+    counted = collections.Counter(file.serial for file in (*good, *bad))
+    twice = sorted(serial for serial, count in counted.items() if count > 1)
+    if twice:
+        same = ', '.join(file.path.name for file in (*good, *bad) if file.serial == twice[0])
+        seen = f'several files in {folder} have number {twice[0]}: {same}'
+        return [failed('counts', seen, 'move those away that this run did not write')]
+    steps = sum(file.steps for file in good)
+    if newest is None:
+        return [ok('counts', f'{len(good)} episodes, {steps} steps, no checkpoint beside them')]
+    replay = newest.state['replay']
+    mark, totals = int(replay['next_serial']), replay['totals']
+    newer = sum(serial >= mark for serial in counted)
+    said = f'; {newer} since then' if newer else ''
+    own = [file for file in good if file.serial < mark]
+    way_out = f'restore what is missing to {folder} from a copy; else a run does without it'
+    expected = f'the checkpoint counts {totals["episodes"]} episodes, {totals["steps"]} steps'
+    first = 0 if _drops_nothing(totals, config) else min(counted, default=mark)
+    moved = {file.serial for file in disk.list_files(folder / 'quarantine')}
+    lost = [n for n in range(first, mark) if n not in counted and n not in moved]
+    if lost or (totals['episodes'] and not own and not bad):
+        numbers = ', '.join(map(str, lost[:_SHOWN])) + (' ...' if len(lost) > _SHOWN else '')
+        missing = f'{len(lost)} missing, number {numbers}' if lost else 'none is there'
+        return [failed('counts', f'{folder}: {missing}; {expected}', way_out)]
+    on_disk = f'{len(own)} episodes, {sum(file.steps for file in own)} steps'
+    if first or bad or moved:
+        return [ok('counts', f'{on_disk} on disk; {expected}{said}')]
+    if (len(own), sum(file.steps for file in own)) != (totals['episodes'], totals['steps']):
+        return [failed('counts', f'{folder} has {on_disk}; {expected}', way_out)]
+    return [ok('counts', f'{on_disk}, as the checkpoint counts{said}')]
+
+
+def _drops_nothing(totals: Mapping[str, int], config: Config | None) -> bool:
+    if config is None:
+        return False
+    capacity = config.replay.capacity
+    return config.replay.keep_on_disk or not capacity or totals['steps'] <= capacity
+
+
+@contextlib.contextmanager
+def _captured(logger: logging.Logger) -> Iterator[list[str]]:
+    """Gathers what a logger says, which then goes nowhere else."""
+    said: list[str] = []
+
+    class Gather(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            said.append(record.getMessage())
+
+    handler, propagate = Gather(), logger.propagate
+    logger.addHandler(handler)
+    logger.propagate = False
+    try:
+        yield said
+    finally:
+        logger.propagate = propagate
+        logger.removeHandler(handler)

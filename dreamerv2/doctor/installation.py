@@ -1,0 +1,327 @@
+"""Checks of an installation. Only the standard library is imported here."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import dreamerv2
+from dreamerv2.doctor import requirements
+from dreamerv2.doctor.probes import ProbeError, probe
+from dreamerv2.doctor.rows import Check, Row, failed, ok, warning
+from dreamerv2.run import devices
+
+GIGABYTE = 1e9
+ROOT = Path(__file__).resolve().parents[2]
+DEFAULT_LOGDIR = '~/logdir'
+
+_LITTLE_DISK, _TOO_LITTLE_DISK = 5 * GIGABYTE, 0.5 * GIGABYTE
+_LITTLE_MEMORY, _TOO_LITTLE_MEMORY = 4 * GIGABYTE, 1 * GIGABYTE
+_PROGRAM = '#include <cstdint>\n#include <vector>\nint main() { return 0; }\n'
+
+Probe = Callable[[str], Mapping[str, Any]]
+
+
+def checks(root: Path = ROOT, run: Probe = probe) -> list[Check]:
+    """The checks of an installation, in the order of the table.
+
+    Args:
+        root: the folder that holds the package.
+        run: runs a probe by name, as `probes.probe`.
+    """
+    return [
+        ('requirements', lambda: check_requirements(root)),
+        ('code', lambda: check_code(run)),
+        ('configs.yaml', check_presets),
+        ('compiler', check_compiler),
+        ('emulator', lambda: check_emulator(run)),
+        ('tensorflow', lambda: check_tensorflow(run)),
+        ('disk', lambda: check_disk(default_logdir())),
+        ('memory', lambda: check_memory(available_memory())),
+        ('default logdir', lambda: check_writable(default_logdir())),
+    ]
+
+
+def check_requirements(root: Path = ROOT) -> list[Row]:
+    """Versions of Python and packages against what the installation asks for."""
+    try:
+        needed = requirements.find(root)
+    except (LookupError, ImportError, OSError, ValueError, SyntaxError) as error:
+        seen = f'neither {root / "setup.py"} nor the installed package says what is needed: {error}'
+        return [failed('requirements', seen, 'python -m pip install . in a checkout')]
+    return [
+        check_python(needed.python),
+        *requirements.check_packages(needed.packages),
+        requirements.check_extra('atari', 'atari_ tasks', needed.extras.get('atari', [])),
+    ]
+
+
+def check_python(ranges: str) -> Row:
+    """Whether this Python is one that the package supports."""
+    version = platform.python_version()
+    seen = f'{version} ({ranges}), {sys.executable}, {platform.platform()}'
+    if requirements.within(version, ranges):
+        return ok('python', seen)
+    return failed('python', seen, 'PYTHON=python3.11 scripts/setup.sh, or another of this range')
+
+
+def check_code(run: Probe = probe) -> Row:
+    """Whether all that the commands import before TensorFlow can be imported."""
+    where = f'dreamerv2 {dreamerv2.__version__} in {Path(dreamerv2.__file__).parent}'
+    try:
+        run('modules')
+    except ProbeError as error:
+        way_out = 'install what the message names: scripts/setup.sh, or python -m pip install .'
+        return failed('code', f'{where}: {error}', way_out)
+    return ok('code', where)
+
+
+def check_presets() -> Row:
+    """Whether the file of presets is there and every preset of it loads."""
+    from dreamerv2.config import files, load_config
+    from dreamerv2.errors import UsageError
+
+    try:
+        path = files.default_file()
+        names = list(files.read_presets(path))
+        for name in names:
+            load_config(['--configs', name])
+    except UsageError as error:
+        return failed('configs.yaml', str(error), 'mend that line, or take the file that came')
+    return ok('configs.yaml', f'{path}: {", ".join(names)}')
+
+
+def check_compiler() -> Row:
+    """A C++ compiler, which builds nes-py's core; without it an installed one still works."""
+    way_out = 'only needed to build nes-py: apt-get install g++, or xcode-select --install'
+    named = os.environ.get('CXX')
+    found = shlex.split(named) if named else _first('c++', 'g++', 'clang++')
+    if not found:
+        return warning('compiler', 'no c++, g++ or clang++ in PATH, and CXX is not set', way_out)
+    try:
+        result = subprocess.run(
+            [*found, '-x', 'c++', '-fsyntax-only', '-'],
+            input=_PROGRAM,
+            capture_output=True,
+            text=True,
+            errors='replace',
+            timeout=60,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return warning('compiler', f'{shlex.join(found)} does not run: {error}', way_out)
+    if result.returncode:
+        said = (result.stderr.strip().splitlines() or ['nothing'])[0]
+        return warning('compiler', f'{shlex.join(found)} fails at a tiny program: {said}', way_out)
+    return ok('compiler', shlex.join(found))
+
+
+def check_emulator(run: Probe = probe) -> Row:
+    """Whether nes-py's core loads and plays a level of Mario."""
+    try:
+        found = run('emulator')
+    except ProbeError as error:
+        way_out = (
+            'build it again (needs a C++ compiler): scripts/setup.sh, or python -m pip install '
+            '--force-reinstall --no-deps --no-cache-dir nes-py==8.2.1'
+        )
+        return failed('emulator', str(error), way_out)
+    seen = f'mario_1-1 played to x {found["x"]:.0f}, {found["frames_per_second"]:.0f} frames/s'
+    return ok('emulator', seen)
+
+
+def check_tensorflow(run: Probe = probe) -> list[Row]:
+    """TensorFlow's import, the GPUs it sees beside the driver's, and the precision chosen."""
+    try:
+        found = run('tensorflow')
+    except ProbeError as error:
+        way_out = (
+            'install it again: scripts/setup.sh, or python -m pip install --force-reinstall '
+            'tensorflow; where the processor is too old for it, only another machine helps'
+        )
+        return [failed('tensorflow', str(error), way_out)]
+    built = 'with CUDA' if found['cuda'] else 'without CUDA'
+    seen = f'{found["version"]}, built {built}; it computes'
+    return [
+        ok('tensorflow', seen),
+        check_gpu(driver_gpus(), found),
+        check_precision(found['gpus'], cpu_flags()),
+    ]
+
+
+def driver_gpus() -> list[str] | str | None:
+    """Names of the GPUs that NVIDIA's driver has; words where it fails; None without a driver."""
+    program = shutil.which('nvidia-smi')
+    if program:
+        try:
+            result = subprocess.run(
+                [program, '-L'], capture_output=True, text=True, timeout=60, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return f'nvidia-smi does not run: {error}'
+        if result.returncode:
+            said = (result.stdout + result.stderr).strip().splitlines() or ['nothing']
+            return f'nvidia-smi says: {said[0]}'
+        return re.findall(r'^GPU \d+: ([^(\n]*[^(\s])', result.stdout, re.M)
+    cards = sorted(Path('/proc/driver/nvidia/gpus').glob('*/information'))
+    if not cards and not Path('/proc/driver/nvidia/version').exists():
+        return None
+    models = [re.search(r'Model:\s*(.+)', card.read_text()) for card in cards]
+    return [model[1].strip() if model else 'GPU' for model in models]
+
+
+def check_gpu(driver: list[str] | str | None, found: Mapping[str, Any]) -> Row:
+    """TensorFlow's view of the GPUs beside the driver's.
+
+    Args:
+        driver: what `driver_gpus` gave.
+        found: what the probe `tensorflow` found.
+    """
+    seen = [gpu['name'] for gpu in found['gpus']]
+    chosen = os.environ.get('CUDA_VISIBLE_DEVICES')
+    if isinstance(driver, str):
+        way_out = 'restart the machine or install the driver again; until then train on the CPU'
+        return failed('gpu', driver, way_out)
+    if not driver and not seen:
+        return ok('gpu', 'no NVIDIA driver or no card: training runs on the CPU')
+    counts = f'the driver has {len(driver or [])} ({", ".join(driver or [])})'
+    counts += f', TensorFlow sees {len(seen)}'
+    if seen and (len(seen) >= len(driver or []) or chosen is not None):
+        return ok('gpu', f'{counts}: {", ".join(seen)}')
+    if chosen is not None:
+        way_out = 'unset CUDA_VISIBLE_DEVICES to train on a GPU'
+        return warning('gpu', f'{counts}: CUDA_VISIBLE_DEVICES is {chosen!r}', way_out)
+    said = [line for line in found.get('stderr', ()) if re.search('dlopen|cuda|gpu', line, re.I)]
+    reason = f'; it says: {said[-1].strip()}' if said else ''
+    way_out = (
+        'GPU=1 scripts/setup.sh in a checkout, or: python -m pip install '
+        "'tensorflow[and-cuda]>=2.21,<2.22'; then see that the driver is new enough for CUDA 12"
+    )
+    return failed('gpu', counts + reason, way_out)
+
+
+def cpu_flags() -> set[str]:
+    """The processor's instruction sets; empty where the system does not tell."""
+    try:
+        return devices.cpu_flags(Path('/proc/cpuinfo').read_text())
+    except OSError:
+        return set()
+
+
+def check_precision(gpus: list[dict[str, Any]], flags: set[str]) -> Row:
+    """What `--precision auto` chooses, and from what.
+
+    Args:
+        gpus: TensorFlow's, with their `capability`.
+        flags: the processor's instruction sets.
+    """
+    capability = tuple(gpus[0]['capability']) if gpus else None
+    chosen = devices.choose_precision('auto', compute_capability=capability, flags=flags)
+    if gpus:
+        major, minor = gpus[0]['capability']
+        return ok('precision', f'auto is {chosen}: compute capability {major}.{minor}')
+    known = [
+        f'{name} {"yes" if flags & {flag} else "no"}'
+        for name, flag in (('AVX512-BF16', 'avx512_bf16'), ('AMX-BF16', 'amx_bf16'))
+    ]
+    seen = f'auto is {chosen}: {", ".join(known)}'
+    if os.environ.get('TF_ENABLE_ONEDNN_OPTS', '1') == '0':
+        way_out = 'unset TF_ENABLE_ONEDNN_OPTS, which makes training slow'
+        return warning('precision', f'{seen}, oneDNN is switched off', way_out)
+    return ok('precision', f'{seen}, oneDNN is not switched off')
+
+
+def default_logdir() -> Path:
+    """The folder in which runs are put where no `--logdir` is given."""
+    try:
+        from dreamerv2.config import load_config
+
+        template = load_config([]).logdir_template
+    except Exception:  # What is wrong with the configuration has a row of its own.
+        template = DEFAULT_LOGDIR
+    return Path(template.partition('{')[0]).expanduser()
+
+
+def nearest_existing(path: Path) -> Path:
+    """The path itself, or the nearest folder above it that exists."""
+    path = path.absolute()
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return path
+
+
+def check_disk(path: Path) -> Row:
+    """Free space where runs are put."""
+    place = nearest_existing(path)
+    usage = shutil.disk_usage(place)
+    free = usage.free
+    seen = f'{free / GIGABYTE:.1f} of {usage.total / GIGABYTE:.1f} GB free at {place}'
+    way_out = 'make room there, or give --logdir on another disk; a full-size run takes some GB'
+    if free < _TOO_LITTLE_DISK:
+        return failed('disk', seen, way_out)
+    return warning('disk', seen, way_out) if free < _LITTLE_DISK else ok('disk', seen)
+
+
+def available_memory(root: Path = Path('/')) -> float | None:
+    """Bytes of memory that may be taken: what is available and the control group allows.
+
+    Args:
+        root: where `proc` and `sys` are.
+
+    Returns:
+        None where the system does not tell.
+    """
+    limits = []
+    try:
+        found = re.search(r'MemAvailable:\s*(\d+) kB', (root / 'proc/meminfo').read_text())
+        if found:
+            limits.append(int(found[1]) * 1024.0)
+        group = root / 'sys/fs/cgroup'
+        limits.append(
+            float((group / 'memory.max').read_text())
+            - float((group / 'memory.current').read_text())
+        )
+    except (OSError, ValueError):  # No such file, or no limit: it reads `max`.
+        pass
+    return min(limits, default=None)
+
+
+def check_memory(free: float | None) -> Row:
+    """Whether `free` bytes of memory will do; None where that is not known."""
+    if free is None:
+        return ok('memory', 'this system does not tell how much is free')
+    seen = f'{free / GIGABYTE:.1f} GB may be taken'
+    way_out = 'end other programs, or use smaller networks: --configs mario_small'
+    if free < _TOO_LITTLE_MEMORY:
+        return failed('memory', seen, way_out)
+    return warning('memory', seen, way_out) if free < _LITTLE_MEMORY else ok('memory', seen)
+
+
+def check_writable(path: Path) -> Row:
+    """Whether a run can make its folder: a file without a name is written there."""
+    place = nearest_existing(path)
+    way_out = 'give --logdir in a folder of your own, or change the permissions of this one'
+    if not place.is_dir():
+        return failed('default logdir', f'{place} is a file', way_out)
+    try:
+        with tempfile.TemporaryFile(dir=place) as file:
+            file.write(b'written')
+            file.flush()
+    except OSError as error:
+        return failed('default logdir', f'{place} cannot be written to: {error.strerror}', way_out)
+    made = '' if place == path.absolute() else f' ({path} is made by the first run)'
+    return ok('default logdir', f'{place} can be written to{made}')
+
+
+def _first(*programs: str) -> list[str]:
+    paths = (shutil.which(program) for program in programs)
+    return next(([path] for path in paths if path), [])

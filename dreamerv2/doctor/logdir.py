@@ -1,0 +1,270 @@
+"""Checks of a run's logdir. They only read, so that they may look at a run that is going on."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+
+from dreamerv2.config import Config
+from dreamerv2.doctor import episodes, metrics
+from dreamerv2.doctor.rows import Check, Row, failed, ok, warning, words_of
+from dreamerv2.errors import UsageError
+from dreamerv2.run import checkpoint, lock, logdir
+from dreamerv2.run.checkpoint import Checkpoint
+
+_PARTS = ('config.yaml', 'checkpoints', 'train_episodes', 'metrics.jsonl', 'provenance.json')
+_ROOM = 1e9
+_GONE = 'the run deleted it meanwhile'
+
+
+def find(path: Path) -> Path:
+    """The folder of a run.
+
+    Raises:
+        UsageError: it does not exist, is a file, or holds no run.
+    """
+    path = path.expanduser()
+    if not path.is_dir():
+        what = 'is a file' if path.exists() else 'does not exist'
+        raise UsageError(f'{path} {what}: expected the logdir of a training run.')
+    if not any((path / part).exists() for part in _PARTS):
+        below = (run for depth in (1, 2, 3) for run in path.glob('*/' * depth + 'config.yaml'))
+        run = next(
+            (file.parent for file in below if file.parent.parent.name != 'checkpoints'), None
+        )
+        hint = f'; {run} holds one' if run else ''
+        raise UsageError(f'{path} holds no run (no {", no ".join(_PARTS)}){hint}.')
+    return path
+
+
+@dataclasses.dataclass
+class Findings:
+    """What earlier checks found and later ones need.
+
+    Attributes:
+        alive: whether a process holds the logdir now.
+        config: the run's configuration, if it can be read.
+        newest: the newest sound checkpoint, if there is one.
+    """
+
+    alive: bool = False
+    config: Config | None = None
+    newest: Checkpoint | None = None
+
+
+def checks(path: Path) -> list[Check]:
+    """The checks of a logdir, in the order of the table."""
+    found = Findings()
+    # Checkpoints come before episodes: what a checkpoint counts was on disk before it.
+    return [
+        ('lock', lambda: check_lock(path, found)),
+        ('config', lambda: check_config(path, found)),
+        ('checkpoints', lambda: check_checkpoints(path, found)),
+        ('progress', lambda: check_progress(path, found)),
+        ('episodes', lambda: episodes.check(path, found.newest, found.alive, found.config)),
+        ('metrics', lambda: metrics.check(path, found.newest, found.alive)),
+        ('provenance', lambda: check_provenance(path, found)),
+        ('space', lambda: check_space(path, found)),
+    ]
+
+
+def check_lock(path: Path, found: Findings) -> Row:
+    """Who uses the logdir."""
+    file = path / 'lock'
+    try:
+        content = json.loads(file.read_text())
+        age = time.time() - file.stat().st_mtime
+    except FileNotFoundError:
+        return ok('lock', 'nobody uses this logdir')
+    except ValueError:
+        content, age = {}, time.time() - file.stat().st_mtime
+    content = content if isinstance(content, dict) else {}
+    who = f'process {content.get("pid")} on {content.get("host")}'
+    if 'host' not in content:
+        seen = f'{file} does not say who uses this logdir ({age:.0f} s old)'
+        return warning('lock', seen, f'see that no run uses {path}, then delete {file}')
+    if lock.abandoned(file, content):
+        way_out = 'nothing: the next run takes it over and goes on from the newest checkpoint'
+        return warning('lock', f'{who} left it behind {age:.0f} s ago and is gone', way_out)
+    found.alive = True
+    return ok('lock', f'in use by {who}, refreshed {age:.0f} s ago')
+
+
+def check_config(path: Path, found: Findings) -> Row:
+    """Whether the configuration can be read."""
+    file = path / 'config.yaml'
+    way_out = (
+        f'copy config.yaml of the newest checkpoint, from {path / "checkpoints"}, to {file}, or '
+        'start the run again with its command, which writes it'
+    )
+    if not file.exists():
+        return failed('config', f'{file} is missing', way_out)
+    try:
+        found.config = Config.load(file)
+    except UsageError as error:
+        return failed('config', str(error), way_out)
+    return ok('config', f'{file.name}: task {found.config.task}, seed {found.config.seed}')
+
+
+def check_checkpoints(path: Path, found: Findings) -> list[Row]:
+    """Size and SHA-256 of every file of every checkpoint, and what crashes left."""
+    root = path / 'checkpoints'
+    sound: list[Checkpoint] = []
+    bad: list[tuple[Path, str]] = []
+    gone = 0
+    for folder in checkpoint.available(root):
+        loaded, problem = _load(folder)
+        if loaded is not None:
+            sound.append(loaded)
+        elif problem == _GONE:
+            gone += 1
+        else:
+            bad.append((folder, problem))
+    rows = [failed('checkpoints', words, _way_out(folder, sound)) for folder, words in bad]
+    if sound:
+        found.newest = sound[-1]
+        steps = ', '.join(str(saved.frames) for saved in sound)
+        total = sum(_size(saved.path) for saved in sound)
+        rows.append(ok('checkpoints', f'verified: {steps} frames, {total / 1e6:.1f} MB together'))
+    elif not bad and not gone:
+        rows.append(ok('checkpoints', 'none yet'))
+    rows += [*_left(root, found.alive), *_set_aside(root)]
+    if found.newest and found.config:
+        rows += _check_saved_config(found.newest, found.config)
+    return rows
+
+
+def _load(folder: Path) -> tuple[Checkpoint | None, str]:
+    """A checkpoint, or what is wrong with it; tried twice, as a run may replace it meanwhile."""
+    problem = _GONE
+    for _ in range(2):
+        try:
+            return checkpoint.load(folder), ''
+        except checkpoint.DamagedCheckpointError as error:
+            problem = str(error)
+        except Exception as error:
+            problem = f'{folder} cannot be read ({words_of(error)})'
+        if not folder.is_dir():
+            return None, _GONE
+    return None, problem
+
+
+def _way_out(bad: Path, sound: list[Checkpoint]) -> str:
+    before = [saved for saved in sound if saved.path.name < bad.name]
+    if sound and sound[-1].path.name > bad.name:
+        return f'nothing is lost, there is a newer one: delete {bad}, or restore it from a copy'
+    if before:
+        step = before[-1].frames
+        return f'a run that goes on takes that of {step} frames; or restore {bad} from a copy'
+    return f'restore {bad} from a copy, or start the run again in another logdir'
+
+
+def _left(root: Path, alive: bool) -> list[Row]:
+    names = sorted(path.name for path in root.glob('.*') if path.suffix in ('.tmp', '.old'))
+    if alive or not names:  # A living run may be writing them.
+        return []
+    seen = f'a crash left {", ".join(names)} in {root}'
+    return [warning('checkpoints', seen, 'nothing: a run that goes on clears it away')]
+
+
+def _set_aside(root: Path) -> list[Row]:
+    names = sorted(path.name for path in root.glob('*.damaged'))
+    if not names:
+        return []
+    seen = f'set aside as damaged earlier: {", ".join(names)} in {root}'
+    return [warning('checkpoints', seen, 'see to the disk it was written to; then delete it')]
+
+
+def _check_saved_config(newest: Checkpoint, config: Config) -> list[Row]:
+    try:
+        saved = Config.load(newest.config_path)
+    except UsageError as error:
+        way_out = 'it was written by another version: use that, or start in another logdir'
+        return [failed('checkpoints', str(error), way_out)]
+    different = logdir.changes(saved, config)
+    if not different:
+        return []
+    shown = ', '.join(
+        f'{key} {saved.flat.get(key)!r} there and {config.flat.get(key)!r} here'
+        for key in different[:3]
+    )
+    more = f' and {len(different) - 3} more' if len(different) > 3 else ''
+    seen = f'config.yaml differs from that of {newest.path}: {shown}{more}'
+    way_out = f'if nobody meant that, copy {newest.config_path} over it'
+    return [warning('checkpoints', seen, way_out)]
+
+
+def check_progress(path: Path, found: Findings) -> Row:
+    """How far the run is, and whether checkpoint, configuration and `done.json` agree on it."""
+    newest, config = found.newest, found.config
+    file = path / 'done.json'
+    done = logdir.finished(path)
+    if file.exists() and done is None:
+        way_out = f'delete {file}: the same command then finishes the run again'
+        return failed('progress', f'{file} cannot be read', way_out)
+    again = 'start the run again with the same command; it goes on from its newest checkpoint'
+    if newest is None:
+        if done:
+            seen = f'finished at {done["step"]} frames, but without a sound checkpoint'
+            return failed('progress', seen, 'restore the checkpoint from a copy')
+        return ok('progress', 'no checkpoint yet: the run starts from its stored episodes')
+    step = int(newest.state['progress']['step'])
+    if done:
+        seen = f'finished at {done["step"]} frames, the newest checkpoint has {newest.frames}'
+        if int(done['step']) != newest.frames:
+            return failed('progress', seen, f'delete {file}, then {again}')
+        return ok('progress', f'finished at {done["step"]} frames')
+    if config is None:
+        return ok('progress', f'the newest checkpoint has {newest.frames} frames')
+    seen = f'{newest.frames} of {config.steps * config.action_repeat} frames'
+    if newest.frames != step * config.action_repeat:
+        seen += f', but {step} agent steps of {config.action_repeat} frames'
+        return failed('progress', seen, 'restore config.yaml: its action_repeat is another')
+    return ok('progress', f'{seen}; {"going on" if found.alive else again}')
+
+
+def check_provenance(path: Path, found: Findings) -> Row:
+    """Whether the record of what made the run can be read."""
+    file = path / 'provenance.json'
+    way_out = 'a run that goes on writes it anew, as it is then; copies stand in the checkpoints'
+    try:
+        content = json.loads(file.read_text())
+        resumes = content.get('resumes') or []
+        version, revision = content['version'], str(content['revision'])[:12]
+        seen = f'version {version}, revision {revision}, started {content["started"]}'
+        packages = content['packages']
+        seen += f', TensorFlow {packages.get("tensorflow")}, {len(resumes)} resume(s)'
+    except FileNotFoundError:
+        if found.newest is None:
+            return ok('provenance', 'none yet: it is written when training begins')
+        return failed('provenance', f'{file} is missing', way_out)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return failed('provenance', f'{file} cannot be read: {words_of(error)}', way_out)
+    return ok('provenance', seen)
+
+
+def check_space(path: Path, found: Findings) -> Row:
+    """Free space and permission for what a run still writes."""
+    free = shutil.disk_usage(path).free
+    seen = f'{free / 1e9:.1f} GB free at {path}'
+    if logdir.finished(path):
+        return ok('space', f'{seen}; the run is finished')
+    if not os.access(path, os.W_OK | os.X_OK):
+        way_out = 'let the user who goes on with it write there: chown or chmod'
+        return warning('space', f'{path} cannot be written to by this user', way_out)
+    size = _size(found.newest.path) if found.newest else 0
+    way_out = f'make room: a checkpoint takes {size / 1e6:.0f} MB, and there are three for a while'
+    if free < 2 * size:
+        return failed('space', seen, way_out)
+    return warning('space', seen, way_out) if free < 10 * size + _ROOM else ok('space', seen)
+
+
+def _size(folder: Path) -> int:
+    try:
+        return sum(file.stat().st_size for file in folder.iterdir())
+    except OSError:  # A living run has just deleted it.
+        return 0

@@ -1,0 +1,114 @@
+"""Death, the game's clock and the flag in a level of Mario: brought about in the emulator's memory.
+
+Mario is put where the ending happens; the game itself, the package around it and this project's
+environment then say what they say in training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from dreamerv2.doctor.rows import Row, failed, ok
+from dreamerv2.envs.level_lengths import exit_offset, main_area_end
+
+_NOOP, _RIGHT, _RUN_RIGHT = 0, 1, 3
+_X_PAGE, _X, _SPEED, _FALLING, _FALLING_FRACTION = 0x6D, 0x86, 0x57, 0x9F, 0x433
+_SCREEN, _Y, _INVINCIBLE = 0xB5, 0xCE, 0x79F
+_CLOCK, _MODE, _LEVEL_IS_OVER = 0x7F8, 0x770, 2
+_ABOVE, _VISIBLE, _BELOW = 0, 1, 2
+_MAZES = ('4-4', '7-4', '8-4')
+_PATIENCE = 600  # frames in which an ending must come
+_LONGEST_WALK = 6000  # frames to the end of a level
+_BEFORE_END = 60  # pixels from the flag where Mario is let down
+
+Bring = Callable[[Any], dict[str, Any]]
+
+
+def check(env: Any) -> list[Row]:
+    """A row for each ending of a level.
+
+    Args:
+        env: a `MarioEnv` without time limit and sticky actions; episodes of it are played.
+    """
+    (level,) = env.levels
+    walks = exit_offset(level) is None and level not in _MAZES
+    flag, how = (walk_to_end, 'at its end') if walks else (declare_over, "by the game's own mode")
+    return [
+        _row(level, 'death', 'by falling', fall, env, completed=False),
+        _row(level, 'clock-out', 'when the clock runs out', run_out, env, completed=False),
+        _row(level, 'flag', how, flag, env, completed=True),
+    ]
+
+
+def _row(level: str, ending: str, how: str, bring: Bring, env: Any, *, completed: bool) -> Row:
+    env.reset()
+    env.step(_NOOP)
+    last = bring(env)
+    check_name = f'{ending} {level}'
+    values = {key: bool(last[key]) for key in ('is_last', 'is_terminal', 'log_completed')}
+    expected = {'is_last': True, 'is_terminal': True, 'log_completed': completed}
+    shown = ', '.join(f'{key} {value}' for key, value in values.items())
+    if values == expected:
+        return ok(check_name, f'{how}: {shown}')
+    wanted = ', '.join(f'{key} {value}' for key, value in expected.items())
+    way_out = (
+        'see that gym-super-mario-bros and nes-py have the versions asked for (python -m '
+        'dreamerv2.doctor); in an environment of your own set is_terminal wherever the game ended'
+    )
+    return failed(check_name, f'{how}: {shown}; expected {wanted}', way_out)
+
+
+def fall(env: Any) -> dict[str, Any]:
+    """Puts Mario below the picture, as in a hole; returns the last observation."""
+    env._game.ram[_SCREEN] = _BELOW
+    return _wait(env, _NOOP)
+
+
+def run_out(env: Any) -> dict[str, Any]:
+    """Leaves one tick on the game's clock; returns the last observation."""
+    env._game.ram[_CLOCK : _CLOCK + 3] = (0, 0, 1)
+    return _wait(env, _NOOP)
+
+
+def declare_over(env: Any) -> dict[str, Any]:
+    """Sets the game's mode to that after a level; returns the last observation."""
+    env._game.ram[_MODE] = _LEVEL_IS_OVER
+    return _wait(env, _NOOP)
+
+
+def walk_to_end(env: Any) -> dict[str, Any]:
+    """Runs above the picture to the end, then down onto flag or axe; returns the last observation.
+
+    The level scrolls along as it does in play.
+    """
+    ram = env._game.ram
+    end = main_area_end(env.levels[0]) - _BEFORE_END
+    observation: dict[str, Any] = {'is_last': False}
+    for _ in range(_LONGEST_WALK // env.action_repeat):
+        if observation['is_last'] or int(ram[_X_PAGE]) * 256 + int(ram[_X]) >= end:
+            break
+        _hold(ram, _ABOVE, 180, speed=40)
+        observation = env.step(_RUN_RIGHT)
+    for _ in range(_PATIENCE // env.action_repeat):
+        if observation['is_last']:
+            break
+        _hold(ram, _VISIBLE, 96, speed=8)
+        observation = env.step(_RIGHT)
+    return observation
+
+
+def _hold(ram: Any, screen: int, y: int, speed: int) -> None:
+    """Keeps Mario at a height, moving and unharmed."""
+    ram[_SCREEN], ram[_Y] = screen, y
+    ram[_FALLING], ram[_FALLING_FRACTION], ram[_SPEED] = 0, 0, speed
+    ram[_INVINCIBLE] = 9
+
+
+def _wait(env: Any, action: int) -> dict[str, Any]:
+    observation: dict[str, Any] = env.step(action)
+    for _ in range(_PATIENCE // env.action_repeat):
+        if observation['is_last']:
+            break
+        observation = env.step(action)
+    return observation

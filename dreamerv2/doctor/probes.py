@@ -1,0 +1,145 @@
+"""What may end a whole process is tried in one of its own: native libraries, TensorFlow, emulator.
+
+`python -m dreamerv2.doctor.probes NAME` prints one line of JSON.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+TIMEOUT = 300.0
+
+_COMMANDS = (
+    'dreamerv2.train',
+    'dreamerv2.evaluate',
+    'dreamerv2.api',
+    'dreamerv2.run.training',
+    'dreamerv2.run.video',
+    'dreamerv2.envs.gym_env',
+    'dreamerv2.analysis.plot',
+)
+
+
+class ProbeError(Exception):
+    """A probe's process did not end well; the message says how."""
+
+
+def probe(name: str, timeout: float = TIMEOUT) -> dict[str, Any]:
+    """Runs a probe in a process of its own.
+
+    Args:
+        name: one of `PROBES`.
+        timeout: seconds after which it is ended.
+
+    Returns:
+        What it found, and under `stderr` the lines that libraries wrote meanwhile.
+
+    Raises:
+        ProbeError: it failed, died or took too long.
+    """
+    package = str(Path(__file__).resolve().parents[2])
+    path = os.pathsep.join(filter(None, [package, os.environ.get('PYTHONPATH')]))
+    command = [sys.executable, '-m', 'dreamerv2.doctor.probes', name]
+    try:
+        result = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            errors='replace',
+            timeout=timeout,
+            check=False,
+            env={**os.environ, 'PYTHONPATH': path},
+        )
+    except subprocess.TimeoutExpired:
+        raise ProbeError(f'no answer within {timeout:.0f} s') from None
+    if result.returncode < 0:
+        raise ProbeError(f'the process died of {_signal_name(-result.returncode)}')
+    said = [line for line in result.stderr.splitlines() if line.strip()]
+    if result.returncode:
+        raise ProbeError(said[-1].strip() if said else f'exit code {result.returncode}')
+    try:
+        return {**json.loads(result.stdout.splitlines()[-1]), 'stderr': said}
+    except (IndexError, ValueError, TypeError):
+        raise ProbeError(f'an answer that is none: {result.stdout[-200:]!r}') from None
+
+
+def _signal_name(number: int) -> str:
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        return f'signal {number}'
+    return f'{name} (an instruction this processor lacks)' if name == 'SIGILL' else name
+
+
+def modules() -> dict[str, Any]:
+    """Imports what the commands import before TensorFlow."""
+    for name in _COMMANDS:
+        importlib.import_module(name)
+    return {'modules': list(_COMMANDS)}
+
+
+def tensorflow() -> dict[str, Any]:
+    """Imports TensorFlow and the agent, lists the GPUs, and computes something."""
+    from dreamerv2.run import devices
+
+    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '1')  # Warnings say why a GPU is not used.
+    devices.hide_noise()
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices('GPU')
+    for gpu in gpus:
+        tf.config.experimental.set_memory_growth(gpu, True)
+    details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+    importlib.import_module('dreamerv2.agent')
+    picture = tf.ones([1, 8, 8, 1])
+    total = float(tf.reduce_sum(tf.nn.conv2d(picture, tf.ones([4, 4, 1, 2]), 2, 'VALID')))
+    if total != 288:  # 3 x 3 places, 2 channels, 16 ones each
+        raise RuntimeError(f'a convolution gave {total} in place of 288')
+    return {
+        'version': tf.__version__,
+        'cuda': bool(tf.test.is_built_with_cuda()),
+        'gpus': [
+            {
+                'name': str(found.get('device_name', 'GPU')),
+                'capability': list(found.get('compute_capability') or (0, 0)),
+            }
+            for found in details
+        ],
+    }
+
+
+def emulator(steps: int = 100) -> dict[str, Any]:
+    """Runs to the right in a level of Mario for some agent steps of 4 frames, at most."""
+    from dreamerv2.envs import make_env
+
+    env = make_env('mario_1-1', sticky=0.0, action_repeat=4)
+    first = last = env.reset()
+    started, played = time.perf_counter(), 0
+    while played < steps and not last['is_last']:
+        last = env.step(1)
+        played += 1
+    seconds = time.perf_counter() - started
+    if not last['log_x'] > first['log_x'] or (last['image'] == first['image']).all():
+        raise RuntimeError(f'Mario does not move: x {first["log_x"]}, then {last["log_x"]}')
+    env.close()
+    return {'steps': played, 'x': float(last['log_x']), 'frames_per_second': 4 * played / seconds}
+
+
+PROBES: dict[str, Callable[[], dict[str, Any]]] = {
+    'modules': modules,
+    'tensorflow': tensorflow,
+    'emulator': emulator,
+}
+
+
+if __name__ == '__main__':
+    print(json.dumps(PROBES[sys.argv[1]]()))

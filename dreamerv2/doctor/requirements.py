@@ -1,0 +1,149 @@
+"""Which packages the installation asks for, and whether those that are there fit."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import importlib.metadata
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from dreamerv2.doctor.rows import Row, failed, ok
+
+DISTRIBUTION = 'dreamerv2-mario'
+
+_REQUIREMENT = re.compile(r'([\w.-]+)\s*(\[[^\]]*\])?\s*\(?([^;()]*)\)?\s*(;.*)?')
+_COMPARISONS = {
+    '>=': lambda one, other: one >= other,
+    '<=': lambda one, other: one <= other,
+    '==': lambda one, other: one == other,
+    '!=': lambda one, other: one != other,
+    '>': lambda one, other: one > other,
+    '<': lambda one, other: one < other,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Requirements:
+    """What an installation needs.
+
+    Attributes:
+        python: range of Python's versions, such as `>=3.10,<3.13`.
+        packages: what is always needed, such as `numpy>=1.26,<2`.
+        extras: what each extra adds.
+    """
+
+    python: str
+    packages: list[str]
+    extras: dict[str, list[str]]
+
+
+def split(requirement: str) -> tuple[str, str]:
+    """Name and range of a requirement: `numpy>=1.26,<2` is `numpy` and `>=1.26,<2`."""
+    match = _REQUIREMENT.fullmatch(requirement.strip())
+    if match is None:
+        raise ValueError(f'{requirement!r} is no requirement')
+    return match[1], match[3].replace(' ', '')
+
+
+def within(version: str, ranges: str) -> bool:
+    """Whether a version is in all of some ranges such as `>=1.26,<2`; no range holds everything.
+
+    The numbers are compared; what follows them (`rc1`, `+local`) is not.
+    """
+    for part in filter(None, ranges.split(',')):
+        match = re.fullmatch(r'([<>=!]=?)([\d.]+)', part)
+        if match is None or match[1] not in _COMPARISONS:
+            raise ValueError(f'{part!r} is no range of versions')
+        if not _COMPARISONS[match[1]](_numbers(version), _numbers(match[2])):
+            return False
+    return True
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    match = re.match(r'\d+(\.\d+)*', version)
+    numbers = [int(number) for number in match[0].split('.')] if match else []
+    while numbers and not numbers[-1]:  # 1.0 is 1
+        numbers.pop()
+    return tuple(numbers)
+
+
+def from_setup(path: Path) -> Requirements:
+    """The requirements that a `setup.py` states; it is read, not run."""
+    for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+        if isinstance(node, ast.Call) and getattr(node.func, 'id', '') == 'setup':
+            values = {keyword.arg: keyword.value for keyword in node.keywords}
+            return Requirements(
+                ast.literal_eval(values['python_requires']),
+                ast.literal_eval(values['install_requires']),
+                ast.literal_eval(values['extras_require']),
+            )
+    raise ValueError(f'{path} does not call setup()')
+
+
+def from_metadata(name: str = DISTRIBUTION) -> Requirements:
+    """The requirements of the installed package."""
+    packages: list[str] = []
+    extras: dict[str, list[str]] = {}
+    for line in importlib.metadata.requires(name) or []:
+        requirement, _, marker = line.partition(';')
+        extra = re.search(r'extra\s*==\s*[\'"]([\w-]+)', marker)
+        (extras.setdefault(extra[1], []) if extra else packages).append(requirement.strip())
+    python = importlib.metadata.metadata(name)['Requires-Python'] or ''
+    return Requirements(python.replace(' ', ''), packages, extras)
+
+
+def find(root: Path) -> Requirements:
+    """Those of a checkout's `setup.py`, or else of the installed package.
+
+    Args:
+        root: the folder that holds the package.
+
+    Raises:
+        importlib.metadata.PackageNotFoundError: there is neither.
+    """
+    setup = root / 'setup.py'
+    if setup.is_file() and DISTRIBUTION in setup.read_text(encoding='utf-8'):
+        return from_setup(setup)
+    return from_metadata()
+
+
+def installed(name: str) -> str | None:
+    """An installed package's version; None where it is missing or its metadata is damaged."""
+    try:
+        version: str | None = importlib.metadata.version(name)
+    except (importlib.metadata.PackageNotFoundError, KeyError, OSError):
+        return None
+    return version or None
+
+
+def check_packages(packages: Sequence[str]) -> list[Row]:
+    """A failed row for each package that is missing or outside of its range, one for the others."""
+    rows, fitting = [], []
+    for requirement in packages:
+        name, ranges = split(requirement)
+        version = installed(name)
+        way_out = f"scripts/setup.sh in a checkout, or: python -m pip install '{name}{ranges}'"
+        if version is None:
+            rows.append(failed(f'package {name}', 'it is not installed', way_out))
+        elif not within(version, ranges):
+            seen = f'version {version}, but {ranges} is needed'
+            rows.append(failed(f'package {name}', seen, way_out))
+        else:
+            fitting.append(f'{name} {version}')
+    if fitting:
+        counted = f'{len(fitting)} of {len(packages)} are as asked for'
+        rows.append(ok('packages', f'{counted}: {", ".join(fitting)}'))
+    return rows
+
+
+def check_extra(extra: str, use: str, packages: Sequence[str]) -> Row:
+    """A row for packages that not everybody needs."""
+    if all(installed(split(requirement)[0]) is None for requirement in packages):
+        return ok(extra, f'not installed; needed for {use} only')
+    broken = [row for row in check_packages(packages) if row.way_out]
+    if broken:
+        return failed(extra, f'{broken[0].check}: {broken[0].seen}', broken[0].way_out)
+    names = [split(requirement)[0] for requirement in packages]
+    return ok(extra, ', '.join(f'{name} {installed(name)}' for name in names))

@@ -1,0 +1,95 @@
+"""What a check found, and the table of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+OK = 'ok'
+WARNING = 'warning'
+FAILED = 'FAILED'
+
+_INDENT = 30
+_LONGEST = 600
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """What one check found.
+
+    Attributes:
+        check: what was looked at.
+        status: `OK`, `WARNING` (training works, but see why) or `FAILED`.
+        seen: what was found, with the file or value.
+        way_out: what to do about it; empty where nothing is to be done.
+    """
+
+    check: str
+    status: str
+    seen: str
+    way_out: str = ''
+
+
+Check = tuple[str, Callable[[], Row | Sequence[Row]]]
+
+
+def ok(check: str, seen: str) -> Row:
+    """A row of something that is as it should be."""
+    return Row(check, OK, seen)
+
+
+def warning(check: str, seen: str, way_out: str) -> Row:
+    """A row of something that may become a trouble."""
+    return Row(check, WARNING, seen, way_out)
+
+
+def failed(check: str, seen: str, way_out: str) -> Row:
+    """A row of something that is broken."""
+    return Row(check, FAILED, seen, way_out)
+
+
+def words_of(error: BaseException) -> str:
+    """An error's kind and message in one line of bounded length."""
+    message = ' '.join(str(error).split())
+    words = f'{type(error).__name__}: {message}' if message else type(error).__name__
+    return words if len(words) <= _LONGEST else words[:_LONGEST] + ' ...'
+
+
+def examine(checks: Iterable[Check]) -> Iterator[Row]:
+    """Runs checks one after another and gives their rows; one that breaks gives a failed row."""
+    for name, function in checks:
+        try:
+            found = function()
+        except ImportError as error:
+            yield failed(
+                name,
+                words_of(error),
+                '`python -m dreamerv2.doctor` says what is missing in this installation',
+            )
+        except (Exception, SystemExit) as error:
+            yield failed(
+                name,
+                f'the check itself ended in {words_of(error)}',
+                'look at what the message names; if that is in order, report it with this table',
+            )
+        else:
+            yield from [found] if isinstance(found, Row) else found
+
+
+def lines(row: Row, width: int = 100) -> list[str]:
+    """A row as lines of a table: check, status and what was seen, the way out below."""
+    wrap = textwrap.TextWrapper(
+        width=max(width - _INDENT, 40), break_long_words=False, break_on_hyphens=False
+    )
+    texts = wrap.wrap(row.seen) or ['']
+    if row.way_out:
+        texts += wrap.wrap(f'way out: {row.way_out}')
+    first = f'{row.check:20s} {row.status:8s} {texts[0]}'
+    return [first.rstrip(), *(' ' * _INDENT + text for text in texts[1:])]
+
+
+def summary(rows: Sequence[Row]) -> str:
+    """How many rows there are of each status, in one line."""
+    counts = {status: sum(row.status == status for row in rows) for status in (OK, WARNING, FAILED)}
+    return ', '.join(f'{count} {status}' for status, count in counts.items())

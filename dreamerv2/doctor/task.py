@@ -1,0 +1,232 @@
+"""Checks of a task, built as training builds it, by playing."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from dreamerv2.config import Config, load_config
+from dreamerv2.doctor import mario_endings
+from dreamerv2.doctor.rows import Check, Row, failed, ok, warning, words_of
+from dreamerv2.envs import check_task, make_env, parse_task
+from dreamerv2.envs.check import ContractError, check_env, sample_action
+from dreamerv2.envs.contract import Environment
+from dreamerv2.run import build, seeding
+
+PRESETS = {'mario': 'mario', 'atari': 'atari', 'gym': 'control', 'pixel': 'defaults'}
+"""Which preset suits a family of tasks."""
+
+_STEPS = 100
+_LIMIT = 3
+_ATTEMPTS = 10
+
+_OWN = (
+    'let the environment keep the contract in dreamerv2/envs/contract.py; where it is one of this '
+    'package, `python -m dreamerv2.doctor` checks what it is built on'
+)
+_WAYS_OUT = {
+    'changed after it was returned': 'return copies, such as np.array(frame), and not the buffer '
+    'that the next step writes to',
+    'from the same state': 'draw everything random from one generator made from the seed, and '
+    'have get_state and set_state carry it',
+    'is_terminal without is_last': 'set is_last too where is_terminal is set',
+    'is not finite': 'mend the environment: a number that is none ruins the networks',
+}
+
+Make = Callable[..., Environment]
+
+
+def configuration(task: str, flags: Sequence[str]) -> Config:
+    """The configuration that training would have.
+
+    Args:
+        task: the task's name.
+        flags: further flags as of training; without `--configs` the task's family says which.
+
+    Raises:
+        UsageError: a mistake in the flags, or there is no such task.
+    """
+    config = load_config([*flags, '--task', task])
+    sets = build.task_sets(config)
+    family = parse_task(task, sets).family
+    if '--configs' not in flags:
+        config = load_config(['--configs', PRESETS[family], *flags, '--task', task])
+    if family == 'gym':  # Atari's own check is of the installation: it is a row of the table.
+        check_task(task, sets)
+    return config
+
+
+def checks(config: Config) -> list[Check]:
+    """The checks of the configuration's task, in the order of the table."""
+    options = build.env_options(config, config.task)
+    seed = seeding.derive(config.seed, 'envs')
+
+    def make(seed: int = seed, **changed: Any) -> Environment:
+        env: Environment = make_env(config.task, seed=seed, **{**options, **changed})
+        return env
+
+    found = checks_of(make, seed=seed, sticky=config.sticky)
+    parsed = parse_task(config.task, options['sets'])
+    if parsed.family == 'mario':
+        found += [
+            ('endings', functools.partial(_mario_endings, level, options)) for level in parsed.names
+        ]
+    return found
+
+
+def checks_of(make: Make, *, seed: int = 0, sticky: float = 0.0) -> list[Check]:
+    """The checks of any environment.
+
+    Args:
+        make: makes it, from the seed and, by name, options in place of the usual ones.
+        seed: of the run.
+        sticky: probability of sticky actions, which depend on the seed.
+    """
+    return [
+        ('task', lambda: check_made(make)),
+        ('contract', lambda: check_contract(make)),
+        ('determinism', lambda: check_determinism(make, seed, sticky)),
+        ('state', lambda: check_state(make)),
+        ('time limit', lambda: check_time_limit(make)),
+    ]
+
+
+def check_made(make: Make) -> Row:
+    """Whether the environment can be made, and what it offers."""
+    try:
+        with contextlib.closing(make()) as env:
+            seen = {k: v for k, v in env.obs_space.items() if not k.startswith(('log_', 'is_'))}
+            shown = ', '.join(
+                f'{key} {space.dtype}{list(space.shape)}'
+                for key, space in seen.items()
+                if key not in ('reward', 'level')
+            )
+            levels = ', '.join(env.levels)
+            return ok('task', f'{levels}: {shown}; {env.act_space}, repeat {env.action_repeat}')
+    except Exception as error:
+        way_out = (
+            'install what the message names, or mend the environment; '
+            '`python -m dreamerv2.doctor` checks the installation'
+        )
+        return failed('task', f'it cannot be made: {words_of(error)}', way_out)
+
+
+def check_contract(make: Make) -> Row:
+    """The contract of all environments, by random play."""
+    try:
+        with contextlib.closing(make()) as env:
+            check_env(env, episodes=2, max_steps=_STEPS)
+    except ContractError as error:
+        return failed('contract', str(error), way_out_of(str(error)))
+    return ok(
+        'contract',
+        'types, shapes and flags are kept, frames are copies, the same state gives the same '
+        'episodes, wrong actions are refused',
+    )
+
+
+def way_out_of(message: str) -> str:
+    """What to do about a breach of the contract."""
+    return next((words for part, words in _WAYS_OUT.items() if part in message), _OWN)
+
+
+def check_determinism(make: Make, seed: int, sticky: float) -> Row:
+    """Whether a seed gives the same rows twice, and another seed others."""
+    one, same, other = (_play_anew(make, number) for number in (seed, seed, seed + 1))
+    different = difference(one, same)
+    if different:
+        seen = f'the same seed and actions give other rows: {different}'
+        return failed('determinism', seen, _WAYS_OUT['from the same state'])
+    if difference(one, other):
+        return ok('determinism', f'the same seed gives the same {len(one)} rows, another others')
+    if sticky and getattr(make().act_space, 'n', 2) > 1:
+        seen = f'another seed gives the same {len(one)} rows although sticky is {sticky}'
+        return failed('determinism', seen, 'have the seed reach all that is random')
+    seen = f'the same seed gives the same {len(one)} rows; so does another: nothing is random'
+    return ok('determinism', seen)
+
+
+def check_state(make: Make) -> Row:
+    """Whether an environment made anew goes on from another's state as that one does."""
+    with contextlib.closing(make()) as env, contextlib.closing(make()) as fresh:
+        play(env, _STEPS // 2)
+        state = json.loads(json.dumps(env.get_state()))
+        expected = play(env, _STEPS)
+        fresh.set_state(state)
+        different = difference(expected, play(fresh, _STEPS))
+    if different:
+        seen = f'after get_state and set_state the episodes are others: {different}'
+        return failed('state', seen, _WAYS_OUT['from the same state'])
+    return ok('state', f'set_state in a new environment goes on alike for {len(expected)} rows')
+
+
+def check_time_limit(make: Make) -> Row:
+    """Whether a time limit ends an episode without calling it terminal."""
+    for attempt in range(_ATTEMPTS):
+        with contextlib.closing(make(time_limit=_LIMIT)) as env:
+            rows = play(env, _LIMIT, attempt)
+        ends = [step for step, row in enumerate(rows) if row['is_last']]
+        if not ends:
+            seen = f'time_limit {_LIMIT} does not end an episode in {_LIMIT} steps'
+            return failed('time limit', seen, 'set is_last where the limit is reached')
+        if not rows[ends[0]]['is_terminal']:
+            return ok('time limit', f'time_limit {_LIMIT}: is_last without is_terminal')
+        with contextlib.closing(make(time_limit=0)) as env:
+            free = play(env, _LIMIT, attempt)
+        if not free[ends[0]]['is_last']:
+            seen = f'time_limit {_LIMIT} sets is_terminal, though the episode would go on'
+            return failed('time limit', seen, 'set is_last alone where a time limit ends it')
+    seen = f'all of {_ATTEMPTS} episodes ended by themselves within {_LIMIT} steps'
+    return warning('time limit', seen, 'nothing: such short episodes need no limit')
+
+
+def play(env: Environment, steps: int, seed: int = 0) -> list[dict[str, Any]]:
+    """Random play from a reset; the next episode begins where one ends.
+
+    Args:
+        env: the environment.
+        steps: how many; a reset is none.
+        seed: of the actions.
+
+    Returns:
+        Copies of all observations.
+    """
+    generator = np.random.default_rng(seed)
+    rows = [_copy(env.reset())]
+    for _ in range(steps):
+        if rows[-1]['is_last']:
+            rows.append(_copy(env.reset()))
+        rows.append(_copy(env.step(sample_action(env, generator))))
+    return rows
+
+
+def difference(one: Sequence[Mapping[str, Any]], other: Sequence[Mapping[str, Any]]) -> str:
+    """Where two sequences of observations differ first, in words; empty where they do not."""
+    for row, (first, second) in enumerate(zip(one, other, strict=False)):
+        for key in sorted({*first, *second}):
+            if key not in first or key not in second:
+                return f'{key!r} is not always there'
+            if not np.array_equal(first[key], second[key]):
+                return f'{key!r} differs at row {row}'
+    return '' if len(one) == len(other) else f'there are {len(one)} rows and {len(other)}'
+
+
+def _play_anew(make: Make, seed: int) -> list[dict[str, Any]]:
+    with contextlib.closing(make(seed=seed)) as env:
+        return play(env, _STEPS)
+
+
+def _copy(observation: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: np.array(value) for key, value in observation.items()}
+
+
+def _mario_endings(level: str, options: Mapping[str, Any]) -> list[Row]:
+    """The endings of one level; the task's options but for what would end or disturb them."""
+    own = {**options, 'level_weights': None, 'time_limit': 0, 'sticky': 0.0}
+    with contextlib.closing(make_env(f'mario_{level}', **own)) as env:
+        return mario_endings.check(env)
