@@ -215,6 +215,8 @@ def check_progress(path: Path, found: Findings) -> Row:
     step = int(newest.state['progress']['step'])
     if done:
         seen = f'finished at {done["step"]} frames, the newest checkpoint has {newest.frames}'
+        if found.alive:
+            return ok('progress', f'finished meanwhile at {done["step"]} frames')
         if int(done['step']) != newest.frames:
             return failed('progress', seen, f'delete {file}, then {again}')
         return ok('progress', f'finished at {done["step"]} frames')

@@ -1,0 +1,86 @@
+"""Checks of the machine: disk, memory, and where runs are put."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from dreamerv2.doctor.rows import Row, failed, ok, warning
+
+GIGABYTE = 1e9
+
+_LITTLE_DISK, _TOO_LITTLE_DISK = 5 * GIGABYTE, 0.5 * GIGABYTE
+_LITTLE_MEMORY, _TOO_LITTLE_MEMORY = 4 * GIGABYTE, 1 * GIGABYTE
+
+
+def nearest_existing(path: Path) -> Path:
+    """The path itself, or the nearest folder above it that exists."""
+    path = path.absolute()
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return path
+
+
+def check_disk(path: Path) -> Row:
+    """Free space where runs are put."""
+    place = nearest_existing(path)
+    usage = shutil.disk_usage(place)
+    free = usage.free
+    seen = f'{free / GIGABYTE:.1f} of {usage.total / GIGABYTE:.1f} GB free at {place}'
+    way_out = 'make room there, or give --logdir on another disk; a full-size run takes some GB'
+    if free < _TOO_LITTLE_DISK:
+        return failed('disk', seen, way_out)
+    return warning('disk', seen, way_out) if free < _LITTLE_DISK else ok('disk', seen)
+
+
+def available_memory(root: Path = Path('/')) -> float | None:
+    """Bytes of memory that may be taken: what is available and the control group allows.
+
+    Args:
+        root: where `proc` and `sys` are.
+
+    Returns:
+        None where the system does not tell.
+    """
+    limits = []
+    try:
+        found = re.search(r'MemAvailable:\s*(\d+) kB', (root / 'proc/meminfo').read_text())
+        if found:
+            limits.append(int(found[1]) * 1024.0)
+        group = root / 'sys/fs/cgroup'
+        limits.append(
+            float((group / 'memory.max').read_text())
+            - float((group / 'memory.current').read_text())
+        )
+    except (OSError, ValueError):  # No such file, or no limit: it reads `max`.
+        pass
+    return min(limits, default=None)
+
+
+def check_memory(free: float | None) -> Row:
+    """Whether `free` bytes of memory will do; None where that is not known."""
+    if free is None:
+        return ok('memory', 'this system does not tell how much is free')
+    seen = f'{free / GIGABYTE:.1f} GB may be taken'
+    way_out = 'end other programs, or use smaller networks: --configs mario_small'
+    if free < _TOO_LITTLE_MEMORY:
+        return failed('memory', seen, way_out)
+    return warning('memory', seen, way_out) if free < _LITTLE_MEMORY else ok('memory', seen)
+
+
+def check_writable(path: Path) -> Row:
+    """Whether a run can make its folder: a file without a name is written there."""
+    place = nearest_existing(path)
+    way_out = 'give --logdir in a folder of your own, or change the permissions of this one'
+    if not place.is_dir():
+        return failed('default logdir', f'{place} is a file', way_out)
+    try:
+        with tempfile.TemporaryFile(dir=place) as file:
+            file.write(b'written')
+            file.flush()
+    except OSError as error:
+        return failed('default logdir', f'{place} cannot be written to: {error.strerror}', way_out)
+    made = '' if place == path.absolute() else f' ({path} is made by the first run)'
+    return ok('default logdir', f'{place} can be written to{made}')
