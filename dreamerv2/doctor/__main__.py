@@ -8,7 +8,7 @@ import json
 import shutil
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -79,7 +79,7 @@ def run(argv: Sequence[str]) -> int:
     return int(has_failed)
 
 
-def _checks(arguments: argparse.Namespace, flags: Sequence[str]) -> list[Check]:
+def _checks(arguments: argparse.Namespace, flags: Sequence[str]) -> Iterable[Check]:
     if arguments.task is None and getattr(arguments, 'logdir', None) is None:
         return installation.checks()
     # What a task or a logdir needs may be missing, which is to be a row and no traceback.

@@ -28,17 +28,25 @@ def find(path: Path) -> Path:
         UsageError: it does not exist, is a file, or holds no run.
     """
     path = path.expanduser()
-    if not path.is_dir():
-        what = 'is a file' if path.exists() else 'does not exist'
-        raise UsageError(f'{path} {what}: expected the logdir of a training run.')
-    if not any((path / part).exists() for part in _PARTS):
-        below = (run for depth in (1, 2, 3) for run in path.glob('*/' * depth + 'config.yaml'))
-        run = next(
-            (file.parent for file in below if file.parent.parent.name != 'checkpoints'), None
-        )
-        hint = f'; {run} holds one' if run else ''
-        raise UsageError(f'{path} holds no run (no {", no ".join(_PARTS)}){hint}.')
-    return path
+    try:
+        if not path.is_dir():
+            what = 'is a file' if path.exists() else 'does not exist'
+            raise UsageError(f'{path} {what}: expected the logdir of a training run.')
+        if any((path / part).exists() for part in _PARTS):
+            return path
+        run = _run_below(path)
+    except OSError as error:
+        raise UsageError(f'{path} cannot be read: {error.strerror}.') from error
+    hint = f'; {run} holds one' if run else ''
+    raise UsageError(f'{path} holds no run (no {", no ".join(_PARTS)}){hint}.')
+
+
+def _run_below(path: Path) -> Path | None:
+    for depth in (1, 2, 3):
+        for file in sorted(path.glob('*/' * depth + 'config.yaml')):
+            if file.parent.parent.name != 'checkpoints':
+                return file.parent
+    return None
 
 
 @dataclasses.dataclass

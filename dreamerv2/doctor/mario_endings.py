@@ -6,11 +6,14 @@ environment then say what they say in training.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
-from dreamerv2.doctor.rows import Row, failed, ok
+from dreamerv2.doctor.rows import Row, examine, failed, ok
 from dreamerv2.envs.level_lengths import exit_offset, main_area_end
+
+ENDINGS = ('death', 'clock-out', 'flag')
 
 _NOOP, _RIGHT, _RUN_RIGHT = 0, 1, 3
 _X_PAGE, _X, _SPEED, _FALLING, _FALLING_FRACTION = 0x6D, 0x86, 0x57, 0x9F, 0x433
@@ -26,7 +29,7 @@ Bring = Callable[[Any], dict[str, Any]]
 
 
 def check(env: Any) -> list[Row]:
-    """A row for each ending of a level.
+    """A row for each of `ENDINGS` in a level.
 
     Args:
         env: a `MarioEnv` without time limit and sticky actions; episodes of it are played.
@@ -34,29 +37,30 @@ def check(env: Any) -> list[Row]:
     (level,) = env.levels
     walks = exit_offset(level) is None and level not in _MAZES
     flag, how = (walk_to_end, 'at its end') if walks else (declare_over, "by the game's own mode")
-    return [
-        _row(level, 'death', 'by falling', fall, env, completed=False),
-        _row(level, 'clock-out', 'when the clock runs out', run_out, env, completed=False),
-        _row(level, 'flag', how, flag, env, completed=True),
+    ways = (('by falling', fall), ('when the clock runs out', run_out), (how, flag))
+    names = [f'{ending} {level}' for ending in ENDINGS]
+    rows = [
+        functools.partial(_row, name, words, bring, env, completed=bring is flag)
+        for name, (words, bring) in zip(names, ways, strict=True)
     ]
+    return list(examine(zip(names, rows, strict=True)))
 
 
-def _row(level: str, ending: str, how: str, bring: Bring, env: Any, *, completed: bool) -> Row:
+def _row(name: str, how: str, bring: Bring, env: Any, *, completed: bool) -> Row:
     env.reset()
     env.step(_NOOP)
     last = bring(env)
-    check_name = f'{ending} {level}'
     values = {key: bool(last[key]) for key in ('is_last', 'is_terminal', 'log_completed')}
     expected = {'is_last': True, 'is_terminal': True, 'log_completed': completed}
     shown = ', '.join(f'{key} {value}' for key, value in values.items())
     if values == expected:
-        return ok(check_name, f'{how}: {shown}')
+        return ok(name, f'{how}: {shown}')
     wanted = ', '.join(f'{key} {value}' for key, value in expected.items())
     way_out = (
         'see that gym-super-mario-bros and nes-py have the versions asked for (python -m '
         'dreamerv2.doctor); in an environment of your own set is_terminal wherever the game ended'
     )
-    return failed(check_name, f'{how}: {shown}; expected {wanted}', way_out)
+    return failed(name, f'{how}: {shown}; expected {wanted}', way_out)
 
 
 def fall(env: Any) -> dict[str, Any]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from dreamerv2.config import Config, load_config
 from dreamerv2.doctor import mario_endings
-from dreamerv2.doctor.rows import Check, Row, failed, ok, warning, words_of
+from dreamerv2.doctor.rows import FAILED, Check, Row, failed, ok, warning, words_of
 from dreamerv2.envs import check_task, make_env, parse_task
 from dreamerv2.envs.check import ContractError, check_env, sample_action
 from dreamerv2.envs.contract import Environment
@@ -62,7 +62,7 @@ def configuration(task: str, flags: Sequence[str]) -> Config:
     return config
 
 
-def checks(config: Config) -> list[Check]:
+def checks(config: Config) -> Iterator[Check]:
     """The checks of the configuration's task, in the order of the table."""
     options = build.env_options(config, config.task)
     seed = seeding.derive(config.seed, 'envs')
@@ -71,30 +71,31 @@ def checks(config: Config) -> list[Check]:
         env: Environment = make_env(config.task, seed=seed, **{**options, **changed})
         return env
 
-    found = checks_of(make, seed=seed, sticky=config.sticky)
     parsed = parse_task(config.task, options['sets'])
-    if parsed.family == 'mario':
-        found += [
-            ('endings', functools.partial(_mario_endings, level, options)) for level in parsed.names
-        ]
-    return found
+    levels = parsed.names if parsed.family == 'mario' else ()
+    further = [('endings', functools.partial(_mario_endings, level, options)) for level in levels]
+    return checks_of(make, seed=seed, sticky=config.sticky, further=further)
 
 
-def checks_of(make: Make, *, seed: int = 0, sticky: float = 0.0) -> list[Check]:
-    """The checks of any environment.
+def checks_of(
+    make: Make, *, seed: int = 0, sticky: float = 0.0, further: Sequence[Check] = ()
+) -> Iterator[Check]:
+    """The checks of any environment; only the first of them where it cannot be made.
 
     Args:
         make: makes it, from the seed and, by name, options in place of the usual ones.
         seed: of the run.
         sticky: probability of sticky actions, which differ from seed to seed.
+        further: checks that come after these.
     """
-    return [
-        ('task', lambda: check_made(make)),
-        ('contract', lambda: check_contract(make)),
-        ('determinism', lambda: check_determinism(make, seed, sticky)),
-        ('state', lambda: check_state(make)),
-        ('time limit', lambda: check_time_limit(make)),
-    ]
+    made = check_made(make)
+    yield 'task', lambda: made
+    if made.status != FAILED:
+        yield 'contract', lambda: check_contract(make)
+        yield 'determinism', lambda: check_determinism(make, seed, sticky)
+        yield 'state', lambda: check_state(make)
+        yield 'time limit', lambda: check_time_limit(make)
+        yield from further
 
 
 def check_made(make: Make) -> Row:

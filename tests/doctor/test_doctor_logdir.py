@@ -393,3 +393,12 @@ def test_no_logdir(run, tmp_path):
         logdir.find(run / 'config.yaml')
     with pytest.raises(UsageError, match=f'holds no run .*{run} holds one'):
         logdir.find(tmp_path)
+
+
+def test_a_logdir_that_may_not_be_read(run, monkeypatch):
+    def refuse(path, **options):
+        raise PermissionError(13, os.strerror(13))
+
+    monkeypatch.setattr(logdir.Path, 'exists', refuse)
+    with pytest.raises(UsageError, match=f'{run} cannot be read: Permission denied'):
+        logdir.find(run)
