@@ -126,7 +126,7 @@ def _leftovers(folder: Path, alive: bool) -> list[Row]:
     if alive or not names:  # A living run may be writing them.
         return []
     seen = f'a crash left {", ".join(names[:_SHOWN])} in {folder}'
-    return [warning('episodes', seen, 'nothing: a run that goes on clears it away')]
+    return [warning('episodes', seen, 'nothing to do: a run that goes on clears it away')]
 
 
 def check_counts(

@@ -96,8 +96,10 @@ def check_lock(path: Path, found: Findings) -> Row:
         seen = f'{file} does not say who uses this logdir ({age:.0f} s old)'
         return warning('lock', seen, f'see that no run uses {path}, then delete {file}')
     if lock.abandoned(file, content):
-        way_out = 'nothing: the next run takes it over and goes on from the newest checkpoint'
-        return warning('lock', f'{who} left it behind {age:.0f} s ago and is gone', way_out)
+        way_out = 'nothing to do: the next run takes it over and goes on from the newest checkpoint'
+        return warning(
+            'lock', f'{who} is gone, or silent: it was last refreshed {age:.0f} s ago', way_out
+        )
     found.alive = True
     return ok('lock', f'in use by {who}, refreshed {age:.0f} s ago')
 
@@ -176,7 +178,7 @@ def _left(root: Path, alive: bool) -> list[Row]:
     if alive or not names:  # A living run may be writing them.
         return []
     seen = f'a crash left {", ".join(names)} in {root}'
-    return [warning('checkpoints', seen, 'nothing: a run that goes on clears it away')]
+    return [warning('checkpoints', seen, 'nothing to do: a run that goes on clears it away')]
 
 
 def _set_aside(root: Path) -> list[Row]:

@@ -105,7 +105,7 @@ def check(path: Path, newest: Checkpoint | None, alive: bool) -> list[Row]:
         rows.append(failed('metrics', seen, way_out))
     if unfinished and not alive:
         seen = f'{file}: the last line breaks off after {len(unfinished)} bytes'
-        rows.append(warning('metrics', seen, 'nothing: a run that goes on moves it away'))
+        rows.append(warning('metrics', seen, 'nothing to do: a run that goes on moves it away'))
     if reader.nulls:
         seen = f'{file}: {len(reader.nulls)} not finite, first {reader.nulls[0]}'
         way_out = 'go back to an earlier checkpoint with a lower model_opt.lr or precision float32'

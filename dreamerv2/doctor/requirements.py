@@ -13,6 +13,8 @@ from dreamerv2.doctor.rows import Row, failed, ok
 
 DISTRIBUTION = 'dreamerv2-mario'
 
+_MANY = 5
+_ALL = 'scripts/setup.sh makes .venv in a checkout: is it activated? or: python -m pip install .'
 _REQUIREMENT = re.compile(r'([\w.-]+)\s*(\[[^\]]*\])?\s*\(?([^;()]*)\)?\s*(;.*)?')
 _COMPARISONS = {
     '>=': lambda one, other: one >= other,
@@ -119,19 +121,26 @@ def installed(name: str) -> str | None:
 
 
 def check_packages(packages: Sequence[str]) -> list[Row]:
-    """A failed row for each package that is missing or outside of its range, one for the others."""
-    rows, fitting = [], []
+    """A failed row for each package that is missing or outside of its range, one for the others.
+
+    Where many are, one row names them all.
+    """
+    broken, fitting = [], []
     for requirement in packages:
         name, ranges = split(requirement)
         version = installed(name)
-        way_out = f"scripts/setup.sh in a checkout, or: python -m pip install '{name}{ranges}'"
         if version is None:
-            rows.append(failed(f'package {name}', 'it is not installed', way_out))
+            broken.append((f'{name} is not installed', f"'{name}{ranges}'"))
         elif not within(version, ranges):
-            seen = f'version {version}, but {ranges} is needed'
-            rows.append(failed(f'package {name}', seen, way_out))
+            broken.append((f'{name} is {version}, but {ranges} is needed', f"'{name}{ranges}'"))
         else:
             fitting.append(f'{name} {version}')
+    if len(broken) > _MANY:
+        words = ', '.join(seen for seen, _ in broken)
+        rows = [failed('packages', f'{len(broken)} of {len(packages)}: {words}', _ALL)]
+    else:
+        pip = 'scripts/setup.sh in a checkout, or: python -m pip install'
+        rows = [failed('packages', seen, f'{pip} {wanted}') for seen, wanted in broken]
     if fitting:
         counted = f'{len(fitting)} of {len(packages)} are as asked for'
         rows.append(ok('packages', f'{counted}: {", ".join(fitting)}'))
@@ -144,6 +153,6 @@ def check_extra(extra: str, use: str, packages: Sequence[str]) -> Row:
         return ok(extra, f'not installed; needed for {use} only')
     broken = [row for row in check_packages(packages) if row.way_out]
     if broken:
-        return failed(extra, f'{broken[0].check}: {broken[0].seen}', broken[0].way_out)
+        return failed(extra, broken[0].seen, broken[0].way_out)
     names = [split(requirement)[0] for requirement in packages]
     return ok(extra, ', '.join(f'{name} {installed(name)}' for name in names))

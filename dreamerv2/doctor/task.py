@@ -184,7 +184,7 @@ def check_time_limit(make: Make) -> Row:
             seen = f'time_limit {_LIMIT} sets is_terminal, though the episode would go on'
             return failed('time limit', seen, 'set is_last alone where a time limit ends it')
     seen = f'all of {_ATTEMPTS} episodes ended by themselves within {_LIMIT} steps'
-    return warning('time limit', seen, 'nothing: such short episodes need no limit')
+    return warning('time limit', seen, 'nothing to do: such short episodes need no limit')
 
 
 def play(env: Environment, steps: int, seed: int = 0) -> list[dict[str, Any]]:

@@ -1,9 +1,11 @@
-"""Parts of a run's logdir, made with what training makes them with."""
+"""A run's logdir, made with what training makes it with, and what the doctor says of it."""
 
 import numpy as np
 
 from dreamerv2.config import load_config
-from dreamerv2.replay import Replay
+from dreamerv2.doctor import logdir as doctor
+from dreamerv2.doctor.rows import FAILED, examine
+from dreamerv2.replay import Replay, disk
 from dreamerv2.run import checkpoint, jsonl, logdir
 from dreamerv2.run.files import to_json, write_durably
 from dreamerv2.run.provenance import describe_run
@@ -63,3 +65,27 @@ def make_run(path):
             save(path, replay, step)
     replay.close()
     metrics.close()
+
+
+def rows_of(path):
+    """All rows of a logdir."""
+    return list(examine(doctor.checks(doctor.find(path))))
+
+
+def not_ok(path, status=FAILED):
+    """The one row of this status; it has a way out."""
+    (row,) = [row for row in rows_of(path) if row.status == status]
+    assert row.way_out and '\n' not in row.seen
+    return row
+
+
+def episode_files(path):
+    """The episodes' files, oldest first."""
+    return disk.list_files(path / 'train_episodes')
+
+
+def flip(file, place=0.5):
+    """Changes one bit of a file."""
+    data = bytearray(file.read_bytes())
+    data[int(len(data) * place)] ^= 1
+    file.write_bytes(data)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 
 import pytest
 
@@ -140,3 +141,8 @@ def test_the_table():
     assert shown[1:] == [' ' * 30 + 'it is short', ' ' * 30 + 'way out: restore it']
     assert lines(Row('a', OK, '')) == ['a                    ok']
     assert summary([ok('a', ''), warning('b', '', '')]) == '1 ok, 1 warning, 0 FAILED'
+
+
+def test_it_is_a_console_script():
+    setup = (pathlib.Path(__file__).parents[2] / 'setup.py').read_text()
+    assert f"'dreamerv2-doctor = {command.__name__}:{command.main.__name__}'" in setup

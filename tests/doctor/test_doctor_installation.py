@@ -101,9 +101,19 @@ def test_a_missing_package_and_one_of_another_version(monkeypatch, found):
 
     monkeypatch.setattr(importlib.metadata, 'version', look)
     (row,) = [row for row in installation.check_requirements(ROOT) if row.status == FAILED]
-    name = 'gym' if found else 'safetensors'
-    assert row.check == f'package {name}' and f"'{name}" in row.way_out
-    assert row.seen == ('version 9.9.9, but ==0.26.2 is needed' if found else 'it is not installed')
+    assert row.check == 'packages'
+    if found:
+        assert row.seen == 'gym is 9.9.9, but ==0.26.2 is needed' and "'gym==0.26.2'" in row.way_out
+    else:
+        assert row.seen == 'safetensors is not installed' and "'safetensors>=0.4'" in row.way_out
+
+
+def test_many_missing_packages_are_one_row():
+    (row,) = requirements.check_packages([f'no-such-package-{number}>=1' for number in range(9)])
+    assert row.status == FAILED and row.seen.startswith(
+        '9 of 9: no-such-package-0 is not installed'
+    )
+    assert '.venv' in row.way_out
 
 
 def test_an_extra_may_be_missing_but_not_of_another_version(monkeypatch):
@@ -111,7 +121,7 @@ def test_an_extra_may_be_missing_but_not_of_another_version(monkeypatch):
     assert row.status == OK and 'atari_ tasks only' in row.seen
     monkeypatch.setattr(importlib.metadata, 'version', lambda name: '0.1')
     row = requirements.check_extra('atari', 'atari_ tasks', ['ale-py>=0.12'])
-    assert row.status == FAILED and 'version 0.1' in row.seen and 'ale-py>=0.12' in row.way_out
+    assert row.status == FAILED and 'ale-py is 0.1' in row.seen and 'ale-py>=0.12' in row.way_out
 
 
 def test_another_python():
