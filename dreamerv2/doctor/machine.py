@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -33,30 +32,6 @@ def check_disk(path: Path) -> Row:
     if free < _TOO_LITTLE_DISK:
         return failed('disk', seen, way_out)
     return warning('disk', seen, way_out) if free < _LITTLE_DISK else ok('disk', seen)
-
-
-def available_memory(root: Path = Path('/')) -> float | None:
-    """Bytes of memory that may be taken: what is available and the control group allows.
-
-    Args:
-        root: where `proc` and `sys` are.
-
-    Returns:
-        None where the system does not tell.
-    """
-    limits = []
-    try:
-        found = re.search(r'MemAvailable:\s*(\d+) kB', (root / 'proc/meminfo').read_text())
-        if found:
-            limits.append(int(found[1]) * 1024.0)
-        group = root / 'sys/fs/cgroup'
-        limits.append(
-            float((group / 'memory.max').read_text())
-            - float((group / 'memory.current').read_text())
-        )
-    except (OSError, ValueError):  # No such file, or no limit: it reads `max`.
-        pass
-    return min(limits, default=None)
 
 
 def check_memory(free: float | None) -> Row:

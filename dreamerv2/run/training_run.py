@@ -24,6 +24,7 @@ from dreamerv2.run import (
     evaluation,
     logdir,
     loop,
+    room,
     seeding,
     unfinished,
 )
@@ -124,6 +125,7 @@ class TrainingRun:
             command=command,
         )
         self.provenance = logdir.save_provenance(self.path, description, self.frames)
+        self._warn_of_shortages()
         self.display.phase('training')
         self.throughput.start(self.progress.step, self.progress.updates)
         dataset = self.config.dataset
@@ -148,6 +150,17 @@ class TrainingRun:
         logdir.mark_finished(self.path, self.frames, self.progress.updates)
         self.display.line(f'Finished: {self.frames} frames in {self.path}')
         return FINISHED
+
+    def _warn_of_shortages(self) -> None:
+        for line in room.shortages_of_run(
+            self.path,
+            steps=self.plan.steps - self.progress.step,
+            stats=self.replay.stats,
+            capacity=self.config.replay.capacity,
+            keep_on_disk=self.config.replay.keep_on_disk,
+            checkpoint=sum(value.nbytes for value in self.agent.get_state().values()),
+        ):
+            self.display.line(line)
 
     def restore(self, saved: checkpoint.Checkpoint | None) -> None:
         """Takes everything but the agent from a checkpoint, if there is one."""

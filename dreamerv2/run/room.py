@@ -1,0 +1,108 @@
+"""Whether memory and disk will do for what a run has before it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+GIGABYTE = 1e9
+CHECKPOINTS = 3  # Two are kept while another is written.
+
+
+def available_memory(root: Path = Path('/')) -> float | None:
+    """Bytes of memory that may be taken: what is available and the control group allows.
+
+    Args:
+        root: where `proc` and `sys` are.
+
+    Returns:
+        None where the system does not tell.
+    """
+    limits = []
+    try:
+        found = re.search(r'MemAvailable:\s*(\d+) kB', (root / 'proc/meminfo').read_text())
+        if found:
+            limits.append(int(found[1]) * 1024.0)
+        group = root / 'sys/fs/cgroup'
+        limits.append(
+            float((group / 'memory.max').read_text())
+            - float((group / 'memory.current').read_text())
+        )
+    except (OSError, ValueError):  # No such file, or no limit: it reads `max`.
+        pass
+    return min(limits, default=None)
+
+
+def folder_size(folder: Path) -> int:
+    """Bytes of the files in a folder; 0 where there is none."""
+    try:
+        with os.scandir(folder) as entries:
+            return sum(entry.stat().st_size for entry in entries if entry.is_file())
+    except FileNotFoundError:
+        return 0
+
+
+def shortages(
+    *,
+    steps: int,
+    stats: Mapping[str, float],
+    on_disk: int,
+    capacity: int,
+    keep_on_disk: bool,
+    checkpoint: int,
+    free_memory: float | None,
+    free_disk: float,
+) -> list[str]:
+    """What will not do, one line each; the steps so far tell what a step takes.
+
+    Args:
+        steps: agent steps that are left.
+        stats: of the replay.
+        on_disk: bytes of its files.
+        capacity: of the replay in steps, 0 for no limit.
+        keep_on_disk: whether the files of episodes that the capacity drops stay.
+        checkpoint: bytes of the agent's arrays.
+        free_memory, free_disk: bytes; None where that is not known.
+    """
+    stored = max(1.0, stats['loaded_steps'])
+    growth = min(steps, max(0.0, capacity - stored)) if capacity else steps
+    memory = growth * stats['bytes'] / stored
+    disk = (steps if keep_on_disk else growth) * on_disk / stored + CHECKPOINTS * checkpoint
+    found = []
+    if free_memory is not None and memory > free_memory:
+        found.append(
+            f'Memory may run out: the replay will grow by about {memory / GIGABYTE:.1f} GB, '
+            f'{free_memory / GIGABYTE:.1f} GB are free. Lower replay.capacity ({capacity:.2g}).'
+        )
+    if disk > free_disk:
+        found.append(
+            f'The disk may run full: episodes and checkpoints will take about '
+            f'{disk / GIGABYTE:.1f} GB more, {free_disk / GIGABYTE:.1f} GB are free. Make room, '
+            'or lower replay.capacity or steps.'
+        )
+    return found
+
+
+def shortages_of_run(
+    path: Path,
+    *,
+    steps: int,
+    stats: Mapping[str, float],
+    capacity: int,
+    keep_on_disk: bool,
+    checkpoint: int,
+) -> list[str]:
+    """`shortages` of a run in the logdir `path`, on this machine as it is now."""
+    return shortages(
+        steps=steps,
+        stats=stats,
+        on_disk=folder_size(path / 'train_episodes'),
+        capacity=capacity,
+        keep_on_disk=keep_on_disk,
+        checkpoint=checkpoint,
+        free_memory=available_memory(),
+        free_disk=shutil.disk_usage(path).free,
+    )
