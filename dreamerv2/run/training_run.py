@@ -5,13 +5,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import json
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from dreamerv2.config import Config
 from dreamerv2.envs.workers import Workers
@@ -26,13 +23,11 @@ from dreamerv2.run import (
     loop,
     room,
     seeding,
-    unfinished,
 )
 from dreamerv2.run.background import Background
 from dreamerv2.run.batches import Batches
 from dreamerv2.run.driver import Driver
 from dreamerv2.run.episodes import episode_metrics
-from dreamerv2.run.files import to_json
 from dreamerv2.run.interrupt import StopRequest
 from dreamerv2.run.lock import Lock
 from dreamerv2.run.logging import Logger, MetricMeans
@@ -40,6 +35,7 @@ from dreamerv2.run.provenance import describe_run
 from dreamerv2.run.random_policy import RandomPolicy
 from dreamerv2.run.saver import Saver
 from dreamerv2.run.schedule import Every
+from dreamerv2.run.snapshots import Snapshots
 from dreamerv2.run.terminal import ProgressDisplay
 from dreamerv2.run.throughput import Throughput
 from dreamerv2.run.types import Agent, Policy
@@ -93,6 +89,9 @@ class TrainingRun:
         self.random_policy = RandomPolicy(envs.act_space, generator)
         self.videos = Every(self.plan.eval_every)
         self.means = MetricMeans()
+        self.snapshots = Snapshots(
+            self.progress, replay, self.driver, self.random_policy, evaluator, self.means
+        )
         self.logger: Logger
         self.agent: Agent
         self.provenance = b''
@@ -100,8 +99,6 @@ class TrainingRun:
         self.updater: Updater
         self.batches: Batches
         self.saver = Saver()
-        self.pending: bytes | None = None
-        self.policy_arrays: dict[str, np.ndarray] = {}
         self.skips: dict[str, Any] = {}
         self.throughput = Throughput(self.repeat)
 
@@ -133,9 +130,9 @@ class TrainingRun:
             stack.callback(self.saver.close)
             self.batches = Batches(self.replay, dataset.batch, dataset.length, self.agent.to_device)
             stack.callback(self.batches.close)
-            if self.pending is not None:
-                self.batches.set_state(self.pending)
-                self.driver.policy_state = self.agent.policy_state(self.policy_arrays)
+            if self.snapshots.batch is not None:
+                self.batches.set_state(self.snapshots.batch)
+                self.driver.policy_state = self.agent.policy_state(self.snapshots.policy_arrays)
             if self.stop():
                 self._save()
             else:
@@ -166,27 +163,8 @@ class TrainingRun:
         """Takes everything but the agent from a checkpoint, if there is one."""
         if saved is None:
             return
-        state = saved.state
-        self.progress.set_state(state['progress'])
-        self.replay.set_state(state['replay'])
-        self._go_on_playing(state['driver'], saved.file(checkpoint.UNFINISHED))
-        self.pending = saved.file(checkpoint.BATCH)
-        self.random_policy.set_state(state['random_policy'])
-        self.evaluator.set_state(state['evaluator'])
-        self.means.set_state(state['metrics'])
+        self.snapshots.restore(saved, self.display.line)
         self.display.line(f'Going on from {saved.path} ({self.frames} frames).')
-
-    def _go_on_playing(self, driver: dict[str, Any], content: bytes | None) -> None:
-        """Takes up the episodes that were going on when the checkpoint was written."""
-        rows, self.policy_arrays = unfinished.unpack(content) if content else ({}, {})
-        for index, steps in self.driver.set_state(driver, rows).items():
-            self.progress.episodes += 1
-            self.display.line(
-                f'Environment {index} did not come back to where it was: its unfinished episode '
-                f'ends after {steps} steps, as by a time limit.'
-            )
-        if len(self.policy_arrays.get('action', ())) != len(self.envs):
-            self.policy_arrays = {}  # Of another number of environments.
 
     def _prefill(self) -> None:
         stats = self.replay.stats
@@ -200,7 +178,7 @@ class TrainingRun:
         policy: Policy = self.random_policy
         if self.config.prefill_policy == 'init':
             agent, _ = self.maker.result()
-            self.driver.policy_state = agent.policy_state(self.policy_arrays)
+            self.driver.policy_state = agent.policy_state(self.snapshots.policy_arrays)
             policy = functools.partial(agent.policy, mode='train')
         events = loop.prefill(
             self.driver,
@@ -316,33 +294,16 @@ class TrainingRun:
 
     def _save(self) -> None:
         self.lock.check()
-        state = {
-            'progress': self.progress.get_state(),
-            'replay': self.replay.get_state(),
-            'driver': self.driver.get_state(),
-            'random_policy': self.random_policy.get_state(),
-            'evaluator': self.evaluator.get_state(),
-            'metrics': self.means.get_state(),
-        }
         files = {
             'config.yaml': (self.path / 'config.yaml').read_bytes(),
             'provenance.json': self.provenance,
         }
-        if (ahead := self.batches.get_state()) is not None:
-            files[checkpoint.BATCH] = ahead
-        frames, arrays = self.frames, self.agent.get_state()
-        document = json.loads(to_json(state))
-        playing = self.replay.unfinished()
-        policy = self.agent.policy_arrays(self.driver.policy_state)
+        save = self.snapshots.take(
+            self.path / 'checkpoints', self.frames, self.agent, self.batches, files
+        )
 
         def write() -> None:
             self.logger.flush()  # What was logged before a checkpoint is on disk with it.
-            checkpoint.save(
-                self.path / 'checkpoints',
-                frames,
-                arrays=arrays,
-                state=document,
-                files={**files, checkpoint.UNFINISHED: unfinished.pack(playing, policy)},
-            )
+            save()
 
         self.saver.start(write)
