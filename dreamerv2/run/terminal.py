@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 PLAIN_SECONDS = 30.0
 RECENT_EPISODES = 10
+RATE_SHARE = 0.1  # Least share of that time to tell a rate from.
 
 
 def clock(seconds: float) -> str:
@@ -64,7 +65,8 @@ class ProgressDisplay:
         self._returns: collections.deque[float] = collections.deque(maxlen=RECENT_EPISODES)
         self._phase = 'starting'
         self._frames = initial
-        self._written = (time.monotonic(), initial)
+        self._written = time.monotonic()
+        self._since = (self._written, initial)  # from where the rate is counted
         self._bar: Any = None
         if self._stream.isatty():
             self._bar = tqdm(
@@ -82,6 +84,7 @@ class ProgressDisplay:
     def phase(self, name: str) -> None:
         """Names what is being done (prefill, training, evaluation)."""
         self._phase = name
+        self._since = (time.monotonic(), self._frames)
         if self._bar is not None:
             self._bar.set_description_str(name)
 
@@ -99,14 +102,14 @@ class ProgressDisplay:
             self._frames = frames
             return
         self._frames = frames
-        now, (before, frames_before) = time.monotonic(), self._written
-        if now - before >= self._interval:
+        now, (before, frames_before) = time.monotonic(), self._since
+        if now - self._written >= self._interval and now - before >= self._interval * RATE_SHARE:
             rate = (frames - frames_before) / max(now - before, 1e-9)
             line = progress_line(
                 frames, self._total, rate, updates, list(self._returns), self._phase
             )
             self.line(line)
-            self._written = (now, frames)
+            self._written, self._since = now, (now, frames)
 
     def line(self, text: str) -> None:
         """Prints a line of its own, above the bar if there is one."""

@@ -174,6 +174,19 @@ def test_plain_lines_where_there_is_no_terminal():
     assert second == 'a message'
 
 
+def test_the_rate_is_that_of_the_phase(monkeypatch):
+    stream, now = io.StringIO(), [100.0]
+    monkeypatch.setattr(terminal.time, 'monotonic', lambda: now[0])
+    display = terminal.ProgressDisplay(4000, 1000, stream=stream, interval=30)
+    now[0] = 150  # Such a start takes its time.
+    display.phase('training')
+    display.update(1004, 1)
+    assert stream.getvalue() == ''
+    now[0] = 155
+    display.update(1500, 8)
+    assert '100 frames/s' in stream.getvalue() and '00:25 left' in stream.getvalue()
+
+
 def test_a_bar_where_there_is_one():
     class Terminal(io.StringIO):
         def isatty(self):
