@@ -1,4 +1,10 @@
-"""The one error that is the user's to mend."""
+"""The one error that is the user's to mend, and how what the user gave is shown in it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
 
 
 class UsageError(Exception):
@@ -6,3 +12,26 @@ class UsageError(Exception):
 
     Commands print the message on standard error and end with exit code 2; nothing is lost.
     """
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """'did you mean X?' for the closest of the names, or '' when none is close."""
+    found = difflib.get_close_matches(name[:200], list(names), 1, 0.6)
+    return f'did you mean {found[0]}?' if found else ''
+
+
+def printable(text: str, most: int = 60) -> str:
+    """Text as it can stand in a line: what cannot be printed is escaped, a long middle left out."""
+    half = most // 2
+    if len(text) > 2 * most:  # so that escaping a huge text takes no time
+        text = f'{text[:most]}{text[-most:]}'
+    text = ''.join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+    return text if len(text) <= most else f'{text[: most - half - 3]}...{text[-half:]}'
+
+
+def shown(value: Any, most: int = 60) -> str:
+    """A value on one line, shortened, as it stands in an error."""
+    try:
+        return printable(repr(value), most)
+    except ValueError:  # an integer of thousands of digits
+        return f'a {type(value).__name__} too long to show'

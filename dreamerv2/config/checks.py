@@ -7,9 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dreamerv2.config.merge import nearest, shown
 from dreamerv2.config.schema import UNBUILT_EXPLORATION
-from dreamerv2.errors import UsageError
+from dreamerv2.errors import UsageError, nearest, printable, shown
 
 UNBUILT_TASKS = {
     'dmc': 'DeepMind Control is not built; use a gym_ task, such as '
@@ -41,39 +40,48 @@ def check_preset(name: str, known: Mapping[str, Any], path: pathlib.Path) -> Non
     if name in UNBUILT_PRESETS:
         raise UsageError(f'--configs {name}: {UNBUILT_PRESETS[name]}')
     hint = nearest(name, known)
-    listed = ', '.join(known)
+    listed = f'{printable(str(path), 100)} has {printable(", ".join(known), 200)}'
     raise UsageError(
-        ' '.join(filter(None, [f'--configs: unknown preset {shown(name)};', hint,
-                               f'{path} has {listed}']))
-    )  # fmt: skip
+        ' '.join(filter(None, [f'--configs: unknown preset {shown(name)};', hint, listed]))
+    )
 
 
 def check_folder(logdir: str) -> None:
     """Raises UsageError when the logdir, or a folder that it would lie in, is a file."""
     path = pathlib.Path(logdir)
+    given = f'--logdir {printable(logdir, 100)}'
     for place in (path, *path.parents):
         try:
             if place.exists() and not place.is_dir():
-                raise UsageError(f'--logdir {logdir}: {place} is a file; give a folder')
+                raise UsageError(f'{given}: {printable(str(place), 100)} is a file; give a folder')
         except OSError as error:
-            raise UsageError(f'--logdir {shown(logdir)}: {error.strerror}') from error
+            raise UsageError(f'{given}: {error.strerror}') from error
 
 
 def resolve_logdir(flat: Mapping[str, Any]) -> str:
-    """The logdir with `{key}` filled in and `~` expanded; raises UsageError for unknown keys."""
+    """The logdir with `~` expanded and `{key}` filled in.
+
+    Raises UsageError for an unknown key, and for a value that would lead out of the folder that
+    the logdir names.
+    """
+    given = f'--logdir {printable(flat["logdir"], 100)}'
 
     def fill(match: re.Match[str]) -> str:
         name = match.group(1)
         if name not in flat or name == 'logdir':
+            raise UsageError(f'{given}: {{{printable(name)}}} is no key; use {{task}} or {{seed}}')
+        value = str(flat[name])
+        if not {'', '.', '..'}.isdisjoint(value.split('/')):
             raise UsageError(
-                f'--logdir {flat["logdir"]}: {{{name}}} is no key; use {{task}} or {{seed}}'
+                f'{given}: {name} {shown(value)} is no name for a folder; write one in its place'
             )
-        return str(flat[name])
+        return value
 
     try:
-        return str(pathlib.Path(re.sub(r'\{([\w.]*)\}', fill, flat['logdir'])).expanduser())
+        template = str(pathlib.Path(flat['logdir']).expanduser())
     except RuntimeError as error:
-        raise UsageError(f'--logdir {flat["logdir"]}: there is no such home folder') from error
+        raise UsageError(f'{given}: there is no such home folder') from error
+    return re.sub(r'\{([\w.]*)\}', fill, template)
 
 
 def notes(flat: Mapping[str, Any], defaults: Mapping[str, Any]) -> tuple[str, ...]:
@@ -82,7 +90,7 @@ def notes(flat: Mapping[str, Any], defaults: Mapping[str, Any]) -> tuple[str, ..
     lines = [f'{key} does nothing: {why}' for key, why in WITHOUT_EFFECT.items() if key in changed]
     if not flat['task'].startswith('atari'):
         lines += [
-            f'{key} does nothing: {flat["task"]} is no Atari game'
+            f'{key} does nothing: {printable(flat["task"])} is no Atari game'
             for key in changed
             if key.startswith('atari_')
         ]
@@ -96,7 +104,7 @@ def notes(flat: Mapping[str, Any], defaults: Mapping[str, Any]) -> tuple[str, ..
 def _problems(flat: Mapping[str, Any]) -> Iterator[str]:
     family = flat['task'].partition('_')[0]
     if family in UNBUILT_TASKS:
-        yield f'--task {flat["task"]}: {UNBUILT_TASKS[family]}'
+        yield f'--task {printable(flat["task"])}: {UNBUILT_TASKS[family]}'
     if 'discount' in flat['grad_heads'] and not flat['pred_discount']:
         yield 'pred_discount is False but grad_heads has discount: add --grad_heads decoder reward'
     low, high = flat['replay.minlen'], flat['replay.maxlen']
@@ -114,7 +122,8 @@ def _problems(flat: Mapping[str, Any]) -> Iterator[str]:
         if flat['prefill_policy'] == 'init':
             given.append('prefill_policy')
         if given:
-            yield f'--{given[0]} {flat[given[0]]} needs a checkpoint: add --init.from LOGDIR'
+            value = printable(str(flat[given[0]]))
+            yield f'--{given[0]} {value} needs a checkpoint: add --init.from LOGDIR'
     yield from _image_problems(flat)
 
 
@@ -145,4 +154,4 @@ def complete(flat: Mapping[str, Any], keys: Mapping[str, Any], path: pathlib.Pat
     """Raises UsageError when the defaults of a file lack a key."""
     missing = [key for key in keys if key not in flat]
     if missing:
-        raise UsageError(f'{path}: defaults lack the key {missing[0]}; add it')
+        raise UsageError(f'{printable(str(path), 200)}: defaults lack the key {missing[0]}; add it')

@@ -13,7 +13,7 @@ from dreamerv2.config.flags import parse_flags
 from dreamerv2.config.merge import merge, plain
 from dreamerv2.config.overview import overview
 from dreamerv2.config.schema import SCHEMA
-from dreamerv2.errors import UsageError
+from dreamerv2.errors import UsageError, printable
 
 
 def load_config(
@@ -63,7 +63,7 @@ def _defaults(
 ) -> dict[str, Any]:
     known = files.read_presets(path) if known is None else known
     if 'defaults' not in known:
-        raise UsageError(f'{path}: there is no preset called defaults; add it')
+        raise UsageError(f'{printable(str(path), 200)}: there is no preset called defaults; add it')
     flat = merge({}, known['defaults'])
     checks.complete(flat, SCHEMA, path)
     return {key: flat[key] for key in SCHEMA} | flat
@@ -182,8 +182,8 @@ class Config(Section):
             raise SystemExit(0)
         if flags.presets:
             raise UsageError(
-                f'--configs {" ".join(flags.presets)}: this program has chosen its presets; give '
-                'single keys, such as --seed 1'
+                f'--configs {printable(" ".join(flags.presets))}: this program has chosen its '
+                'presets; give single keys, such as --seed 1'
             )
         return _finish(
             merge({**self.flat, 'logdir': self.logdir_template}, flags.entries), defaults
@@ -197,9 +197,14 @@ class Config(Section):
     def load(cls, path: str | os.PathLike[str]) -> Config:
         """Reads what `save` wrote; keys that the file lacks have their defaults.
 
-        Raises UsageError for a file that is no configuration, naming the line.
+        The file may be a stranger's: it holds plain keys, no patterns. Raises UsageError for one
+        that is no configuration, naming the line.
         """
+        path = pathlib.Path(path)
         defaults = _defaults(files.default_file())
-        flat = merge(defaults, files.read_entries(pathlib.Path(path)))
-        checks.check(flat)
+        flat = merge(defaults, files.read_entries(path), patterns=False)
+        try:
+            checks.check(flat)
+        except UsageError as error:
+            raise UsageError(f'{printable(str(path), 200)}: {error}') from error
         return cls(flat, checks.notes(flat, defaults))

@@ -7,17 +7,18 @@ import functools
 import os
 import pathlib
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from dreamerv2.errors import UsageError
+from dreamerv2.errors import UsageError, printable, shown
 
-LARGEST_FILE = 100_000  # bytes; nobody writes a larger configuration by hand
+LARGEST_FILE = 50_000  # bytes; nobody writes a larger configuration by hand
 MOST_ENTRIES = 20_000  # aliases can make a small file huge
+LONGEST_NUMBER = 400  # characters; a longer one stays text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,20 +46,20 @@ def read_presets(path: pathlib.Path) -> dict[str, list[Entry]]:
     presets: dict[str, list[Entry]] = {}
     for name, node, where in _pairs(root, path):
         if not isinstance(node, MappingNode):
-            raise UsageError(f'{where}: preset {name} is no mapping of keys to values')
-        presets[name] = list(_entries(node, path, '', _Budget()))
+            raise UsageError(f'{where}: preset {printable(name)} is no mapping of keys to values')
+        presets[name] = _flat_entries(node, path)
     return presets
 
 
 def read_entries(path: pathlib.Path) -> list[Entry]:
     """The entries of a file that holds one configuration."""
-    return list(_entries(_read(path), path, '', _Budget()))
+    return _flat_entries(_read(path), path)
 
 
 def descriptions(path: pathlib.Path) -> dict[str, str]:
     """Preset -> the comment line right above it."""
     found, comment = {}, ''
-    for line in path.read_text(encoding='utf-8').splitlines():
+    for line in _text(path).splitlines():
         match = re.match(r'([\w-]+):\s*$', line)
         if match:
             found[match.group(1)] = comment
@@ -103,47 +104,87 @@ def _compose(text: str) -> Node | None:
     return node
 
 
+def _text(path: pathlib.Path) -> str:
+    """The content of a file that may be anything: a device, a pipe, huge, no text."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
+            raise UsageError(f'{_name(path)}: cannot be read (it is no regular file)')
+        with path.open('rb') as file:
+            content = file.read(LARGEST_FILE + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, 'strerror', None) or error
+        raise UsageError(f'{_name(path)}: cannot be read ({reason})') from error
+    if len(content) > LARGEST_FILE:
+        raise UsageError(
+            f'{_name(path)}: larger than a configuration can be ({LARGEST_FILE} bytes)'
+        )
+    try:
+        return content.decode('utf-8')
+    except UnicodeDecodeError as error:
+        raise UsageError(f'{_name(path)}: not a text file in UTF-8') from error
+
+
 def _read(path: pathlib.Path) -> MappingNode:
     try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise UsageError(f'{path}: larger than a configuration can be ({LARGEST_FILE} bytes)')
-        root = _compose(path.read_text(encoding='utf-8'))
-    except OSError as error:
-        raise UsageError(f'{path}: cannot be read ({error.strerror})') from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f'{path}: not a text file in UTF-8') from error
+        root = _compose(_text(path))
+    except UsageError:
+        raise
     except RecursionError as error:
-        raise UsageError(f'{path}: nested too deeply') from error
-    except YAMLError as error:
+        raise UsageError(f'{_name(path)}: nested too deeply') from error
+    except Exception as error:  # The reader fails in more ways than by its own kind of error.
         mark = getattr(error, 'problem_mark', None)
         line = f' line {mark.line + 1}' if mark else ''
-        problem = getattr(error, 'problem', None) or str(error).splitlines()[0]
-        raise UsageError(f'{path}{line}: not valid YAML ({problem})') from error
+        first, *_ = str(getattr(error, 'problem', None) or error).splitlines() or ['']
+        raise UsageError(
+            f'{_name(path)}{line}: not valid YAML ({printable(first, 150)})'
+        ) from error
     if not isinstance(root, MappingNode):
-        raise UsageError(f'{path}: expected keys and values, such as `seed: 1`')
+        raise UsageError(f'{_name(path)}: expected keys and values, such as `seed: 1`')
     return root
 
 
+def _name(path: pathlib.Path) -> str:
+    return printable(str(path), 200)
+
+
+def _at(path: pathlib.Path, node: Node) -> str:
+    return f'{_name(path)} line {node.start_mark.line + 1}'
+
+
 def _pairs(node: MappingNode, path: pathlib.Path) -> Iterator[tuple[str, Node, str]]:
-    seen: dict[str, int] = {}
+    seen: dict[str, str] = {}
+    _check_tag(node, path)
     for key, value in node.value:
-        line = key.start_mark.line + 1
-        where = f'{path} line {line}'
+        where = _at(path, key)
         if not isinstance(key, ScalarNode) or not key.value:
             raise UsageError(f'{where}: a key must be plain text')
-        if key.value in seen:
-            first = seen[key.value]
-            raise UsageError(f'{where}: {key.value!r} stands in line {first} too; keep one of them')
-        seen[key.value] = line
+        _check_tag(key, path)
+        _check_new(key.value, where, seen)
         yield key.value, value, where
+
+
+def _check_new(key: str, where: str, seen: dict[str, str]) -> None:
+    """Raises UsageError for a key that was there before, and remembers it."""
+    if key in seen:
+        line = seen[key].rpartition(' ')[2]
+        raise UsageError(f'{where}: {shown(key)} stands in line {line} too; keep one of them')
+    seen[key] = where
+
+
+def _flat_entries(node: MappingNode, path: pathlib.Path) -> list[Entry]:
+    """All entries below a node, each key once, whether it is written nested or dotted."""
+    entries = list(_entries(node, path, '', _Budget()))
+    seen: dict[str, str] = {}
+    for entry in entries:
+        _check_new(entry.key, entry.where, seen)
+    return entries
 
 
 def _entries(
     node: MappingNode, path: pathlib.Path, prefix: str, budget: _Budget
 ) -> Iterator[Entry]:
     if len(prefix) > 1000:
-        raise UsageError(f'{path} line {node.start_mark.line + 1}: nested too deeply')
-    _check_tag(node, path)
+        raise UsageError(f'{_at(path, node)}: nested too deeply')
     for key, value, where in _pairs(node, path):
         budget.spend(where)
         if isinstance(value, MappingNode):
@@ -153,34 +194,39 @@ def _entries(
 
 
 def _value(node: Node, path: pathlib.Path, budget: _Budget) -> Any:
-    where = f'{path} line {node.start_mark.line + 1}'
-    budget.spend(where)
+    budget.spend(_at(path, node))
     kind = _check_tag(node, path)
     if isinstance(node, SequenceNode):
         if any(not isinstance(item, ScalarNode) for item in node.value):
-            raise UsageError(f'{where}: a list may hold plain values only')
+            raise UsageError(f'{_at(path, node)}: a list may hold plain values only')
         return [_value(item, path, budget) for item in node.value]
-    if kind == 'str':
-        return node.value
     plain = node.value.replace('_', '')
-    if kind == 'bool':
-        return plain.lower() == 'true'
     if kind == 'null':
         return None
+    if kind == 'bool' and plain.lower() in ('true', 'false'):
+        return plain.lower() == 'true'
     try:
-        return int(plain, 0) if kind == 'int' else float(plain.replace('.inf', 'inf'))
+        if kind == 'int' and len(plain) <= LONGEST_NUMBER:
+            return int(plain, 0)
+        if kind == 'float' and len(plain) <= LONGEST_NUMBER:
+            return float(plain.replace('.inf', 'inf'))
     except ValueError:
-        return node.value  # such as .nan or 0123: left as text for the key to judge
+        pass
+    return node.value  # text, or such as .nan or 0123: left as text for the key to judge
 
 
 def _check_tag(node: Node, path: pathlib.Path) -> str:
     """The plain kind of a node, such as 'int'; refuses tags that would build objects."""
     tag = str(node.tag)
-    known = ('str', 'int', 'float', 'bool', 'null', 'seq', 'map')
     kind = tag.removeprefix('tag:yaml.org,2002:')
-    if kind == 'timestamp':  # a folder named after a day is text
-        return 'str'
+    if isinstance(node, ScalarNode):
+        if kind in ('timestamp', 'value'):  # a folder named after a day, or `=`, is text
+            return 'str'
+        known = ['str', 'int', 'float', 'bool', 'null']
+    else:
+        known = ['map' if isinstance(node, MappingNode) else 'seq']
+    if kind == 'merge':
+        raise UsageError(f'{_at(path, node)}: merging by << is not allowed; write the keys out')
     if kind not in known:
-        line = node.start_mark.line + 1
-        raise UsageError(f'{path} line {line}: the YAML tag {kind!r} is not allowed; remove it')
+        raise UsageError(f'{_at(path, node)}: the YAML tag {shown(kind)} is not allowed; remove it')
     return kind

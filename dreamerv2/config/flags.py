@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 from dreamerv2.config.files import Entry
-from dreamerv2.config.merge import HELP, printable, shown
-from dreamerv2.errors import UsageError
+from dreamerv2.config.merge import HELP
+from dreamerv2.errors import UsageError, printable, shown
+
+MOST_FLAGS = 500
+MOST_PRESETS = 50
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,12 +40,13 @@ def parse_flags(argv: Sequence[str]) -> Flags:
             groups[-1][1].append(argument)
         else:
             raise UsageError(f'unexpected argument {shown(argument)}: expected --key value; {HELP}')
-    names = [name for name, _ in groups]
-    for name in names:
+    if len(groups) > MOST_FLAGS:
+        raise UsageError(f'{len(groups)} flags: expected at most {MOST_FLAGS}; {HELP}')
+    for name, count in collections.Counter(name for name, _ in groups).items():
         if not name:
             raise UsageError(f'-- without a key: expected --key value; {HELP}')
-        if names.count(name) > 1:
-            raise UsageError(f'--{printable(name)} is given {names.count(name)} times; keep one')
+        if count > 1:
+            raise UsageError(f'--{printable(name)} is given {count} times; keep one')
     presets: list[str] = []
     entries = []
     for name, values in groups:
@@ -49,6 +54,8 @@ def parse_flags(argv: Sequence[str]) -> Flags:
             presets = [preset for value in values for preset in value.split(',') if preset]
             if not presets:
                 raise UsageError('--configs needs the name of a preset; --help lists them')
+            if len(presets) > MOST_PRESETS:
+                raise UsageError(f'--configs: {len(presets)} presets; name at most {MOST_PRESETS}')
         else:
             entries.append(Entry(name, _value(values), f'--{printable(name)}'))
     return Flags(tuple(presets), tuple(entries), False)

@@ -10,6 +10,7 @@ import dataclasses
 import math
 import re
 import unicodedata
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -96,17 +97,27 @@ def choice(*names: str, aliases: Mapping[str, str] | None = None, note: str = ''
     return Kind(listed + note, convert)
 
 
-def text(expected: str = 'text', empty: bool = False) -> Kind:
-    """Text without control characters, not empty unless `empty`."""
+def text(expected: str = 'text', empty: bool = False, most: int = 1000) -> Kind:
+    """Text without control characters, not empty unless `empty`, of at most `most` characters."""
 
     def convert(value: Any) -> str:
-        if not isinstance(value, str) or not (value or empty):
+        if not isinstance(value, str) or not (value or empty) or len(value) > most:
             raise ValueError('not text')
         if any(unicodedata.category(character) in UNWRITABLE for character in value):
             raise ValueError('control character')
         return value
 
-    return Kind(expected, convert)
+    return Kind(f'{expected} (one line, at most {most} characters)', convert)
+
+
+def compiled(expression: str) -> re.Pattern[str]:
+    """A regular expression ready to match; raises ValueError with what is wrong in it."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('error')  # which would be printed otherwise
+            return re.compile(expression)
+    except (re.error, RecursionError, OverflowError, Warning) as error:
+        raise ValueError(str(error)) from error
 
 
 def pattern() -> Kind:
@@ -115,13 +126,10 @@ def pattern() -> Kind:
 
     def convert(value: Any) -> str:
         value = plain.convert(value)
-        try:
-            re.compile(value)
-        except (re.error, RecursionError, OverflowError) as error:
-            raise ValueError(str(error)) from error
+        compiled(value)
         return value
 
-    return Kind('a regular expression', convert)
+    return Kind('a regular expression of at most 1000 characters', convert)
 
 
 def schedule(low: float = -math.inf, high: float = math.inf) -> Kind:

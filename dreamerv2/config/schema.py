@@ -29,6 +29,8 @@ ACTIVATIONS = (
     'sigmoid', 'tanh', 'mish', 'none',
 )  # fmt: skip
 WIDTH = 65536
+PATH = 4096  # characters
+NAME = 64
 FLOATS = {'16': 'float16', '32': 'float32'}  # as the original writes them
 RATIO = number(0, 1)
 
@@ -95,7 +97,9 @@ def _with_prefix(prefix: str, keys: dict[str, Key]) -> dict[str, Key]:
 
 
 RUN = {
-    'logdir': Key(text('a folder'), 'folder of the run; {task} and {seed} are filled in'),
+    'logdir': Key(
+        text('a folder', most=PATH), 'folder of the run; {task} and {seed} are filled in'
+    ),
     'seed': Key(whole(0, 2**31 - 1), 'the one source of randomness'),
     'device': Key(choice('auto', 'cpu', 'gpu'), 'where to compute; auto: on a GPU if there is one'),
     'precision': Key(
@@ -170,7 +174,7 @@ EXPERIENCE = {
     'replay.keep_on_disk': Key(boolean(), 'keep evicted episodes on disk'),
     'dataset.batch': Key(whole(1, WIDTH), 'sequences in a batch'),
     'dataset.length': Key(whole(1, WIDTH), 'steps of each sequence in a batch'),
-    'init.from': Key(text(empty=True), 'LOGDIR or LOGDIR@STEP to take parameters from'),
+    'init.from': Key(text(empty=True, most=PATH), 'LOGDIR or LOGDIR@STEP to take parameters from'),
     'init.include': Key(pattern(), 'parameters that are taken (empty: all)'),
     'init.exclude': Key(pattern(), 'parameters that start fresh all the same'),
     'init.freeze': Key(pattern(), 'parameters that training does not change'),
@@ -280,5 +284,5 @@ def kind_of(key: str) -> Kind | None:
     if key in SCHEMA:
         return SCHEMA[key].kind
     group, _, name = key.partition('.')
-    valid = bool(name) and name.replace('_', '').isalnum()
+    valid = len(name) <= NAME and name.replace('_', '').isalnum()
     return OPEN_GROUPS[group] if group in OPEN_GROUPS and valid else None

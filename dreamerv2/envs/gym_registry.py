@@ -6,7 +6,7 @@ from typing import Any
 
 from dreamerv2.envs.quiet import import_quietly, quiet
 from dreamerv2.envs.tasks import near
-from dreamerv2.errors import UsageError
+from dreamerv2.errors import UsageError, printable, shown
 
 
 def libraries() -> list[ModuleType]:
@@ -38,9 +38,11 @@ def check_id(identifier: str) -> ModuleType:
         try:
             with quiet():
                 importlib.import_module(module)
-        except ImportError as error:
+        except Exception as error:  # The module is not this project's: it may fail in any way.
+            reason = printable(str(error) or type(error).__name__, 150)
             raise UsageError(
-                f'task gym_{identifier}: cannot import {module!r} ({error}): install it first'
+                f'task gym_{printable(identifier)}: cannot import {shown(module)} ({reason}): '
+                'install it first'
             ) from None
     known: list[str] = []
     for library in libraries():
@@ -49,8 +51,8 @@ def check_id(identifier: str) -> ModuleType:
             return library
         known.extend(registry)
     raise UsageError(
-        f'unknown environment {name!r}: neither Gym nor Gymnasium knows it{near(name, known)} '
-        f'(module:{name} imports the module that registers it)'
+        f'unknown environment {shown(name)}: neither Gym nor Gymnasium knows it{near(name, known)} '
+        f'(module:{printable(name)} imports the module that registers it)'
     )
 
 

@@ -4,13 +4,14 @@ A task is a family and what is played in it, joined by `_`: `mario_3-1`, several
 (`mario_3-1+3-2`), a named set (`mario_e4`), `atari_pong+breakout`, `gym_CartPole-v1`, `pixel`.
 """
 
+import collections
 import dataclasses
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 
 from dreamerv2.envs.atari_games import GAMES, check_installed
 from dreamerv2.envs.level_lengths import LEVELS
-from dreamerv2.errors import UsageError
+from dreamerv2.errors import UsageError, printable, shown
 
 SETS: dict[str, tuple[str, ...]] = {
     'e4': ('3-1', '3-2', '3-3', '3-4'),
@@ -58,8 +59,8 @@ class Task:
 
 def near(value: str, known: Iterable[str]) -> str:
     """A hint that names the known values nearest to a wrong one, or nothing."""
-    matches = difflib.get_close_matches(value, dict.fromkeys(known), n=3, cutoff=0.6)
-    return f'; did you mean {" or ".join(matches)}?' if matches else ''
+    matches = difflib.get_close_matches(value[:200], dict.fromkeys(known), n=3, cutoff=0.6)
+    return printable(f'; did you mean {" or ".join(matches)}?', 150) if matches else ''
 
 
 def named_sets(sets: Mapping[str, Sequence[str]] | None = None) -> dict[str, tuple[str, ...]]:
@@ -94,22 +95,23 @@ def parse_task(task: str, sets: Mapping[str, Sequence[str]] | None = None) -> Ta
     if family == 'pixel' and rest in ('', 'reach'):
         return Task('pixel', ('pixel',))
     if family in _NOT_BUILT:
-        raise UsageError(f'task {task!r}: {_NOT_BUILT[family]}')
+        raise UsageError(f'task {shown(task)}: {_NOT_BUILT[family]}')
     if family not in ('mario', 'atari', 'gym') or not rest:
-        raise UsageError(f'unknown task {task!r}: expected one such as {_FAMILIES}')
+        raise UsageError(f'unknown task {shown(task)}: expected one such as {_FAMILIES}')
     names: list[str] = []
     for part in rest.split('+'):
         names.extend(known.get(f'{family}_{part}', known.get(part, (part,))))
     if not all(names):
-        raise UsageError(f'task {task!r}: a name is missing beside "+"')
+        raise UsageError(f'task {shown(task)}: a name is missing beside "+"')
     if family == 'mario':
         _check_levels(task, names, known)
     if family == 'atari':
         names = [_ALIASES.get(name, name) for name in names]
         _check_games(task, names, known)
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, count in collections.Counter(names).items() if count > 1)
     if twice:
-        raise UsageError(f'task {task!r} names {", ".join(twice)} twice: name each only once')
+        listed = printable(', '.join(twice), 150)
+        raise UsageError(f'task {shown(task)} names {listed} twice: name each only once')
     return Task(family, tuple(names))
 
 
@@ -142,8 +144,8 @@ def _check_levels(task: str, names: Sequence[str], known: Mapping[str, Sequence[
     if unknown:
         own = {name.removeprefix('mario_') for name, values in known.items() if values[0] in LEVELS}
         raise UsageError(
-            f'task {task!r}: unknown level {unknown[0]!r}; there are 1-1 to 8-4 '
-            f'({" ".join(LEVELS)}) and the sets {" ".join(sorted(own))}'
+            f'task {shown(task)}: unknown level {shown(unknown[0])}; there are 1-1 to 8-4 '
+            f'({" ".join(LEVELS)}) and the sets {printable(" ".join(sorted(own)), 100)}'
         )
 
 
@@ -151,8 +153,8 @@ def _check_games(task: str, names: Sequence[str], known: Mapping[str, Sequence[s
     unknown = [name for name in names if name not in GAMES]
     if unknown:
         own = {name.removeprefix('atari_') for name, values in known.items() if values[0] in GAMES}
-        sets = ' '.join(sorted(own))
+        sets = printable(' '.join(sorted(own)), 100)
         raise UsageError(
-            f'task {task!r}: unknown game {unknown[0]!r}; games are named as in '
+            f'task {shown(task)}: unknown game {shown(unknown[0])}; games are named as in '
             f'atari_space_invaders, sets are {sets}{near(unknown[0], (*GAMES, *own))}'
         )

@@ -7,11 +7,12 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 
-from dreamerv2.errors import UsageError
+from dreamerv2.errors import UsageError, printable
 from dreamerv2.run import devices
 
 CRASHED = 1
 BAD_INPUT = 2
+LONGEST_MESSAGE = 2000
 
 
 def exit_code_of(
@@ -29,7 +30,8 @@ def exit_code_of(
     try:
         return run(sys.argv[1:] if argv is None else argv)
     except UsageError as error:
-        print(f'{error}', file=sys.stderr)
+        # Names of files and tasks may hold anything; what is printed is one line all the same.
+        print(printable(str(error), LONGEST_MESSAGE), file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
         print(interrupted, file=sys.stderr)

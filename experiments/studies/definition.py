@@ -18,14 +18,16 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dreamerv2.config import Config, load_config
 from dreamerv2.config.files import Entry, read_entries
+from dreamerv2.config.merge import merge
 from dreamerv2.envs import check_task, parse_task
-from dreamerv2.errors import UsageError
+from dreamerv2.errors import UsageError, printable, shown
 from dreamerv2.run.build import task_sets
 
 KEYS = (
@@ -35,6 +37,10 @@ KEYS = (
 NEEDED = ('configs', 'frames', 'seeds', 'pretrain')
 # Set by the runner for each run; a study cannot fix them for all.
 OWN = ('task', 'seed', 'steps', 'logdir', 'init.from', 'init.dry_run', 'dry_run')
+FAMILIES = ('mario', 'atari', 'gym', 'pixel')
+MOST_FRAMES = 1e15
+LARGEST_SEED = 2**31 - 1
+MOST_RUNS = 10_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,9 +76,16 @@ class Definition:
         """The command-line flags of every run."""
         found = ['--configs', *self.configs]
         for key, value in self.overrides.items():
+            # In one word, so that no value can be taken for a flag and no value is a value too.
             values = value if isinstance(value, list | tuple) else [value]
-            found += [f'--{key}', *map(str, values)]
+            found.append(f'--{key}={",".join(map(str, values))}')
         return found
+
+    @property
+    def runs(self) -> int:
+        """How many runs the study has."""
+        children = len(self.sets) * (1 + len(self.finetune) + len(self.transfer))
+        return len(self.seeds) * (len(self.baseline) + children)
 
     def task(self, levels: Sequence[str]) -> str:
         """The task of these levels."""
@@ -98,15 +111,19 @@ def read_definition(path: Path) -> Definition:
         elif key in KEYS:
             given[key] = entry
         else:
-            near = difflib.get_close_matches(key, (*KEYS, 'config', 'sets'), 1)
+            near = difflib.get_close_matches(key[:200], (*KEYS, 'config', 'sets'), 1)
             hint = f'did you mean {near[0]}?' if near else f'there are {", ".join(KEYS)}'
-            raise UsageError(f'{entry.where}: {key!r} is no key of a study; {hint}')
+            raise UsageError(f'{entry.where}: {shown(key)} is no key of a study; {hint}')
     for key in NEEDED:
         if key not in given:
-            raise UsageError(f'{path}: {key} is missing; see experiments/mini.yaml for an example')
-    family = str(given['family'].value) if 'family' in given else 'mario'
+            raise UsageError(
+                f'{_name(path)}: {key} is missing; see experiments/mini.yaml for an example'
+            )
+    family = _family(given['family']) if 'family' in given else 'mario'
     configs = _names(given['configs'])
     config = _config(path, configs, overrides)
+    for name, entry in own_sets.items():
+        _names(dataclasses.replace(entry, key='sets', value=name))
     sets = {name: _names(entry) for name, entry in own_sets.items()}
     known = {**task_sets(config), **sets}
 
@@ -117,12 +134,12 @@ def read_definition(path: Path) -> Definition:
                 for name in _names(given['pretrain'])}  # fmt: skip
     finetune, transfer = levels('finetune'), levels('transfer')
     every = dict.fromkeys([*sum(pretrain.values(), ()), *finetune, *transfer])
-    return Definition(
+    definition = Definition(
         path=path,
         configs=configs,
         overrides={key: entry.value for key, entry in overrides.items()},
         family=family,
-        frames=int(_number(given['frames'], 1)),
+        frames=_frames(given['frames']),
         seeds=_seeds(given['seeds']),
         sets=pretrain,
         finetune=finetune,
@@ -132,30 +149,60 @@ def read_definition(path: Path) -> Definition:
             _number(given['frames_per_second'], 1e-6) if 'frames_per_second' in given else None
         ),
     )
+    if definition.runs > MOST_RUNS:
+        raise UsageError(
+            f'{_name(path)}: {definition.runs} runs, expected at most {MOST_RUNS}: '
+            'name fewer seeds, sets or levels'
+        )
+    return definition
+
+
+def _name(path: Path) -> str:
+    return printable(str(path), 200)
+
+
+def _family(entry: Entry) -> str:
+    if entry.value not in FAMILIES:
+        near = difflib.get_close_matches(str(entry.value)[:200], FAMILIES, 1)
+        hint = f'; did you mean {near[0]}?' if near else ''
+        raise UsageError(
+            f'{entry.where}: family {shown(entry.value)}: expected {", ".join(FAMILIES)}{hint}'
+        )
+    return str(entry.value)
 
 
 def _config(path: Path, configs: Sequence[str], overrides: Mapping[str, Entry]) -> Config:
     """The presets with the overrides, each checked where it stands."""
     try:
-        config = load_config(['--configs', *configs])
+        config = load_config([f'--configs={",".join(configs)}'])
     except UsageError as error:
-        raise UsageError(f'{path}: configs: {error}') from error
+        raise UsageError(f'{_name(path)}: configs: {error}') from error
+    flat = config.flat
     for key, entry in overrides.items():
         if key in OWN:
             raise UsageError(f'{entry.where}: config.{key} is set by the study itself; remove it')
-        try:
-            config.update({key: entry.value})
-        except UsageError as error:
-            reason = str(error).removeprefix('update: ')
-            raise UsageError(f'{entry.where}: {reason}') from error
-    return config.update({key: entry.value for key, entry in overrides.items()})
+        if '=' in key:
+            raise UsageError(f'{entry.where}: config.{printable(key)}: expected a key without "="')
+        flat = merge(flat, [dataclasses.replace(entry, key=key)])
+    try:
+        return config.update({key: entry.value for key, entry in overrides.items()})
+    except UsageError as error:
+        raise UsageError(f'{_name(path)}: config: {error}') from error
 
 
 def _names(entry: Entry) -> tuple[str, ...]:
     values = entry.value if isinstance(entry.value, list) else [entry.value]
-    names = tuple(str(value) for value in values)
-    if not names or len(set(names)) < len(names):
-        raise UsageError(f'{entry.where}: {entry.key} {values}: expected names, each once')
+    plain = all(isinstance(value, str | int) and not isinstance(value, bool) for value in values)
+    names = tuple(str(value) for value in values) if plain else ()
+    # A name stands in a task, on command lines and, for sets and levels, as that of a folder.
+    usable = all(
+        re.fullmatch(r'[\w.:/-]+', name) and {'', '.', '..'}.isdisjoint(name.split('/'))
+        for name in names
+    )
+    if not names or not usable or len(set(names)) < len(names):
+        raise UsageError(
+            f'{entry.where}: {printable(entry.key)} {shown(values)}: expected names, each once'
+        )
     return names
 
 
@@ -165,11 +212,10 @@ def _set(
     """The levels of a pre-training set."""
     if name in known or f'{family}_{name}' in known:
         return _levels(dataclasses.replace(entry, value=name), family, known)
-    near = difflib.get_close_matches(name, known, 1)
-    hint = f'; did you mean {near[0]}?' if near else ''
-    raise UsageError(
-        f'{entry.where}: {name!r} is no set of levels: there are {", ".join(known)}{hint}'
-    )
+    near = difflib.get_close_matches(name[:200], known, 1)
+    hint = f'; did you mean {printable(near[0])}?' if near else ''
+    listed = printable(', '.join(known), 100)
+    raise UsageError(f'{entry.where}: {shown(name)} is no set of levels: there are {listed}{hint}')
 
 
 def _levels(entry: Entry, family: str, known: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
@@ -185,18 +231,31 @@ def _levels(entry: Entry, family: str, known: Mapping[str, Sequence[str]]) -> tu
 def _number(entry: Entry, low: float) -> float:
     try:
         value = float(entry.value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         value = math.nan
-    if not math.isfinite(value) or value < low or isinstance(entry.value, bool):
+    if not low <= value <= MOST_FRAMES or isinstance(entry.value, bool):
         raise UsageError(
-            f'{entry.where}: {entry.key} {entry.value!r}: expected a number from {low}'
+            f'{entry.where}: {entry.key} {shown(entry.value)}: expected a number from {low:g} '
+            f'to {MOST_FRAMES:g}'
         )
     return value
 
 
+def _frames(entry: Entry) -> int:
+    value = _number(entry, 1)
+    if value != int(value):
+        raise UsageError(f'{entry.where}: frames {shown(entry.value)}: expected a whole number')
+    return int(value)
+
+
 def _seeds(entry: Entry) -> tuple[int, ...]:
     values = entry.value if isinstance(entry.value, list) else [entry.value]
-    whole = all(isinstance(v, int) and not isinstance(v, bool) and v >= 0 for v in values)
+    whole = all(
+        isinstance(v, int) and not isinstance(v, bool) and 0 <= v <= LARGEST_SEED for v in values
+    )
     if not values or not whole or len(set(values)) < len(values):
-        raise UsageError(f'{entry.where}: seeds {values}: expected whole numbers from 0, each once')
+        raise UsageError(
+            f'{entry.where}: seeds {shown(values)}: expected whole numbers from 0 to '
+            f'{LARGEST_SEED}, each once'
+        )
     return tuple(values)
