@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import functools
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 
 from dreamerv2.config import Config
-from dreamerv2.errors import UsageError
+from dreamerv2.errors import UsageError, printable, shown
 from dreamerv2.run import devices
 from dreamerv2.run.command import exit_code_of
 
@@ -96,6 +96,7 @@ def run(argv: Sequence[str]) -> int:
     sets = build.task_sets(config)
     tasks: dict[str, str] = {}
     for task in arguments.tasks or [config.task]:
+        check_names(build.single_level_tasks(task, sets), arguments.tasks, saved.config_path)
         check_task(task, sets)
         tasks.update(build.single_level_tasks(task, sets))
     seed = config.seed if arguments.seed is None else arguments.seed
@@ -147,6 +148,22 @@ def run(argv: Sequence[str]) -> int:
     elif arguments.video:
         say(f'No video: {", ".join(tasks.values())} has no pictures.')
     return 0
+
+
+def check_names(levels: Iterable[str], given: Sequence[str] | None, path: Path) -> None:
+    """Raises UsageError where a configuration, which may be a stranger's, has a module imported.
+
+    Args:
+        levels: what is to be played, sets replaced by what is in them.
+        given: the tasks that the user names.
+        path: the checkpoint's configuration.
+    """
+    for level in levels:
+        if ':' in level and not any(level in task for task in given or []):
+            raise UsageError(
+                f'{printable(str(path), 200)} names {shown(level)}, for which the module before '
+                f'":" is imported: if you trust it, add --tasks gym_{printable(level, 100)}'
+            )
 
 
 def check_same_spaces(envs: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ from dreamerv2.errors import UsageError, printable, shown
 
 LARGEST_FILE = 50_000  # bytes; nobody writes a larger configuration by hand
 MOST_ENTRIES = 20_000  # aliases can make a small file huge
+MOST_BRACKETS = 50  # open at once; the time that the YAML reader takes grows with their square
 LONGEST_NUMBER = 400  # characters; a longer one stays text
 
 
@@ -125,10 +126,10 @@ def _text(path: pathlib.Path) -> str:
 
 
 def _read(path: pathlib.Path) -> MappingNode:
+    text = _text(path)
     try:
-        root = _compose(_text(path))
-    except UsageError:
-        raise
+        _check_brackets(text)
+        root = _compose(text)
     except RecursionError as error:
         raise UsageError(f'{_name(path)}: nested too deeply') from error
     except Exception as error:  # The reader fails in more ways than by its own kind of error.
@@ -141,6 +142,15 @@ def _read(path: pathlib.Path) -> MappingNode:
     if not isinstance(root, MappingNode):
         raise UsageError(f'{_name(path)}: expected keys and values, such as `seed: 1`')
     return root
+
+
+def _check_brackets(text: str) -> None:
+    """Raises RecursionError where too many brackets are open at once."""
+    depth = 0
+    for bracket in re.findall(r'[][{}]', text):
+        depth = depth + 1 if bracket in '[{' else max(0, depth - 1)
+        if depth > MOST_BRACKETS:
+            raise RecursionError
 
 
 def _name(path: pathlib.Path) -> str:

@@ -109,6 +109,9 @@ RUN = {
     'jit': Key(boolean(), 'compile the training step'),
     'gpu_memory': Key(number(0), 'cap on GPU memory in GB, to share a card (0: grow as needed)'),
     'dry_run': Key(boolean(), 'check the configuration, print it and end'),
+    'accept_changes': Key(
+        boolean(), 'go on with a run although keys of learning changed, such as model_opt.lr'
+    ),
 }  # fmt: skip
 
 ENVIRONMENT = {

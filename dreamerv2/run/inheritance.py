@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dreamerv2.config import Config
-from dreamerv2.errors import UsageError
+from dreamerv2.errors import UsageError, printable
 from dreamerv2.run import checkpoint
 from dreamerv2.run.checkpoint import Checkpoint
 from dreamerv2.run.files import sha256
@@ -73,7 +73,7 @@ def find_parent(source: str, own: Path, say: Callable[[str], Any] = print) -> Ch
         say: told one line about each damaged checkpoint on the way.
 
     Raises:
-        UsageError: there is none, or it is the run's own.
+        UsageError: there is none, its configuration is none, or it is the run's own.
     """
     folder, step = parse_source(source)
     if folder.resolve() == own.resolve():
@@ -82,9 +82,11 @@ def find_parent(source: str, own: Path, say: Callable[[str], Any] = print) -> Ch
             'from it, or leave --init.from out to go on with it.'
         )
     try:
-        return checkpoint.find(folder, step, say)
+        found = checkpoint.find(folder, step, say)
+        Config.load(found.config_path)  # It may be a stranger's: refused before anything is made.
     except UsageError as error:
         raise UsageError(f'--init.from {source}: {error}') from error
+    return found
 
 
 def describe_parent(parent: Checkpoint) -> dict[str, Any]:
@@ -103,15 +105,19 @@ def recorded_parent(provenance: Path) -> dict[str, Any] | None:
     """The parent that a `provenance.json` names, if any."""
     try:
         found = json.loads(provenance.read_text()).get('parent')
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return None
     return found if isinstance(found, dict) and {'logdir', 'step'} <= set(found) else None
 
 
 def parent_line(parent: Mapping[str, Any]) -> str:
     """One line about where a run started from."""
-    digest = f', manifest {parent["sha256"][:12]}' if parent.get('sha256') else ''
-    return f'Started from {parent["logdir"]} at {parent["step"]} frames{digest}.'
+    # As a provenance says, which may be a stranger's: anything may stand in it.
+    values = {
+        key: printable(str(parent.get(key) or ''), 200) for key in ('logdir', 'step', 'sha256')
+    }
+    digest = f', manifest {values["sha256"][:12]}' if values['sha256'] else ''
+    return f'Started from {values["logdir"]} at {values["step"] or 0} frames{digest}.'
 
 
 def inherit(saved: Arrays, own: Arrays, choice: Choice) -> tuple[dict[str, np.ndarray], str]:

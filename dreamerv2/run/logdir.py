@@ -3,36 +3,20 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import json
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from dreamerv2.config import Config
 from dreamerv2.errors import UsageError
+from dreamerv2.run import changes
 from dreamerv2.run.files import to_json, write_durably
 
-# What may change when a run goes on: how long, how often, where and how fast, not what is learned.
-CHANGEABLE = (
-    'steps',
-    'log_every',
-    'save_every',
-    'eval_every',
-    'eval_eps',
-    'eval_policy',
-    'eval_noise',
-    'eval_state_mean',
-    'logdir',
-    'device',
-    'gpu_memory',
-    'jit',
-    'dry_run',
-    'envs',
-    'envs_parallel',
-    'async_collect',
-    'replay.keep_on_disk',
-    'init.dry_run',
-)
-CHANGEABLE_GROUPS = ('log_keys_', 'sets.')
+PROVENANCE = 'provenance.json'
+CHANGED = 'changed'  # In the provenance: settings that a resume changed.
 
 
 def make_logdir(path: Path) -> None:
@@ -56,9 +40,10 @@ def finished(path: Path) -> dict[str, Any] | None:
     """What `done.json` says, or None where the run is not finished."""
     try:
         content = json.loads((path / 'done.json').read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
-    return content if isinstance(content, dict) and 'step' in content else None
+    usable = isinstance(content, dict) and isinstance(content.get('step'), int)
+    return content if usable else None
 
 
 def mark_finished(path: Path, frames: int, updates: int) -> None:
@@ -68,51 +53,83 @@ def mark_finished(path: Path, frames: int, updates: int) -> None:
     write_durably(path / 'done.json', to_json(content))
 
 
-def changes(old: Config, new: Config) -> list[str]:
-    """The keys in which two configurations differ although a run cannot go on with other ones."""
-    before, after = old.flat, new.flat
-    return [
-        key
-        for key in sorted({*before, *after})
-        if before.get(key) != after.get(key)
-        and key not in CHANGEABLE
-        and not key.startswith(CHANGEABLE_GROUPS)
-    ]
+def check_same_run(
+    path: Path,
+    config: Config,
+    say: Callable[[str], Any] | None = None,
+) -> list[str]:
+    """Compares a run with the one that the logdir holds.
+
+    Args:
+        path: the logdir.
+        config: the run that is asked for.
+        say: told what differs, a line a key, where the run is refused; prints on standard error
+            by default.
+
+    Returns:
+        What to say about changes with which the run goes on: one line, or none.
+
+    Raises:
+        UsageError: the logdir holds a run with settings that cannot change, or whose change
+            `accept_changes` does not accept.
+    """
+    say = say or functools.partial(print, file=sys.stderr, flush=True)
+    found = _changes(path, config)
+    fixed = [change for change in found if change.reason]
+    unaccepted = [change for change in found if change.acceptable and not config.accept_changes]
+    if fixed or unaccepted:
+        for line in changes.as_lines(found):
+            say(line)
+        raise UsageError(changes.refusal(str(path), found))
+    return [changes.note(found)] if found else []
 
 
-def check_same_run(path: Path, config: Config) -> None:
-    """Raises UsageError where the logdir holds a run with another configuration."""
+def _changes(path: Path, config: Config) -> list[changes.Change]:
+    """How a run that is asked for differs from the one in the logdir, if one has begun there."""
     saved = path / 'config.yaml'
     begun = any((path / 'train_episodes').glob('*.npz')) or any((path / 'checkpoints').glob('*'))
     if not saved.exists() or not begun:
-        return
-    old = Config.load(saved)
-    different = changes(old, config)
-    if different:
-        key = different[0]
-        more = f' ({len(different) - 1} more differ)' if len(different) > 1 else ''
-        raise UsageError(
-            f'{path} holds a run with {key} {old[key]!r}, but {config[key]!r} is asked for{more}: '
-            'repeat its command to go on with it, or choose another --logdir.'
-        )
+        return []
+    return changes.changes(Config.load(saved), config)
 
 
 def save_config(path: Path, config: Config) -> None:
-    """Writes `config.yaml` of a run that starts or goes on; it is not finished any more."""
+    """Writes `config.yaml` of a run that starts or goes on; it is not finished any more.
+
+    What changed is noted in `provenance.json` first, for `save_provenance`.
+    """
+    found = changes.recorded(_changes(path, config))
+    provenance = _read_provenance(path)
+    if found and provenance is not None:
+        earlier = provenance.get(CHANGED, {})  # of a start that ended before it went on
+        provenance[CHANGED] = earlier | {
+            key: [earlier.get(key, [old])[0], new] for key, (old, new) in found.items()
+        }
+        write_durably(path / PROVENANCE, to_json(provenance))
     config.save(path / 'config.yaml')
     (path / 'done.json').unlink(missing_ok=True)
 
 
 def save_provenance(path: Path, description: dict[str, Any], frames: int) -> bytes:
     """Writes `provenance.json`, or adds to it how a run goes on; returns its content."""
-    file = path / 'provenance.json'
-    try:
-        content = json.loads(file.read_text())
-        keys = ('version', 'revision', 'command', 'started', 'packages', 'host')
-        content.setdefault('resumes', []).append(
-            {'step': frames, **{key: description[key] for key in keys}}
-        )
-    except (OSError, ValueError, AttributeError):
+    content = _read_provenance(path)
+    if content is None:
         content = description
-    write_durably(file, to_json(content))
-    return file.read_bytes()
+    else:
+        keys = ('version', 'revision', 'command', 'started', 'packages', 'host')
+        resume = {'step': frames, **{key: description[key] for key in keys}}
+        if CHANGED in content:
+            resume[CHANGED] = content.pop(CHANGED)
+        content.setdefault('resumes', []).append(resume)
+    write_durably(path / PROVENANCE, to_json(content))
+    return (path / PROVENANCE).read_bytes()
+
+
+def _read_provenance(path: Path) -> dict[str, Any] | None:
+    """What `provenance.json` says, or None where there is none that can be read."""
+    try:
+        content = json.loads((path / PROVENANCE).read_text())
+    except (OSError, ValueError, RecursionError):
+        return None
+    usable = isinstance(content, dict) and isinstance(content.get('resumes', []), list)
+    return content if usable and isinstance(content.get(CHANGED, {}), dict) else None

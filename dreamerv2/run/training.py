@@ -57,7 +57,7 @@ def train(
     if config['init.from'] and not checkpoint.available(path / 'checkpoints'):
         parent = inheritance.find_parent(config['init.from'], path)
     logdir.make_logdir(path)
-    logdir.check_same_run(path, config)
+    notes = logdir.check_same_run(path, config)
     done = logdir.finished(path)
     if done and done['step'] >= config.steps * repeat:
         print(f'{path} is finished ({done["step"]} frames): nothing to do.', flush=True)
@@ -68,6 +68,8 @@ def train(
         saved = checkpoint.load_newest(path / 'checkpoints', set_aside=True)
         display = ProgressDisplay(config.steps * repeat, saved.frames if saved else 0)
         stack.callback(display.close)
+        for note in notes:
+            display.line(note)
         if parent is not None:
             display.line(inheritance.parent_line(inheritance.describe_parent(parent)))
         elif origin := inheritance.recorded_parent(path / 'provenance.json'):

@@ -1,6 +1,8 @@
 """The commands: exit codes and messages for bad input, without TensorFlow; dry run and help."""
 
+import hashlib
 import json
+import shutil
 import subprocess
 import sys
 
@@ -23,6 +25,16 @@ print(json.dumps(results))
 """
 
 
+def replace_config(path, text):
+    """Gives a checkpoint another configuration, as a stranger who means harm would."""
+    (path / 'config.yaml').write_text(text)
+    manifest = json.loads((path / 'manifest.json').read_text())
+    entry = {'bytes': len(text), 'sha256': hashlib.sha256(text.encode()).hexdigest()}
+    assert entry.keys() <= manifest['files']['config.yaml'].keys()
+    manifest['files']['config.yaml'].update(entry)
+    (path / 'manifest.json').write_text(json.dumps(manifest))
+
+
 @pytest.fixture(scope='module')
 def places(tmp_path_factory):
     """A file, a folder without a checkpoint, runs with a good and with a damaged checkpoint."""
@@ -34,6 +46,15 @@ def places(tmp_path_factory):
     for path in (root / 'damaged').glob('checkpoints/*/agent.safetensors'):
         path.write_bytes(b'no weights')
     (root / 'damaged' / 'done.json').unlink()
+    (root / 'tagged' / 'checkpoints' / '1').mkdir(parents=True)
+    (root / 'tagged' / 'config.yaml').write_text('seed: !!python/name:os.system 1\n')
+    for name, text in (
+        ('strange', 'task: gym_mine\nsets: {mine: [os:Mine-v0]}\n'),
+        ('objects', 'seed: !!python/name:os.system 1\n'),
+    ):
+        shutil.copytree(root / 'good', root / name)
+        for path in (root / name).glob('checkpoints/*'):
+            replace_config(path, text)
     (root / 'text' / 'checkpoints' / '0000000100').mkdir(parents=True)
     (root / 'text' / 'checkpoints' / '0000000100' / 'manifest.json').write_text('hello')
     return root
@@ -49,10 +70,39 @@ BAD = {
     'unknown family': ('train', ['--task', 'sonic_1'], 'sonic_1'),
     'logdir is a file': ('train', ['--logdir', '{root}/file'], 'file'),
     'logdir in a file': ('train', ['--logdir', '{root}/file/run'], 'file'),
+    # What differs stands above the line, one key a line.
     'another run': (
         'train',
         ['--configs', 'mario', 'debug', '--train_every', '3', '--logdir', '{root}/good'],
         'prefill 40, but 200',
+    ),
+    'another network': (
+        'train',
+        [
+            '--configs',
+            'mario',
+            'debug',
+            '--rssm.deter',
+            '64',
+            '--accept_changes',
+            'True',
+            '--logdir',
+            '{root}/good',
+        ],
+        'rssm.deter makes the networks and optimizers what they are and cannot change',
+    ),
+    'a file that is none': ('train', ['--logdir', '{root}/tagged'], "tag 'python/name:os.system'"),
+    'a path out of the logdir': ('train', ['--task', 'gym_../../x'], 'no name for a folder'),
+    'no module': ('train', ['--task', 'gym_..:x', '--logdir', '{root}/new'], "import '..'"),
+    'a long task': ('train', ['--task', 'x' * 900, '--logdir', '{root}/new'], 'unknown task'),
+    'control characters': ('train', ['--task', 'a\x1b[31m\nb'], '--task is'),
+    'a name with a line end': ('evaluate', ['{root}/no\nwhere'], 'no\\nwhere does not exist'),
+    'a module of a stranger': ('evaluate', ['{root}/strange'], "names 'os:Mine-v0'"),
+    'an object of a stranger': ('evaluate', ['{root}/objects'], "tag 'python/name:os.system'"),
+    'a start from a stranger': (
+        'train',
+        ['--init.from', '{root}/objects', '--logdir', '{root}/new'],
+        "tag 'python/name:os.system'",
     ),
     'no parent': (
         'train',
@@ -116,8 +166,9 @@ def test_bad_input_gets_one_line_and_code_2_before_tensorflow(places, repo_env):
         assert words in err, (label, err)
         last = err.splitlines()[-1]
         assert 'Traceback' not in err and words in last, (label, err)
-        # A damaged checkpoint has a line of its own before the last one.
-        assert len(err.splitlines()) + len(out.splitlines()) <= 1 + ('damage' in last), label
+        # A damaged checkpoint has a line of its own before the last one, changes are indented.
+        plain = [line for line in (err + out).splitlines() if not line.startswith('  ')]
+        assert len(plain) <= 1 + ('damage' in last), label
         assert not tensorflow, label
     assert sorted(places.rglob('*')) == before
 

@@ -210,7 +210,7 @@ def test_other_settings_are_refused_and_harmless_ones_taken(tmp_path):
     run(tmp_path, steps=100)
     with pytest.raises(UsageError, match='train_every 5, but 7 is asked for'):
         run(tmp_path, config={'train_every': 7})
-    with pytest.raises(UsageError, match=r'discount 0.999, .* \(1 more differ\)'):
+    with pytest.raises(UsageError, match=r'seed 0, but 3 .* \(1 more differs\)'):
         run(tmp_path, config={'seed': 3, 'discount': 0.5})
     code, _ = run(tmp_path, steps=120, config={'log_every': 10, 'save_every': 30})
     assert code == FINISHED
