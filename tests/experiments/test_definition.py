@@ -100,6 +100,22 @@ def test_the_other_studies_can_be_planned(repository, name):
         ('[mario, debug]', '[maro]', None, ['maro', 'did you mean mario']),
         ('frames: 2000', '', None, ['frames is missing']),
         ('[1-1, 1-2]}', '[1-1, 1-1]}', 9, ['each once']),
+        ('2000', '2000.5', 4, ['whole number']),
+        ('2000', '1e300', 4, ['to 1e+15']),
+        ('2000', '.nan', 4, ['expected a number']),
+        ('2000', '0x' + 'f' * 9000, 4, ['expected a number']),
+        ('[3, 5]', '[4294967296]', 5, ['to 2147483647']),
+        ('[3, 5]', 'None', 5, ['whole numbers']),
+        ('[pair]', '[]', 6, ['expected names']),
+        ('[pair]', '[True]', 6, ['expected names']),
+        ('[1-3]', '["1-3\\n"]', 8, ['expected names']),
+        ('{pair: [1-1, 1-2]}', '{../../pair: [1-1, 1-2]}', 9, ['../../pair', 'expected names']),
+        ('{pair: [1-1, 1-2]}', '{/tmp/pair: [1-1, 1-2]}', 9, ['/tmp/pair', 'expected names']),
+        ('frames:', 'family: maria\nframes:', 4, ['maria', 'did you mean mario?']),
+        ('frames:', 'config.prefill: 3\nframes:', 4, ["'config.prefill' stands in line 3 too"]),
+        ('prefill: 100', '"(?=x)": 1', 3, ['a key without "="']),
+        ('prefill: 100', 'prefill: !!python/name:os.system 1', 3, ['tag']),
+        ('prefill: 100', 'pred_discount: False', None, ['config: pred_discount is False']),
     ],
 )
 def test_a_mistake_is_named_with_its_line(tmp_path, old, new, line, words):
@@ -123,3 +139,23 @@ def test_selecting_what_is_not_there_is_named(tmp_path):
     jobs = make_jobs(read_definition(write(tmp_path, SMALL)), tmp_path)
     with pytest.raises(UsageError, match='--levels 4-4: not in this study; there are 1-1'):
         select(jobs, levels=['4-4'])
+
+
+def test_overrides_may_need_each_other_and_hold_any_value(tmp_path):
+    config = '{pred_discount: False, grad_heads: [decoder, reward], level_weights: [], '
+    config += "log_keys_sum: '--x', actor_ent: 'linear(1,0.1,10)', .*\\.wd$: 0, jit: False}"
+    text = SMALL.replace('{prefill: 100, rssm.deter: 16}', config).replace('2000', '4000')
+    study = read_definition(write(tmp_path, text))
+    (job, *_) = make_jobs(study, tmp_path)
+    parsed = load_config(job.arguments)
+    assert parsed.grad_heads == ('decoder', 'reward') and not parsed.pred_discount
+    assert parsed.level_weights == () and parsed.log_keys_sum == '--x' and parsed.jit is False
+    assert parsed.actor_ent == 'linear(1,0.1,10)' and parsed.critic_opt.wd == 0
+
+
+def test_a_study_has_a_number_of_runs_that_can_be_listed(tmp_path):
+    study = read_definition(write(tmp_path, SMALL))
+    assert study.runs == len(make_jobs(study, tmp_path))
+    seeds = str(list(range(2000)))
+    with pytest.raises(UsageError, match='12000 runs, expected at most 10000'):
+        read_definition(write(tmp_path, SMALL.replace('[3, 5]', seeds)))
