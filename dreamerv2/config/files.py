@@ -8,6 +8,7 @@ import os
 import pathlib
 import re
 import stat
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -101,7 +102,9 @@ class _Budget:
 @functools.lru_cache(maxsize=4)
 def _compose(text: str) -> Node | None:
     """The nodes of a YAML text, which nobody changes; kept because it is read again and again."""
-    node: Node | None = YAML(typ='safe', pure=True).compose(text)
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')  # such as of an anchor given twice
+        node: Node | None = YAML(typ='safe', pure=True).compose(text)
     return node
 
 
@@ -135,7 +138,8 @@ def _read(path: pathlib.Path) -> MappingNode:
     except Exception as error:  # The reader fails in more ways than by its own kind of error.
         mark = getattr(error, 'problem_mark', None)
         line = f' line {mark.line + 1}' if mark else ''
-        first, *_ = str(getattr(error, 'problem', None) or error).splitlines() or ['']
+        words = str(getattr(error, 'problem', None) or error).strip()
+        first = (words.splitlines() or [type(error).__name__])[0]
         raise UsageError(
             f'{_name(path)}{line}: not valid YAML ({printable(first, 150)})'
         ) from error

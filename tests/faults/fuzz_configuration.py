@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 
 from dreamerv2.config import Config, load_config
@@ -130,7 +131,9 @@ def try_input(kind: str, name: str, count: Count, folder: pathlib.Path) -> None:
     started = time.process_time()
     message = problem = None
     try:
-        READERS[kind][0](random.Random(name), folder)
+        with warnings.catch_warnings():
+            warnings.simplefilter('error')  # They would be lines of their own.
+            READERS[kind][0](random.Random(name), folder)
     except UsageError as error:
         message = str(error)
     except Exception as error:
@@ -202,6 +205,8 @@ def table(counts: Mapping[str, Count]) -> str:
     lines = ['| input | number | accepted | refused | against the rules | longest (CPU s) |']
     lines.append('| --- | --: | --: | --: | --: | --: |')
     for kind, count in counts.items():
+        if not count.number:
+            continue
         cells = (kind, count.number, count.accepted, count.refused, len(count.broken))
         lines.append(f'| {" | ".join(map(str, cells))} | {count.worst:.2f} |')
     return '\n'.join(lines)

@@ -98,6 +98,7 @@ def test_a_saved_configuration_holds_no_patterns(tmp_path):
         ('seed: 1\n<<: {steps: 3}\n', 2, 'merging by <<'),
         ('rssm: {deter: 1}\nseed: 1\nrssm.deter: 2\n', 3, "'rssm.deter' stands in line 1 too"),
         ('jit: !!bool maybe\n', 1, 'True or False'),
+        ('seed: &a 1\nenvs: &a 1\n', None, "duplicate anchor 'a'"),
         ('seed: !!map 1\n', 1, "tag 'map'"),
         ('encoder.mlp_layers: !!str [1]\n', 1, "tag 'str'"),
     ],
@@ -107,7 +108,9 @@ def test_yaml_that_means_something_else_than_it_seems(text, line, words, tmp_pat
     path.write_text(text)
     with pytest.raises(UsageError) as caught:
         Config.load(path)
-    assert f'{path} line {line}:' in str(caught.value) and words in str(caught.value)
+    place = f'{path} line {line}:' if line else f'{path}:'
+    assert place in str(caught.value) and words in str(caught.value)
+    assert wrong_line(str(caught.value)) is None
 
 
 @pytest.mark.parametrize(
