@@ -55,9 +55,9 @@ def record(saved: checkpoint.Checkpoint, out: pathlib.Path) -> str:
     logdir = saved.path.parents[1]
     out.parent.mkdir(exist_ok=True)
     unfinished = out.with_name(f'unfinished-{os.getpid()}-{out.name}')
-    policy = Config.load(saved.config_path).eval_policy
-    command = [EVALUATE, logdir, '--step', saved.frames, '--episodes', 1, '--policy', policy]
-    command += ['--video', unfinished]
+    config = Config.load(saved.config_path)
+    command = [EVALUATE, logdir, '--step', saved.frames, '--tasks', config.task]
+    command += ['--episodes', 1, '--policy', config.eval_policy, '--video', unfinished]
     try:
         ended = subprocess.run(
             [sys.executable, *map(str, command)], capture_output=True, text=True, check=False

@@ -13,7 +13,7 @@ from dreamerv2.config import Config
 from dreamerv2.doctor import episodes, metrics
 from dreamerv2.doctor.rows import Check, Row, failed, ok, warning, words_of
 from dreamerv2.errors import UsageError
-from dreamerv2.run import checkpoint, lock, logdir
+from dreamerv2.run import changes, checkpoint, lock, logdir
 from dreamerv2.run.checkpoint import Checkpoint
 
 _PARTS = ('config.yaml', 'checkpoints', 'train_episodes', 'metrics.jsonl', 'provenance.json')
@@ -195,15 +195,12 @@ def _check_saved_config(newest: Checkpoint, config: Config) -> list[Row]:
     except UsageError as error:
         way_out = 'it was written by another version: use that, or start in another logdir'
         return [failed('checkpoints', str(error), way_out)]
-    different = logdir.changes(saved, config)
+    different = [change for change in changes.changes(saved, config) if not change.free]
     if not different:
         return []
-    shown = ', '.join(
-        f'{key} {saved.flat.get(key)!r} there and {config.flat.get(key)!r} here'
-        for key in different[:3]
-    )
+    shown = ', '.join(map(str, different[:3]))
     more = f' and {len(different) - 3} more' if len(different) > 3 else ''
-    seen = f'config.yaml differs from that of {newest.path}: {shown}{more}'
+    seen = f'config.yaml differs from that of {newest.path}, from there to here: {shown}{more}'
     way_out = f'if nobody meant that, copy {newest.config_path} over it'
     return [warning('checkpoints', seen, way_out)]
 

@@ -37,6 +37,7 @@ FREE = (
 )
 UNMENTIONED = ('logdir', 'dry_run', r'init\.dry_run', 'accept_changes')
 ACCEPTABLE = (
+    'precision',
     r'(model|actor|critic)_opt\.(lr|eps|clip|wd)',
     r'(loss_scales|kl|reward_norm)\.\w+',
     'grad_heads',
@@ -60,7 +61,7 @@ ENVIRONMENT = 'makes the environment what it is'
 FIXED = {
     r'(rssm|encoder|decoder|reward_head|discount_head|actor|critic)\.\w+': NETWORKS,
     r'(model|actor|critic)_opt\.opt': NETWORKS,
-    'pred_discount|slow_target|precision': NETWORKS,
+    'pred_discount|slow_target': NETWORKS,
     'task|render_size|grayscale|sticky|action_repeat|time_limit|level_weights': ENVIRONMENT,
     r'atari_\w+|sets\.\w+': ENVIRONMENT,
     r'replay\.capacity': 'decides what the replay holds',

@@ -288,8 +288,8 @@ class TrainingRun:
             where = f'the last checkpoint is {newest[-1]}' if newest else 'there is no checkpoint'
             raise UsageError(
                 f'{in_a_row} updates in a row were not finite, up to {self.frames} frames; '
-                f'{where}: go on from there with --precision float32, or start again with a lower '
-                'model_opt.lr.'
+                f'{where}: go on from there with --accept_changes True and a lower '
+                'model_opt.lr, or --precision float32.'
             )
 
     def _save(self) -> None:
