@@ -107,6 +107,9 @@ RUN = {
         'number format of the networks; auto chooses by device',
     ),
     'jit': Key(boolean(), 'compile the training step'),
+    'deterministic': Key(
+        boolean(), 'a GPU too repeats itself bit for bit, but slower (a CPU always does)'
+    ),
     'gpu_memory': Key(number(0), 'cap on GPU memory in GB, to share a card (0: grow as needed)'),
     'dry_run': Key(boolean(), 'check the configuration, print it and end'),
     'accept_changes': Key(

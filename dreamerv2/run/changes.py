@@ -29,6 +29,7 @@ FREE = (
     'device',
     'gpu_memory',
     'jit',
+    'deterministic',
     'envs',
     'envs_parallel',
     'async_collect',

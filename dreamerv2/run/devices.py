@@ -149,6 +149,7 @@ def configure(
     device: str = 'auto',
     gpu_memory: float = 0,
     spare_cores: int = 0,
+    deterministic: bool = False,
     say: Callable[[str], Any] = print,
 ) -> Device:
     """Sets TensorFlow up for this process; call it before anything is computed.
@@ -160,6 +161,8 @@ def configure(
             grow as needed.
         spare_cores: on a CPU, how many cores a single operation leaves to others, such as to
             environments that are played meanwhile.
+        deterministic: only operations that repeat themselves bit for bit, which are slower on a
+            GPU; on a CPU all that are used here do anyway.
         say: told one line about what is used.
 
     Raises:
@@ -173,6 +176,8 @@ def configure(
 
     absl.logging.set_verbosity(absl.logging.ERROR)
     tf.get_logger().setLevel('ERROR')
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
     gpus = tf.config.list_physical_devices('GPU')
     if device == 'gpu' and not gpus:
         raise UsageError('--device gpu: TensorFlow finds no GPU here; use --device cpu or auto.')

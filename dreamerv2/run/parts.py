@@ -59,6 +59,7 @@ def agent_maker(config: Config, say: Callable[[str], Any] = print) -> AgentMaker
             device=config.device,
             gpu_memory=config.gpu_memory,
             spare_cores=int(config.async_collect),
+            deterministic=config.deterministic,
             say=say,
         )
         return build.build_agent(config, obs_space, act_space, device), device

@@ -169,6 +169,19 @@ print(tf.config.threading.get_intra_op_parallelism_threads())
 """
 
 
+@pytest.mark.parametrize('wanted', [True, False])
+def test_only_deterministic_operations_where_asked_for(python_env, wanted):
+    script = (
+        'from dreamerv2.run import devices\n'
+        f'devices.configure("float32", deterministic={wanted}, say=lambda line: None)\n'
+        'from tensorflow.python.framework import config\n'
+        'print(config.is_op_determinism_enabled())'
+    )
+    command = [sys.executable, '-c', script]
+    result = subprocess.run(command, env=python_env, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == str(wanted)
+
+
 @pytest.mark.parametrize('own', ['', '3'])
 def test_a_core_is_left_to_the_environments_unless_the_user_chose(python_env, own):
     env = {**python_env, 'TF_NUM_INTRAOP_THREADS': own} if own else python_env
