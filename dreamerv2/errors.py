@@ -1,8 +1,9 @@
-"""The one error that is the user's to mend, and how what the user gave is shown in it."""
+"""The errors that are the user's to mend, and how what the user gave is shown in it."""
 
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,6 +13,46 @@ class UsageError(Exception):
 
     Commands print the message on standard error and end with exit code 2; nothing is lost.
     """
+
+
+class StorageError(UsageError, OSError):
+    """A file could not be written; what was there before is as it was.
+
+    Attributes:
+        errno, strerror, filename: as of every OSError.
+        needed: bytes that were to be written.
+        free: bytes that are free where the file is; None if that cannot be told.
+        advice: the way out.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        code: int,
+        needed: int,
+        free: int | None,
+        advice: str = 'check the disk and start again with the same command',
+    ) -> None:
+        OSError.__init__(self, code, os.strerror(code), os.fspath(path))
+        self.needed = needed
+        self.free = free
+        self.advice = advice
+
+    def __str__(self) -> str:
+        free = 'an unknown number' if self.free is None else self.free
+        return (
+            f'{self.filename} cannot be written: {self.strerror} ({self.needed} bytes needed, '
+            f'{free} free); {self.advice}.'
+        )
+
+    def advised(self, advice: str) -> StorageError:
+        """The same error with another way out."""
+        assert self.filename is not None and self.errno is not None
+        return type(self)(self.filename, self.errno, self.needed, self.free, advice)
+
+
+class DiskFullError(StorageError):
+    """There is no room left, or the user's share of it is used up."""
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

@@ -20,7 +20,7 @@ class EpisodeArchive:
     """Files of one directory, which has no other writer.
 
     Attributes:
-        steps, episodes: of all readable files, loaded or not.
+        steps, episodes: of all undamaged files, loaded or not.
         next_serial: the lowest number above those of all files.
 
     Raises:
@@ -42,37 +42,43 @@ class EpisodeArchive:
         self._keep_on_disk = keep_on_disk
         self._writer = EpisodeWriter()
         self._paths: dict[int, Path] = {}
-        # Files of evicted episodes that the last checkpoint may need, and those since.
-        self._doomed: tuple[list[Path], list[Path]] = ([], [])
+        # Files of evicted episodes: that the checkpoint before the last one may need, that the
+        # last one may need, and those since.
+        self._doomed: list[list[Path]] = [[], [], []]
         self._checkpointed = False
         disk.remove_leftovers(directory)
 
     def load(self, capacity: int, loaded: Mapping[int, Episode]) -> list[Episode]:
         """The newest episodes of up to `capacity` steps (0: all), oldest first.
 
-        Those in `loaded`, by serial number, are not read again. Damaged files are named and left
-        out.
+        Every file is checked, also those that are not loaded; damaged ones are named and moved to
+        `quarantine/`. Episodes in `loaded`, by serial number, are not read again.
         """
         files = disk.list_files(self.directory)
-        wanted = newest_within(files, capacity)
-        rest = files[: len(files) - len(wanted)]
-        self._paths = {file.serial: file.path for file in files}
         self.next_serial = files[-1].serial + 1 if files else 0
-        self._doomed = ([], [] if self._keep_on_disk else [file.path for file in rest])
-
-        def read(file):
-            if file.serial in loaded:
-                return loaded[file.serial]
-            arrays = disk.read_episode(file)
-            return None if arrays is None else from_arrays(arrays, file.serial)
-
-        # zlib and lz4 let other threads run.
+        episodes = dict(loaded)
+        # zlib, lz4 and hashlib let other threads run.
         with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
-            episodes = list(pool.map(read, wanted))
-        bad = [file for file, episode in zip(wanted, episodes, strict=True) if episode is None]
-        self.episodes = len(files) - len(bad)
-        self.steps = sum(file.steps for file in files) - sum(file.steps for file in bad)
-        return [episode for episode in episodes if episode is not None]
+            while True:
+                wanted = newest_within(files, capacity)
+                unread = [file for file in wanted if file.serial not in episodes]
+                read = list(pool.map(_read, unread))
+                episodes |= {episode.serial: episode for episode in read if episode is not None}
+                bad = {file for file, episode in zip(unread, read, strict=True) if not episode}
+                if not bad:
+                    break
+                # Older files take the place of damaged ones.
+                files = [file for file in files if file not in bad]
+            rest = files[: len(files) - len(wanted)]
+            rest = [file for file, good in zip(rest, pool.map(_check, rest), strict=True) if good]
+        files = rest + wanted
+        self._paths = {file.serial: file.path for file in files}
+        # A checkpoint may need what is there.
+        self._checkpointed = self._checkpointed or bool(files)
+        self._doomed = [[], [], [] if self._keep_on_disk else [file.path for file in rest]]
+        self.episodes = len(files)
+        self.steps = sum(file.steps for file in files)
+        return [episodes[file.serial] for file in wanted]
 
     def put(self, episode: Episode, logs: dict[str, np.ndarray]) -> None:
         """Write a finished episode in the background."""
@@ -83,14 +89,15 @@ class EpisodeArchive:
     def evict(self, episode: Episode) -> None:
         """Drop the file of an episode that left memory.
 
-        From the first checkpoint on this waits until the second next one, so that a run that
-        starts again from the last complete checkpoint finds what it had.
+        From the first checkpoint on this waits until the third next one, so that a run that
+        starts again from the last complete checkpoint, or from the one before it because the
+        last is damaged, finds what it had.
         """
         path = self._paths.pop(episode.serial, None)
         if path is None or self._keep_on_disk:
             return
         if self._checkpointed:
-            self._doomed[1].append(path)
+            self._doomed[-1].append(path)
         else:
             self._writer.delete(path)
 
@@ -99,7 +106,7 @@ class EpisodeArchive:
         self._writer.flush()
         for path in self._doomed[0]:
             self._writer.delete(path)
-        self._doomed = (self._doomed[1], [])
+        self._doomed = [*self._doomed[1:], []]
         self._checkpointed = True
 
     def supersede(self, serial: int) -> int:
@@ -107,7 +114,7 @@ class EpisodeArchive:
         self._writer.flush()
         files = [file for file in disk.list_files(self.directory) if file.serial >= serial]
         for file in files:
-            disk.move_aside(file)
+            disk.move_aside(file, 'superseded')
         if files:
             logger.warning(
                 'Moved %d episodes newer than the checkpoint to %s.',
@@ -140,3 +147,31 @@ def newest_within(files: list[disk.EpisodeFile], capacity: int) -> list[disk.Epi
             break
         count += 1
     return files[len(files) - count :]
+
+
+def _read(file: disk.EpisodeFile) -> Episode | None:
+    """A file's episode; None if it is damaged, after putting it aside."""
+    try:
+        return from_arrays(disk.read_episode(file), file.serial)
+    except disk.DamagedEpisodeError as error:
+        _quarantine(file, error)
+        return None
+
+
+def _check(file: disk.EpisodeFile) -> bool:
+    """Whether a file is undamaged; if not, it is put aside."""
+    try:
+        disk.read_episode(file)
+    except disk.DamagedEpisodeError as error:
+        _quarantine(file, error)
+        return False
+    return True
+
+
+def _quarantine(file: disk.EpisodeFile, damage: Exception) -> None:
+    try:
+        target = disk.move_aside(file, 'quarantine')
+    except OSError as error:
+        logger.warning('Left out the damaged episode %s; moving it failed: %s', damage, error)
+    else:
+        logger.warning('Moved a damaged episode to %s: %s', target, damage)

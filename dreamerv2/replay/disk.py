@@ -5,14 +5,12 @@ A name is `TIME-SERIAL-ROWS.npz`, such as `20240131T235959-000000012-183.npz`: t
 therefore sort by time and say what they hold without being opened.
 """
 
-import contextlib
+import errno
 import json
 import logging
 import os
 import re
-import time
-import zipfile
-import zlib
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -20,13 +18,18 @@ from pathlib import Path
 
 import numpy as np
 
+from dreamerv2.durable import write_durably
 from dreamerv2.errors import UsageError
-from dreamerv2.replay.rows import REQUIRED, canonical
+from dreamerv2.replay import npz
+from dreamerv2.replay.rows import canonical, check_episode
 
 logger = logging.getLogger(__name__)
 
-_NAME = re.compile(r'(?P<time>\d{8}T\d{6})-(?P<serial>\d+)-(?P<rows>\d+)\.npz')
-_DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+_NAME = re.compile(r'(?P<time>\d{8}T\d{6})-(?P<serial>\d+)-(?P<rows>\d+)\.npz', re.ASCII)
+
+
+class DamagedEpisodeError(Exception):
+    """An episode file that is not what was written; one line with its path."""
 
 
 @dataclass(frozen=True, order=True)
@@ -68,78 +71,49 @@ def remove_leftovers(directory: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def write_atomically(path: Path, write) -> None:
-    """Call `write(file)` on a temporary file in the same directory, then move it to `path`."""
-    temporary = path.with_name(path.name + '.tmp')
-    try:
-        with open(temporary, 'wb') as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+def write_episode(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write a dict of arrays `[rows, ...]` as a compressed `.npz` with a checksum.
 
-
-def write_episode(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Write a dict of arrays `[rows, ...]` as a compressed `.npz`."""
-    write_atomically(path, lambda file: _savez(file, arrays))
-
-
-def _savez(file, arrays):
-    # np.savez_compressed with zlib's fastest level.
-    with zipfile.ZipFile(file, 'w', zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        for key, value in arrays.items():
-            with archive.open(f'{key}.npy', 'w', force_zip64=True) as entry:
-                np.lib.format.write_array(entry, np.asarray(value), allow_pickle=False)
-
-
-def read_array(archive: Mapping[str, np.ndarray], key: str, attempts: int = 10) -> np.ndarray:
-    """An array of an open `.npz`.
-
-    NumPy reads an array's header with `ast.literal_eval`, which some versions of Python let fail
-    with a SystemError when another thread parses at the same moment; then it is read again.
+    Raises:
+        StorageError: it cannot be written.
     """
-    for _ in range(attempts - 1):
-        try:
-            return archive[key]
-        except SystemError:
-            time.sleep(0.001)
-    return archive[key]
+    write_durably(path, npz.encode(arrays))
 
 
-def read_episode(file: EpisodeFile) -> dict[str, np.ndarray] | None:
-    """All arrays of an episode, or None if the file is damaged, which is said in one line."""
+def read_episode(file: EpisodeFile) -> dict[str, np.ndarray]:
+    """All arrays of an episode, checked.
+
+    Raises:
+        DamagedEpisodeError: it is not what was written, or is no episode.
+        OSError: the file cannot be read just now.
+    """
     try:
-        with np.load(file.path, allow_pickle=False) as archive:
-            arrays = {key: canonical(key, read_array(archive, key)) for key in archive.files}
-        missing = [key for key in REQUIRED if key not in arrays]
-        if missing:
-            raise ValueError(f'it lacks {", ".join(missing)}')
-        lengths = {len(value) if value.ndim else 0 for value in arrays.values()}
-        if lengths != {file.rows} or not file.rows:
-            raise ValueError(f'{sorted(lengths)} rows in place of {file.rows}')
-    except _DAMAGE as error:
-        reason = ' '.join(str(error).split()) or type(error).__name__
-        logger.warning('Skipped damaged episode file %s: %s', file.path, reason)
-        return None
-    arrays.setdefault('level', np.zeros(file.rows, np.int32))
+        arrays = {key: canonical(key, v) for key, v in npz.decode(_content(file.path)).items()}
+        arrays.setdefault('level', np.zeros(file.rows, np.int32))
+        check_episode(arrays, file.rows)
+    except ValueError as error:
+        raise DamagedEpisodeError(f'{file.path}: {error}') from error
     return arrays
 
 
-def move_aside(file: EpisodeFile, folder: str = 'superseded') -> Path:
-    """Move a file into a folder beside it, under a name that is free there."""
+def _content(path: Path) -> bytes:
+    # A link may lead out of the folder, and a pipe or a device has no end.
+    if not stat.S_ISREG(path.lstat().st_mode):
+        raise ValueError('it is a link or no file')
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        if error.errno == errno.EIO:
+            raise ValueError('the disk cannot read it') from error
+        raise
+
+
+def move_aside(file: EpisodeFile, folder: str) -> Path:
+    """Move a file into a folder beside it, under a name that is free there; returns it."""
     target = file.path.parent / folder / file.path.name
     target.parent.mkdir(exist_ok=True)
     number = 1
-    while target.exists():
+    while os.path.lexists(target):
         target = target.with_name(f'{file.path.stem}.{number}.npz')
         number += 1
     os.replace(file.path, target)
@@ -168,6 +142,5 @@ def keep_levels(directory: Path, levels: list[str] | None) -> list[str] | None:
             f'use another logdir for this task'
         )
     if stored is None:
-        text = json.dumps(levels) + '\n'
-        write_atomically(path, lambda file: file.write(text.encode()))
+        write_durably(path, (json.dumps(levels) + '\n').encode())
     return levels

@@ -13,6 +13,8 @@ _DTYPES = {
     'level': np.int32,
 }
 
+STORED = (np.float32, np.int32, np.uint8, bool)
+
 
 def canonical(key, value):
     """A value of one row, or of several, as it is stored: float32, int32, uint8 or bool."""
@@ -38,3 +40,22 @@ def describe_difference(spec, other):
             )
             return f'{key} is {has} in place of {expected}'
     return ''
+
+
+def check_episode(arrays, rows):
+    """Check the arrays of an episode that was read.
+
+    Raises:
+        ValueError: a key is missing, has a type that is not stored, or another number of rows or
+            of dimensions than an episode of `rows` rows.
+    """
+    missing = [key for key in REQUIRED if key not in arrays]
+    if missing:
+        raise ValueError(f'it lacks {", ".join(missing)}')
+    for key, value in arrays.items():
+        if value.ndim == 0 or len(value) != rows or not rows:
+            raise ValueError(f'{key} has the shape {list(value.shape)}, its name says {rows} rows')
+        if key in _DTYPES and value.ndim != (2 if key == 'action' else 1):
+            raise ValueError(f'{key} has the shape {list(value.shape)}')
+        if value.dtype not in STORED:
+            raise ValueError(f'{key} is {value.dtype}')

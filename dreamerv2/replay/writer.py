@@ -5,6 +5,7 @@ import threading
 from collections import OrderedDict
 from pathlib import Path
 
+from dreamerv2.errors import StorageError
 from dreamerv2.replay import disk
 
 
@@ -45,19 +46,21 @@ class EpisodeWriter:
             error, self._error = self._error, None
             if self._queue:
                 self._start()
-            unsaved, path = len(self._queue), next(iter(self._queue), '')
-        if isinstance(error, OSError):
-            raise OSError(
-                error.errno,
-                f'cannot write an episode ({error.strerror or error}), free some space; the '
-                f'{unsaved} unsaved ones stay in memory and are tried again',
-                str(path),
+            unsaved = len(self._queue)
+        if isinstance(error, StorageError):
+            raise error.advised(
+                f'make room or check the disk; the {unsaved} unsaved episodes stay in memory and '
+                'are tried again'
             ) from error
         if error is not None:
             raise error
 
     def flush(self) -> None:
-        """Wait until everything is on disk; raises OSError if something could not be written."""
+        """Wait until everything is on disk.
+
+        Raises:
+            StorageError: something could not be written.
+        """
         with self._changed:
             self._error = None
             if self._queue:

@@ -1,0 +1,139 @@
+"""Arrays as one compressed `.npz` with a checksum, and strict reading of such data.
+
+The archive's comment, which NumPy ignores, is `sha256:` and the digest of all bytes before it. Data
+without a comment, as NumPy writes it, has only the checksums of its entries.
+
+Nothing that is read is believed: no pickle, no type but numbers and truth values, and all sizes are
+compared with each other and with a limit before memory is taken.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+import re
+import struct
+import zipfile
+import zlib
+from collections.abc import Mapping
+from typing import IO
+
+import numpy as np
+
+MAX_BYTES = 4 << 30
+
+_MARK = b'sha256:'
+_DIGEST = 64
+_END_SIZE = 22  # Of a zip archive's last record, without the comment.
+_HEADER = re.compile(
+    r"\{'descr': '(?P<dtype>[<>|=][buif]\d{1,2})', 'fortran_order': (?P<fortran>True|False), "
+    r"'shape': \((?P<shape>[0-9, ]*)\), \} *\n",
+    re.ASCII,
+)
+# Deflate cannot make data smaller than this; other methods can, and NumPy uses none.
+_MOST_DENSE = 1032
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_DAMAGE = (
+    ValueError,
+    KeyError,
+    EOFError,
+    OSError,
+    OverflowError,
+    NotImplementedError,
+    RuntimeError,
+    TypeError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+def encode(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Arrays by name as a compressed `.npz` with a checksum."""
+    file = io.BytesIO()
+    # np.savez_compressed with zlib's fastest level.
+    with zipfile.ZipFile(file, 'w', zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for key, value in arrays.items():
+            with archive.open(f'{key}.npy', 'w', force_zip64=True) as entry:
+                np.lib.format.write_array(entry, np.asarray(value), allow_pickle=False)
+        archive.comment = _MARK + b'0' * _DIGEST
+    data = file.getvalue()[:-_DIGEST]
+    return data + hashlib.sha256(data).hexdigest().encode()
+
+
+def decode(data: bytes, limit: int = MAX_BYTES) -> dict[str, np.ndarray]:
+    """The arrays of a `.npz`.
+
+    Args:
+        data: all bytes of the file.
+        limit: bytes that all arrays together may take.
+
+    Raises:
+        ValueError: the data is damaged, no such archive, or larger inside than it can or may be.
+    """
+    try:
+        _check_digest(data)
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            entries = archive.infolist()
+            _check_sizes(entries, len(data), limit)
+            arrays = {info.filename: _read(archive, info) for info in entries}
+    except _DAMAGE as error:
+        raise ValueError(' '.join(str(error).split()) or type(error).__name__) from error
+    if len(arrays) != len(entries):
+        raise ValueError('it holds a name twice')
+    return {name.removesuffix('.npy'): array for name, array in arrays.items()}
+
+
+def _check_digest(data: bytes) -> None:
+    if data[-_END_SIZE:][:4] == b'PK\5\6' and data.endswith(b'\0\0'):
+        return  # It ends without a comment: NumPy or an older version wrote it.
+    if data[-len(_MARK) - _DIGEST : -_DIGEST] != _MARK:
+        raise ValueError('its end, where the checksum stands, is missing or changed')
+    if hashlib.sha256(data[:-_DIGEST]).hexdigest().encode() != data[-_DIGEST:]:
+        raise ValueError('it is not what was written (SHA-256 differs)')
+
+
+def _check_sizes(entries: list[zipfile.ZipInfo], size: int, limit: int) -> None:
+    claimed = sum(info.file_size for info in entries)
+    if claimed > limit:
+        raise ValueError(f'its arrays would take {claimed} bytes, at most {limit} are read')
+    if sum(info.compress_size for info in entries) > size:
+        raise ValueError('its arrays lie one over the other')
+    for info in entries:
+        if not info.filename.endswith('.npy'):
+            raise ValueError(f'{info.filename!r} in it is no array')
+        if info.compress_type not in _METHODS:
+            raise ValueError(f'{info.filename} is compressed in a way that NumPy does not use')
+        if info.file_size > _MOST_DENSE * (info.compress_size + 1):
+            raise ValueError(
+                f'{info.filename} claims {info.file_size} bytes out of {info.compress_size}'
+            )
+
+
+def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
+    with archive.open(info) as entry:
+        dtype, shape, order, header = _read_header(entry)
+        size = dtype.itemsize * math.prod(shape)
+        if header + size != info.file_size:
+            raise ValueError(f'{info.filename} is {dtype}{list(shape)} in {info.file_size} bytes')
+        content = entry.read()
+    # A copy, which owns its memory.
+    return np.frombuffer(content, dtype).reshape(shape, order=order).copy()
+
+
+def _read_header(entry: IO[bytes]):
+    """Type, shape, order and the bytes up to the data, without evaluating what is there."""
+    version = np.lib.format.read_magic(entry)
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError(f'an array in it has format {version}')
+    width = 2 if version == (1, 0) else 4
+    length = int.from_bytes(entry.read(width), 'little')
+    if length > 10_000:
+        raise ValueError(f'the header of an array in it has {length} bytes')
+    match = _HEADER.fullmatch(entry.read(length).decode('latin1'))
+    if not match:
+        raise ValueError('an array in it has a header that is damaged or of no plain numbers')
+    shape = tuple(int(size) for size in match['shape'].split(',') if size.strip())
+    order = 'F' if match['fortran'] == 'True' else 'C'
+    return np.dtype(match['dtype']), shape, order, np.lib.format.MAGIC_LEN + width + length
