@@ -7,11 +7,11 @@
         state.json          counters, random-number states, environments, replay
         config.yaml         the run's configuration
         provenance.json     what made it
-        manifest.json       size and SHA-256 of each file above; written last
+        manifest.json       size and SHA-256 of each file above, and a score; written last
 
 The folder's name is the number of frames. It is written under a temporary name and renamed when
-it is complete; only then is the oldest one deleted. A file named `keep` in a checkpoint's folder
-keeps it from being deleted.
+it is complete; only then is the oldest one deleted. The one with the highest score is not deleted,
+nor is one with a file named `keep` in its folder.
 """
 
 from __future__ import annotations
@@ -20,27 +20,38 @@ import dataclasses
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-import safetensors
-import safetensors.numpy
 
+from dreamerv2.durable import explained, make_folder
 from dreamerv2.errors import UsageError
-from dreamerv2.run.files import fsync_file, fsync_folder, sha256, to_json, write_durably
+from dreamerv2.run import manifest as manifests
+from dreamerv2.run import store, tensors
+from dreamerv2.run.files import read_json, to_json, write_durably
+from dreamerv2.run.manifest import DamagedCheckpointError
+from dreamerv2.run.store import available
 
-FORMAT = 1
-DIGITS = 10
-MANIFEST = 'manifest.json'
+MANIFEST = manifests.NAME
 ARRAYS = 'agent.safetensors'
+STATE = 'state.json'
+CONFIG = 'config.yaml'
 BATCH = 'batch.npz'
 UNFINISHED = 'unfinished.npz'
 
-
-class DamagedCheckpointError(Exception):
-    """A checkpoint that is incomplete or whose content is not what its manifest says."""
+__all__ = [
+    'Checkpoint',
+    'DamagedCheckpointError',
+    'available',
+    'find',
+    'load',
+    'load_best',
+    'load_newest',
+    'record_score',
+    'save',
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,30 +62,28 @@ class Checkpoint:
         path: its folder.
         frames: the step it was written at, in frames.
         state: the documents of `state.json`.
+        files: the names of its files.
+        score: of the evaluation of its agent; None if there was none.
     """
 
     path: Path
     frames: int
     state: dict[str, Any]
+    files: frozenset[str]
+    score: float | None = None
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The agent's arrays by name."""
-        return dict(safetensors.numpy.load_file(self.path / ARRAYS))
+        return tensors.read(self.path / ARRAYS)
 
     def file(self, name: str) -> bytes | None:
         """Content of one of the files that not every checkpoint has, or None."""
-        path = self.path / name
-        return path.read_bytes() if path.exists() else None
+        return (self.path / name).read_bytes() if name in self.files else None
 
     @property
     def config_path(self) -> Path:
         """The configuration's file."""
-        return self.path / 'config.yaml'
-
-
-def folder_name(frames: int) -> str:
-    """Name of the folder of a checkpoint: its frames, zero-padded."""
-    return f'{frames:0{DIGITS}d}'
+        return self.path / CONFIG
 
 
 def save(
@@ -85,8 +94,9 @@ def save(
     state: Mapping[str, Any],
     files: Mapping[str, bytes],
     keep: int = 2,
+    score: float | None = None,
 ) -> Path:
-    """Writes a checkpoint, then deletes those older than the newest `keep`.
+    """Writes a checkpoint, then deletes those older than the newest `keep`, but for the best.
 
     Args:
         root: the folder `checkpoints` of a logdir.
@@ -95,64 +105,52 @@ def save(
         state: what `state.json` holds; plain values.
         files: further files by name.
         keep: how many checkpoints stay; 0 keeps all.
+        score: of an evaluation of this agent, the higher the better; None, or a number that is not
+            finite, if there was none.
 
     Returns:
         The checkpoint's folder. An undamaged checkpoint with the same state is left as it is.
+
+    Raises:
+        StorageError: it cannot be written, DiskFullError for want of room. Nothing of it stays and
+            the others are as they were; should only deleting an old one have failed, it is there.
     """
-    root.mkdir(parents=True, exist_ok=True)
-    recover(root)
-    target = root / folder_name(frames)
-    if target.exists() and _same(target, state):
-        return target
-    temporary = root / f'.{target.name}.tmp'
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
-    # `np.asarray` and not `ascontiguousarray`, which would turn scalars into vectors.
-    contiguous = {name: np.asarray(value, order='C') for name, value in arrays.items()}
-    safetensors.numpy.save_file(contiguous, temporary / ARRAYS)
-    fsync_file(temporary / ARRAYS)
-    for name, data in {'state.json': to_json(dict(state)), **files}.items():
-        write_durably(temporary / name, data)
-    manifest = {
-        'format': FORMAT,
-        'frames': frames,
-        'files': {
-            path.name: {'bytes': path.stat().st_size, 'sha256': sha256(path)}
-            for path in sorted(temporary.iterdir())
-        },
+    target = root / store.folder_name(frames)
+    contents: dict[str, Iterable[Any]] = {
+        ARRAYS: tensors.chunks(arrays),
+        STATE: [to_json(dict(state))],
+        **{name: [data] for name, data in files.items()},
     }
-    write_durably(temporary / MANIFEST, to_json(manifest))
-    if target.exists():
-        old = root / f'.{target.name}.old'
-        os.rename(target, old)
-        os.rename(temporary, target)
-        shutil.rmtree(old)
-    else:
-        os.rename(temporary, target)
-    fsync_folder(root)
-    _prune(root, keep)
+    needed = tensors.size_of(arrays) + sum(map(len, files.values())) + 4096
+    if not manifests.is_score(score):
+        score = None
+    with explained(target, needed):
+        make_folder(root)
+        store.recover(root)
+        if target.exists() and _same(target, state):
+            if score is not None:
+                record_score(root, frames, score)
+            return target
+        temporary = root / f'.{target.name}.tmp'
+        try:
+            store.write(temporary, frames, contents, score)
+            store.put(temporary, target)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        store.prune(root, keep)
     return target
 
 
-def recover(root: Path) -> None:
-    """Clears away what a crash left: half-written checkpoints, and half-made replacements."""
-    if not root.is_dir():
-        return
-    for path in root.glob('.*.tmp'):
-        shutil.rmtree(path, ignore_errors=True)
-    for path in root.glob('.*.old'):
-        target = root / path.name[1 : -len('.old')]
-        if target.exists():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            os.rename(path, target)
+def record_score(root: Path, frames: int, score: float) -> None:
+    """Notes the score of the evaluation of a checkpoint's agent that was made after saving it.
 
-
-def available(root: Path) -> list[Path]:
-    """The checkpoints' folders, oldest first; not verified."""
-    if not root.is_dir():
-        return []
-    return sorted(path for path in root.iterdir() if path.is_dir() and path.name.isdigit())
+    Not while a checkpoint is being saved. Raises DamagedCheckpointError, or StorageError.
+    """
+    path = root / store.folder_name(frames)
+    if manifests.is_score(score):
+        noted = dataclasses.replace(manifests.read(path), score=score)
+        write_durably(path / MANIFEST, noted.to_bytes())
 
 
 def load(path: Path) -> Checkpoint:
@@ -161,30 +159,19 @@ def load(path: Path) -> Checkpoint:
     Raises:
         DamagedCheckpointError: it is incomplete or not as its manifest says.
     """
-    try:
-        manifest = json.loads((path / MANIFEST).read_text())
-        files = dict(manifest['files'])
-        frames, version = int(manifest['frames']), int(manifest['format'])
-    except FileNotFoundError:
-        raise DamagedCheckpointError(f'{path} has no {MANIFEST}') from None
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        raise DamagedCheckpointError(f'{path / MANIFEST} cannot be read ({error})') from error
-    if version != FORMAT:
-        raise DamagedCheckpointError(f'{path} has format {version}, this version reads {FORMAT}')
-    for name in (ARRAYS, 'state.json', 'config.yaml'):
-        if name not in files:
+    manifest = manifests.read(path)
+    for name in (ARRAYS, STATE, CONFIG):
+        if name not in manifest.files:
             raise DamagedCheckpointError(f'{path} has no {name}')
-    for name, expected in files.items():
-        file = path / name
-        if not file.is_file():
-            raise DamagedCheckpointError(f'{file} is missing')
-        if file.stat().st_size != expected['bytes']:
-            raise DamagedCheckpointError(
-                f'{file} has {file.stat().st_size} bytes instead of {expected["bytes"]}'
-            )
-        if sha256(file) != expected['sha256']:
-            raise DamagedCheckpointError(f'{file} is not what was written (SHA-256 differs)')
-    return Checkpoint(path, frames, json.loads((path / 'state.json').read_text()))
+    manifests.verify(path, manifest)
+    try:
+        name = ARRAYS
+        tensors.check(path / name)
+        name = STATE
+        state = read_json((path / name).read_bytes())
+    except (ValueError, OSError) as error:
+        raise DamagedCheckpointError(f'{path / name} cannot be read ({error})') from error
+    return Checkpoint(path, manifest.frames, state, frozenset(manifest.files), manifest.score)
 
 
 def load_newest(
@@ -202,7 +189,7 @@ def load_newest(
         UsageError: there are checkpoints, but all of them are damaged.
     """
     if set_aside:
-        recover(root)
+        store.recover(root)
     damaged = []
     paths = available(root)
     for path in reversed(paths):
@@ -224,8 +211,22 @@ def load_newest(
     return None
 
 
-def find(logdir: Path, frames: int | None = None, say: Callable[[str], Any] = print) -> Checkpoint:
-    """A logdir's checkpoint at `frames`, or its newest.
+def load_best(root: Path, say: Callable[[str], Any] = print) -> Checkpoint | None:
+    """The undamaged checkpoint with the highest score, or None; each damaged one is said."""
+    for path in store.by_score(root):
+        try:
+            return load(path)
+        except DamagedCheckpointError as error:
+            say(f'Damaged checkpoint: {error}; trying the next best.')
+    return None
+
+
+def find(
+    logdir: Path,
+    frames: int | Literal['best'] | None = None,
+    say: Callable[[str], Any] = print,
+) -> Checkpoint:
+    """A logdir's checkpoint at `frames`, the one with the best evaluation, or its newest.
 
     Raises:
         UsageError: the logdir is none, holds no checkpoint, not that one, or a damaged one.
@@ -245,7 +246,15 @@ def find(logdir: Path, frames: int | None = None, say: Callable[[str], Any] = pr
         newest = load_newest(root, say)
         assert newest is not None
         return newest
-    path = root / folder_name(frames)
+    if frames == 'best':
+        best = load_best(root, say)
+        if best is None:
+            raise UsageError(
+                f'{logdir} has no undamaged checkpoint with an evaluation: choose one by its step, '
+                f'or the newest.'
+            )
+        return best
+    path = root / store.folder_name(frames)
     if path not in paths:
         steps = ', '.join(str(int(entry.name)) for entry in paths)
         raise UsageError(f'{logdir} has no checkpoint at step {frames}: there are {steps}.')
@@ -260,13 +269,3 @@ def _same(path: Path, state: Mapping[str, Any]) -> bool:
         return load(path).state == json.loads(to_json(dict(state)))
     except DamagedCheckpointError:
         return False
-
-
-def _prune(root: Path, keep: int) -> None:
-    paths = available(root)
-    for path in paths[: len(paths) - keep] if keep else []:
-        if not (path / 'keep').exists():
-            # Renamed first: a crash while deleting leaves no half checkpoint behind.
-            dying = root / f'.{path.name}.tmp'
-            os.rename(path, dying)
-            shutil.rmtree(dying, ignore_errors=True)

@@ -1,13 +1,18 @@
 """Checkpoints: whole or not there, verified, and never at the cost of an older one."""
 
+import errno
 import json
 import os
 
 import numpy as np
 import pytest
+import safetensors.numpy
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from dreamerv2.errors import UsageError
-from dreamerv2.run import checkpoint
+from dreamerv2.errors import DiskFullError, UsageError
+from dreamerv2.run import checkpoint, manifest, store, tensors
+from dreamerv2.run.files import seal, unseal
 
 ARRAYS = {
     'parameters/kernel': np.arange(12, dtype=np.float32).reshape(3, 4).T,
@@ -103,22 +108,18 @@ def test_none_is_none(tmp_path):
     assert checkpoint.load_newest(tmp_path / 'checkpoints') is None
 
 
-@pytest.mark.parametrize('crash', ['save_file', 'write_durably', 'rename'])
+@pytest.mark.parametrize('crash', ['mkdir', 'write_new', 'fsync_folder', 'rename'])
 def test_a_crash_while_writing_leaves_the_old_one(tmp_path, monkeypatch, crash):
     write(tmp_path, 100, 1)
 
     def fail(*args, **kwargs):
-        raise OSError('no space left')
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        if crash == 'save_file':
-            patch.setattr(checkpoint.safetensors.numpy, 'save_file', fail)
-        elif crash == 'write_durably':
-            patch.setattr(checkpoint, 'write_durably', fail)
-        else:
-            patch.setattr(checkpoint.os, 'rename', fail)
-        with pytest.raises(OSError):
+        patch.setattr(os if crash in ('mkdir', 'rename') else store, crash, fail)
+        with pytest.raises(DiskFullError, match=r'0000000200 .*\d+ bytes needed, \d+ free.*room'):
             write(tmp_path, 200, 2, keep=1)
+    assert [path.name for path in tmp_path.iterdir() if path.name[0] == '.'] == []
     assert checkpoint.load_newest(tmp_path).frames == 100
     write(tmp_path, 200, 2, keep=1)
     assert names(tmp_path) == ['0000000200']
@@ -143,11 +144,157 @@ def test_a_crash_while_replacing_loses_nothing(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint.os, 'rename', crash_after_first)
+        patch.setattr(os, 'rename', crash_after_first)
         with pytest.raises(KeyboardInterrupt):
             write(tmp_path, 100, 2)
     assert names(tmp_path) == []
     assert checkpoint.load_newest(tmp_path, set_aside=True).arrays()['value'] == 1
+
+
+def test_the_best_is_kept_until_there_is_a_better_one(tmp_path):
+    root = tmp_path / 'checkpoints'
+    for frames, score in ((100, 3.0), (200, 7.5), (300, None), (400, 7.0), (500, float('nan'))):
+        write(root, frames, score=score)
+    assert names(root) == ['0000000200', '0000000400', '0000000500']
+    assert checkpoint.find(tmp_path, 'best').frames == 200
+    assert checkpoint.find(tmp_path, 'best').score == 7.5
+    assert checkpoint.find(tmp_path).frames == 500 and checkpoint.find(tmp_path).score is None
+    write(root, 600, score=7.5)
+    write(root, 700, score=0)
+    assert names(root) == ['0000000600', '0000000700']
+
+
+def test_a_score_may_come_later(tmp_path):
+    for frames in (100, 200):
+        write(tmp_path, frames)
+    assert store.by_score(tmp_path) == []
+    checkpoint.record_score(tmp_path, 100, 5)
+    checkpoint.record_score(tmp_path, 200, -5)
+    for frames in (300, 400):
+        write(tmp_path, frames)
+    assert names(tmp_path) == ['0000000100', '0000000300', '0000000400']
+    write(tmp_path, 400, score=6)  # Nothing new but the score.
+    write(tmp_path, 500)
+    assert names(tmp_path) == ['0000000400', '0000000500']
+    assert checkpoint.load_best(tmp_path).score == 6
+
+
+def test_a_damaged_best_is_named_and_the_next_best_taken(tmp_path):
+    root, said = tmp_path / 'checkpoints', []
+    with pytest.raises(UsageError, match='no undamaged checkpoint with an evaluation'):
+        write(root, 50)
+        checkpoint.find(tmp_path, 'best')
+    write(root, 100, score=1, keep=0)
+    flip(write(root, 200, score=2, keep=0) / 'agent.safetensors')
+    flip(write(root, 300, score=3, keep=0) / 'manifest.json')
+    assert checkpoint.find(tmp_path, 'best', said.append).frames == 100
+    assert len(said) == 1 and '0000000200' in said[0]
+
+
+def reseal(path, change):
+    """Changes a manifest as somebody would who wants it to be believed."""
+    document = unseal((path / 'manifest.json').read_bytes())
+    change(document)
+    (path / 'manifest.json').write_bytes(seal(document))
+
+
+@pytest.mark.parametrize('name', ['../secret', '/etc/hostname', '..', 'a/../../secret', 'a\\b', ''])
+def test_names_do_not_lead_out_of_the_folder(tmp_path, name):
+    path = write(tmp_path, 100)
+    (tmp_path / 'secret').write_text('')
+    entry = {'bytes': 0, 'sha256': manifest.sha256(tmp_path / 'secret')}
+    reseal(path, lambda document: document['files'].update({name: entry}))
+    with pytest.raises(checkpoint.DamagedCheckpointError, match='no name of a file in it'):
+        checkpoint.load(path)
+
+
+def test_links_do_not_lead_out_of_the_folder(tmp_path):
+    path = write(tmp_path / 'a', 100)
+    (path / 'config.yaml').rename(tmp_path / 'elsewhere')
+    (path / 'config.yaml').symlink_to(tmp_path / 'elsewhere')
+    with pytest.raises(checkpoint.DamagedCheckpointError, match='config.yaml is a link'):
+        checkpoint.load(path)
+
+
+@pytest.mark.parametrize(
+    'header', [b'', (1 << 62).to_bytes(8, 'little'), b'\x02\0\0\0\0\0\0\0{}' + bytes(9)]
+)
+def test_array_headers_are_bounded_by_the_file(tmp_path, header):
+    path = write(tmp_path, 100)
+    (path / 'agent.safetensors').write_bytes(header)
+    claim(path)
+    with pytest.raises(checkpoint.DamagedCheckpointError, match='agent.safetensors cannot be read'):
+        checkpoint.load(path)
+
+
+def test_arrays_larger_than_the_file_are_refused(tmp_path):
+    path = write(tmp_path, 100)
+    size = 1 << 50
+    claims = {'a': {'dtype': 'F32', 'shape': [size], 'data_offsets': [0, 4 * size]}}
+    text = json.dumps(claims).encode()
+    (path / 'agent.safetensors').write_bytes(len(text).to_bytes(8, 'little') + text + bytes(64))
+    claim(path)
+    with pytest.raises(checkpoint.DamagedCheckpointError, match='agent.safetensors cannot be read'):
+        checkpoint.load(path)
+
+
+def claim(path):
+    """Has the manifest say that the arrays are what was written."""
+    file = path / 'agent.safetensors'
+    entry = {'bytes': file.stat().st_size, 'sha256': manifest.sha256(file)}
+    reseal(path, lambda document: document['files'].update({file.name: entry}))
+
+
+@pytest.mark.parametrize('text', [b'[' * 100_000, b'{"a": ' * 100_000])
+def test_json_without_end_is_damage(tmp_path, text):
+    path = write(tmp_path, 100)
+    (path / 'manifest.json').write_bytes(text)
+    with pytest.raises(checkpoint.DamagedCheckpointError, match='manifest.json cannot be read'):
+        checkpoint.load(path)
+
+
+def test_a_manifest_of_the_first_format_is_read(tmp_path):
+    path = write(tmp_path, 100)
+    document = json.loads((path / 'manifest.json').read_text())
+    del document['sha256'], document['score']
+    (path / 'manifest.json').write_text(json.dumps({**document, 'format': 1}))
+    assert checkpoint.load(path).frames == 100
+    (path / 'manifest.json').write_text(json.dumps({**document, 'format': 3}))
+    with pytest.raises(checkpoint.DamagedCheckpointError, match='format 3'):
+        checkpoint.load(path)
+
+
+def test_a_renamed_checkpoint_is_not_of_another_step(tmp_path):
+    write(tmp_path, 100).rename(tmp_path / '0000000200')
+    with pytest.raises(checkpoint.DamagedCheckpointError, match='is of 100 frames'):
+        checkpoint.load(tmp_path / '0000000200')
+
+
+@given(
+    st.dictionaries(
+        st.text(max_size=8),
+        st.tuples(
+            st.sampled_from(sorted(tensors._TYPES)),
+            st.lists(st.integers(0, 3), max_size=3),
+            st.booleans(),
+        ),
+        max_size=5,
+    )
+)
+@settings(max_examples=50, deadline=None)
+def test_the_library_reads_the_arrays_that_are_written(tmp_path_factory, specs):
+    arrays = {}
+    for name, (dtype, shape, transposed) in specs.items():
+        array = np.arange(np.prod(shape, dtype=int)).reshape(shape).astype(dtype)
+        arrays[name] = array.T if transposed else array
+    path = tmp_path_factory.mktemp('arrays') / 'a.safetensors'
+    path.write_bytes(b''.join(map(bytes, tensors.chunks(arrays))))
+    assert path.stat().st_size <= tensors.size_of(arrays) + 100
+    read = safetensors.numpy.load_file(path)
+    assert set(read) == set(arrays)
+    for name, array in arrays.items():
+        assert read[name].dtype == array.dtype and read[name].shape == array.shape
+        np.testing.assert_array_equal(read[name], array)
 
 
 def test_find_names_what_is_wrong(tmp_path):

@@ -1,0 +1,82 @@
+"""Arrays by name as one safetensors file: a header in JSON, then the arrays one after another.
+
+Writing is done here and not by the library, so that an array goes to disk from where it is, every
+write can fail in an orderly way, and the digest is taken on the way. Reading is the library's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+_TYPES = {
+    'float64': 'F64',
+    'float32': 'F32',
+    'float16': 'F16',
+    'int64': 'I64',
+    'int32': 'I32',
+    'int16': 'I16',
+    'int8': 'I8',
+    'uint64': 'U64',
+    'uint32': 'U32',
+    'uint16': 'U16',
+    'uint8': 'U8',
+    'bool': 'BOOL',
+}
+
+
+def size_of(arrays: Mapping[str, np.ndarray]) -> int:
+    """About how many bytes the file takes."""
+    return sum(np.asarray(value).nbytes + len(name) + 80 for name, value in arrays.items())
+
+
+def chunks(arrays: Mapping[str, np.ndarray]) -> Iterator[Any]:
+    """The file's content, piece by piece; larger items come first, so that all are aligned."""
+    values = {name: np.asarray(value) for name, value in arrays.items()}
+    names = sorted(values, key=lambda name: (-values[name].itemsize, name))
+    header, end = {}, 0
+    for name in names:
+        value = values[name]
+        start, end = end, end + value.nbytes
+        header[name] = {
+            'dtype': _TYPES[value.dtype.name],
+            'shape': list(value.shape),
+            'data_offsets': [start, end],
+        }
+    text = json.dumps(header, separators=(',', ':')).encode()
+    text += b' ' * (-len(text) % 8)
+    yield len(text).to_bytes(8, 'little') + text
+    for name in names:
+        value = values[name].astype(values[name].dtype.newbyteorder('<'), order='C', copy=False)
+        yield value.reshape(-1).view(np.uint8)
+
+
+def check(path: Path) -> None:
+    """Compares all sizes in the header with each other and with the file's; reads no array.
+
+    Raises:
+        ValueError: they do not agree.
+    """
+    try:
+        with safetensors.safe_open(path, framework='np'):
+            pass
+    except safetensors.SafetensorError as error:
+        raise ValueError(' '.join(str(error).split())) from error
+
+
+def read(path: Path) -> dict[str, np.ndarray]:
+    """The arrays by name.
+
+    Raises:
+        ValueError: the file is no such file, or its sizes do not agree.
+    """
+    try:
+        return dict(safetensors.numpy.load_file(path))
+    except safetensors.SafetensorError as error:
+        raise ValueError(' '.join(str(error).split())) from error
