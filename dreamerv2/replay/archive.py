@@ -56,22 +56,22 @@ class EpisodeArchive:
         """
         files = disk.list_files(self.directory)
         self.next_serial = files[-1].serial + 1 if files else 0
-        episodes = dict(loaded)
+        episodes, checked = dict(loaded), set(loaded)
         # zlib, lz4 and hashlib let other threads run.
         with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
-            while True:
+            bad: set[disk.EpisodeFile] | None = None
+            while bad is None or bad:  # Older files take the place of damaged ones.
                 wanted = newest_within(files, capacity)
                 unread = [file for file in wanted if file.serial not in episodes]
+                rest = files[: len(files) - len(wanted)]
+                unchecked = [file for file in rest if file.serial not in checked]
                 read = list(pool.map(_read, unread))
                 episodes |= {episode.serial: episode for episode in read if episode is not None}
-                bad = {file for file, episode in zip(unread, read, strict=True) if not episode}
-                if not bad:
-                    break
-                # Older files take the place of damaged ones.
+                good = [episode is not None for episode in read] + list(pool.map(_check, unchecked))
+                seen = unread + unchecked
+                checked |= {file.serial for file in seen}
+                bad = {file for file, fine in zip(seen, good, strict=True) if not fine}
                 files = [file for file in files if file not in bad]
-            rest = files[: len(files) - len(wanted)]
-            rest = [file for file, good in zip(rest, pool.map(_check, rest), strict=True) if good]
-        files = rest + wanted
         self._paths = {file.serial: file.path for file in files}
         # A checkpoint may need what is there.
         self._checkpointed = self._checkpointed or bool(files)

@@ -138,7 +138,7 @@ def save(
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
-        store.prune(root, keep)
+        store.prune(root, keep, target)
     return target
 
 

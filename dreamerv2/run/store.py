@@ -88,11 +88,12 @@ def put(temporary: Path, target: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def prune(root: Path, keep: int) -> None:
+def prune(root: Path, keep: int, written: Path) -> None:
+    """Deletes all but the newest `keep` (0: none), the best, those marked, and the one written."""
     paths = available(root)
-    best = by_score(root)[:1]
-    for path in paths[: len(paths) - keep] if keep else []:
-        if path not in best and not (path / 'keep').exists():
+    spared = [written, *by_score(root)[:1]]
+    for path in paths[:-keep] if keep else []:
+        if path not in spared and not (path / 'keep').exists():
             # Renamed first: a crash while deleting leaves no half checkpoint behind.
             dying = root / f'.{path.name}.tmp'
             os.rename(path, dying)

@@ -63,6 +63,13 @@ def test_the_newest_are_kept_and_marked_ones(tmp_path):
     assert checkpoint.load(tmp_path / '0000000100').frames == 100
 
 
+@pytest.mark.parametrize('keep', [1, 2, 3, 4, 0])
+def test_so_many_are_kept(tmp_path, keep):
+    for number in range(1, 6):
+        write(tmp_path, number, keep=keep)
+        assert len(names(tmp_path)) == (min(number, keep) if keep else number)
+
+
 def flip(file):
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 1
