@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from dreamerv2.replay import Replay
+from dreamerv2.errors import UsageError
+from dreamerv2.replay import Replay, npz
 from dreamerv2.run.types import Batch
 
 
@@ -60,9 +61,17 @@ class Batches:
         return file.getvalue()
 
     def set_state(self, state: bytes) -> None:
-        """Takes what `get_state` gave."""
-        with np.load(io.BytesIO(state), allow_pickle=False) as file:
-            batch = {key: file[key] for key in file.files}
+        """Takes what `get_state` gave.
+
+        Raises:
+            UsageError: it is something else.
+        """
+        try:
+            batch = npz.decode(state)
+        except ValueError as error:
+            raise UsageError(
+                f'The batch ahead in the checkpoint cannot be read ({error}): use another one.'
+            ) from error
         self._ahead = self._pool.submit(lambda: (batch, self._place(batch)))
 
     def close(self) -> None:

@@ -7,7 +7,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 
-from dreamerv2.errors import UsageError, printable
+from dreamerv2.errors import StorageError, UsageError, printable
 from dreamerv2.run import devices
 
 CRASHED = 1
@@ -20,6 +20,8 @@ def exit_code_of(
 ) -> int:
     """Runs a command and returns its exit code: its own, 1 for a crash, 2 for a user's mistake.
 
+    A file that could not be written, such as for a full disk, is told in one line and ends with 1.
+
     Args:
         run: the command, from its arguments to its exit code.
         argv: the arguments; those of the program by default.
@@ -29,6 +31,9 @@ def exit_code_of(
     devices.separate_stderr()
     try:
         return run(sys.argv[1:] if argv is None else argv)
+    except StorageError as error:  # No bad input, and it may work another time.
+        print(printable(str(error), LONGEST_MESSAGE), file=sys.stderr)
+        return CRASHED
     except UsageError as error:
         # Names of files and tasks may hold anything; what is printed is one line all the same.
         print(printable(str(error), LONGEST_MESSAGE), file=sys.stderr)

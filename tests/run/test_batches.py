@@ -1,5 +1,6 @@
 """Batches ahead of time: the same, in the same order, also after going on."""
 
+import io
 import threading
 
 import numpy as np
@@ -90,4 +91,14 @@ def test_an_empty_replay_is_named():
     batches = make(Replay(None))
     with pytest.raises(UsageError, match='no finished episode'):
         batches.take()
+    batches.close()
+
+
+def test_a_batch_of_strangers_is_not_believed():
+    batches = make(Replay(None))
+    file = io.BytesIO()
+    np.savez(file, allow_pickle=True, reward=np.array([print], object))
+    for state in (b'', file.getvalue()):
+        with pytest.raises(UsageError, match='batch ahead'):
+            batches.set_state(state)
     batches.close()
