@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the long forms of the tests of tests/faults/: kills, faults at every call, flipped bits.
+# Runs the long forms of the tests of tests/faults/: kills, failing calls, flipped bits, histories.
 set -euo pipefail
 
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -8,9 +8,10 @@ usage() {
     cat <<'TEXT'
 usage: scripts/torture.sh WHAT [OPTIONS]
 
-  kills    kill a small writer of episodes and checkpoints at random moments   --count N --seed N
-  faults   let every single call of a save fail with ENOSPC, EIO, a crash or a power cut
-  flips    change every bit of an episode and of a checkpoint, and cut both off everywhere   --plain
+  kills     kill a small writer of episodes and checkpoints at random moments   --count N --seed N
+  faults    let every single call of a save fail with ENOSPC, EIO, a crash or a power cut
+  flips     change every bit of an episode and of a checkpoint, and cut both off everywhere   --plain
+  machines  play random histories on the replay and the checkpoint store   --count N
 
 Every one prints a table, and writes it as JSON with --json FILE; OPTIONS go to the program
 tests/faults/WHAT.py, which tells all of its own with --help. Exit code 0: nothing was corrupt,
@@ -25,12 +26,12 @@ case ${1:-} in
         usage
         exit 0
         ;;
-    kills | faults | flips)
+    kills | faults | flips | machines)
         what=$1
         shift
         ;;
     *)
-        echo "torture: expected kills, faults or flips, not '${1:-}'; see scripts/torture.sh --help" >&2
+        echo "torture: expected kills, faults, flips or machines, not '${1:-}'; see scripts/torture.sh --help" >&2
         exit 2
         ;;
 esac

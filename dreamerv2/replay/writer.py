@@ -49,8 +49,8 @@ class EpisodeWriter:
             unsaved = len(self._queue)
         if isinstance(error, StorageError):
             raise error.advised(
-                f'make room or check the disk; the {unsaved} unsaved episodes stay in memory and '
-                'are tried again'
+                f'make room or check the disk; {unsaved} unsaved episode(s) stay in memory and are '
+                'tried again'
             ) from error
         if error is not None:
             raise error

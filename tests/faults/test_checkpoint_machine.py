@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -212,4 +213,8 @@ class CheckpointStore(RuleBasedStateMachine):
 
 
 TestCheckpointStore = CheckpointStore.TestCase
-TestCheckpointStore.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestCheckpointStore.settings = settings(
+    max_examples=int(os.environ.get('STATE_MACHINE_HISTORIES', '40')),
+    stateful_step_count=25,
+    deadline=None,
+)

@@ -227,8 +227,8 @@ class ReplayOnDisk(RuleBasedStateMachine):
 
 TestReplayOnDisk = ReplayOnDisk.TestCase
 TestReplayOnDisk.settings = settings(
-    max_examples=25,
-    stateful_step_count=20,
+    max_examples=int(os.environ.get('STATE_MACHINE_HISTORIES', '25')),
+    stateful_step_count=25,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
