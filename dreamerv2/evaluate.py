@@ -7,7 +7,7 @@ import functools
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 
@@ -40,6 +40,10 @@ def _not_negative(text: str) -> int:
     return 0 if text.strip('0') == '' and text else _positive(text)
 
 
+def _step(text: str) -> int | Literal['best']:
+    return 'best' if text == 'best' else _not_negative(text)
+
+
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     """The command line taken apart; raises UsageError where it is wrong."""
     parser = _Parser(
@@ -60,7 +64,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument('--seed', type=_not_negative, help="default: the run's own")
     parser.add_argument(
-        '--step', type=_not_negative, help='checkpoint by its frames (default: the newest)'
+        '--step', type=_step, help='checkpoint by its frames, or best (default: the newest)'
     )
     parser.add_argument('--video', type=Path, help='write the first episode of each level here')
     parser.add_argument('--json', type=Path, help='write the results here')

@@ -1,8 +1,9 @@
 """Plays an episode with the best run of each stage of a study: `experiments/videos.py ROOT`.
 
-The best run is that with the highest normalised score at its end; its newest checkpoint plays one
-episode on each of its levels, as its evaluations do. The video goes to `videos/` in its logdir, and
-`experiments/report.py` takes it from there. What is there already is not made again.
+The best run is that with the highest normalised score at its end. Its best checkpoint by evaluation
+(the newest, where there was none) plays one episode on each of its levels, as its evaluations do.
+The video goes to `videos/` in its logdir, and `experiments/report.py` takes it from there. What is
+there already is not made again.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ def run(argv: Sequence[str] | None = None) -> None:
     args: argparse.Namespace = parser.parse_args(argv)
     data = study.read_study(args.root.expanduser())
     for place, best, _ in videos.best_runs(data, has_checkpoint):
-        saved = checkpoint.find(best.path)
+        root = best.path / 'checkpoints'
+        saved = checkpoint.load_best(root) or checkpoint.find(best.path)
         out = best.path / videos.VIDEOS / f'{saved.frames}.{args.format}'
         if out.exists():
             print(f'{place}: {out} is there')

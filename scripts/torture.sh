@@ -12,10 +12,12 @@ usage: scripts/torture.sh WHAT [OPTIONS]
   faults    let every single call of a save fail with ENOSPC, EIO, a crash or a power cut
   flips     change every bit of an episode and of a checkpoint, and cut both off everywhere   --plain
   machines  play random histories on the replay and the checkpoint store   --count N
+  resume    stop or kill real training runs and compare them with unbroken ones   --configs NAME ...
+            --precision NAME ... --stops N --signal SIGTERM|SIGKILL --every SECONDS
 
-Every one prints a table, and writes it as JSON with --json FILE; OPTIONS go to the program
-tests/faults/WHAT.py, which tells all of its own with --help. Exit code 0: nothing was corrupt,
-mixed, wrong or beyond going on.
+Every one prints what it found; the first four write it as JSON with --json FILE. OPTIONS go to the
+program tests/faults/WHAT.py, which tells all of its own with --help. Exit code 0: nothing was
+corrupt, mixed, wrong or beyond going on.
 
   scripts/torture.sh kills --count 1000
 TEXT
@@ -26,12 +28,12 @@ case ${1:-} in
         usage
         exit 0
         ;;
-    kills | faults | flips | machines)
+    kills | faults | flips | machines | resume)
         what=$1
         shift
         ;;
     *)
-        echo "torture: expected kills, faults, flips or machines, not '${1:-}'; see scripts/torture.sh --help" >&2
+        echo "torture: expected kills, faults, flips, machines or resume, not '${1:-}'; see scripts/torture.sh --help" >&2
         exit 2
         ;;
 esac

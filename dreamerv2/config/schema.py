@@ -180,7 +180,9 @@ EXPERIENCE = {
     'replay.keep_on_disk': Key(boolean(), 'keep evicted episodes on disk'),
     'dataset.batch': Key(whole(1, WIDTH), 'sequences in a batch'),
     'dataset.length': Key(whole(1, WIDTH), 'steps of each sequence in a batch'),
-    'init.from': Key(text(empty=True, most=PATH), 'LOGDIR or LOGDIR@STEP to take parameters from'),
+    'init.from': Key(
+        text(empty=True, most=PATH), 'LOGDIR, LOGDIR@STEP or LOGDIR@best to take parameters from'
+    ),
     'init.include': Key(pattern(), 'parameters that are taken (empty: all)'),
     'init.exclude': Key(pattern(), 'parameters that start fresh all the same'),
     'init.freeze': Key(pattern(), 'parameters that training does not change'),

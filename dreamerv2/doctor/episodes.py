@@ -45,7 +45,7 @@ def check(
         way_out = 'move it elsewhere, if it is yours; or restore it from a copy'
         rows = [warning('episodes', line, way_out) for line in said]
         with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
-            read = list(pool.map(lambda file: _look(file, levels, said), files))
+            read = list(pool.map(lambda file: _look(file, levels), files))
     found = [(file, flaw, spec) for file, (flaw, spec) in zip(files, read, strict=True)]
     present = [(file, flaw, spec) for file, flaw, spec in found if flaw or spec]
     bad = [(file, flaw) for file, flaw, _ in present if flaw]
@@ -64,26 +64,23 @@ def check(
     return rows + check_counts(folder, good, [file for file, _ in bad], newest, config)
 
 
-def _look(
-    file: EpisodeFile, levels: Sequence[str] | None, said: Sequence[str]
-) -> tuple[str, dict[str, Any]]:
+def _look(file: EpisodeFile, levels: Sequence[str] | None) -> tuple[str, dict[str, Any]]:
     """What is wrong with a file, and shape and type of its rows; nothing when it is gone."""
     try:
         arrays = disk.read_episode(file)
-        flaw = '' if arrays is None else flaw_of(arrays, levels)
+        flaw = flaw_of(arrays, levels)
+    except FileNotFoundError:  # A living run drops those that its replay has no room for.
+        return '', {}
+    except disk.DamagedEpisodeError as error:
+        return str(error).removeprefix(f'{file.path}: '), {}
     except Exception as error:  # A stranger's file may hold anything.
         return words_of(error), {}
-    if arrays is not None:
-        spec = {
-            key: (value.shape[1:], value.dtype)
-            for key, value in arrays.items()
-            if not key.startswith('log_')
-        }
-        return flaw, spec
-    if not file.path.exists():  # A living run drops those that its replay has no room for.
-        return '', {}
-    words = next((line for line in said if str(file.path) in line), 'it cannot be read')
-    return words.partition(f'{file.path}: ')[2] or words, {}
+    spec = {
+        key: (value.shape[1:], value.dtype)
+        for key, value in arrays.items()
+        if not key.startswith('log_')
+    }
+    return flaw, spec
 
 
 def flaw_of(arrays: Mapping[str, np.ndarray], levels: Sequence[str] | None) -> str:

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -56,11 +56,14 @@ def choice_of(config: Config) -> Choice:
     return Choice(init.include, init.exclude, init.freeze, init.optimizer)
 
 
-def parse_source(text: str) -> tuple[Path, int | None]:
-    """Takes `LOGDIR` or `LOGDIR@STEP` apart; the step is in frames."""
+def parse_source(text: str) -> tuple[Path, int | Literal['best'] | None]:
+    """Takes `LOGDIR`, `LOGDIR@STEP` or `LOGDIR@best` apart; the step is in frames."""
     folder, at, step = text.rpartition('@')
-    if at and step.isdigit() and not Path(text).expanduser().exists():
-        return Path(folder).expanduser(), int(step)
+    if at and not Path(text).expanduser().exists():
+        if step == 'best':
+            return Path(folder).expanduser(), 'best'
+        if step.isdigit():
+            return Path(folder).expanduser(), int(step)
     return Path(text).expanduser(), None
 
 
@@ -68,7 +71,7 @@ def find_parent(source: str, own: Path, say: Callable[[str], Any] = print) -> Ch
     """The checkpoint that `--init.from` names.
 
     Args:
-        source: `LOGDIR` or `LOGDIR@STEP`.
+        source: `LOGDIR`, `LOGDIR@STEP` or `LOGDIR@best`.
         own: the logdir of the run that starts from it.
         say: told one line about each damaged checkpoint on the way.
 

@@ -50,7 +50,13 @@ class Snapshots:
         self.policy_arrays: dict[str, np.ndarray] = {}
 
     def take(
-        self, root: Path, frames: int, agent: Agent, batches: Batches, files: Mapping[str, bytes]
+        self,
+        root: Path,
+        frames: int,
+        agent: Agent,
+        batches: Batches,
+        files: Mapping[str, bytes],
+        score: float | None = None,
     ) -> Callable[[], Any]:
         """The state as it is now; returns what writes it to a checkpoint, in any thread.
 
@@ -60,6 +66,7 @@ class Snapshots:
             agent: the agent.
             batches: where batches come from.
             files: further files of the checkpoint.
+            score: mean return of the agent's evaluation as it is now, if there was one.
         """
         state = {
             'progress': self._progress.get_state(),
@@ -79,7 +86,9 @@ class Snapshots:
             content = {**files, checkpoint.UNFINISHED: unfinished.pack(rows, policy)}
             if ahead is not None:
                 content[checkpoint.BATCH] = ahead
-            return checkpoint.save(root, frames, arrays=arrays, state=document, files=content)
+            return checkpoint.save(
+                root, frames, arrays=arrays, state=document, files=content, score=score
+            )
 
         return write
 

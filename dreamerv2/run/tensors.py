@@ -33,7 +33,9 @@ _TYPES = {
 
 def size_of(arrays: Mapping[str, np.ndarray]) -> int:
     """About how many bytes the file takes."""
-    return sum(np.asarray(value).nbytes + len(name) + 80 for name, value in arrays.items())
+    return sum(
+        np.asarray(value).nbytes + len(json.dumps(name)) + 80 for name, value in arrays.items()
+    )
 
 
 def chunks(arrays: Mapping[str, np.ndarray]) -> Iterator[Any]:

@@ -100,6 +100,7 @@ class TrainingRun:
         self.batches: Batches
         self.saver = Saver()
         self.skips: dict[str, Any] = {}
+        self.evaluated: tuple[int, float | None] = (-1, None)  # frames, mean return
         self.throughput = Throughput(self.repeat)
 
     @property
@@ -276,7 +277,9 @@ class TrainingRun:
         if episodes is None:
             return
         videos = {f'eval_policy_{key}': frames for key, frames in episodes[0].videos.items()}
-        self.logger.write(self.frames, evaluation.evaluation_metrics(episodes), videos)
+        metrics = evaluation.evaluation_metrics(episodes)
+        self.evaluated = self.frames, metrics['eval_return']
+        self.logger.write(self.frames, metrics, videos)
         self.display.line(evaluation.summary_line(episodes))
 
     def _check_updates(self) -> None:
@@ -298,8 +301,14 @@ class TrainingRun:
             'config.yaml': (self.path / 'config.yaml').read_bytes(),
             'provenance.json': self.provenance,
         }
+        evaluated, score = self.evaluated
         save = self.snapshots.take(
-            self.path / 'checkpoints', self.frames, self.agent, self.batches, files
+            self.path / 'checkpoints',
+            self.frames,
+            self.agent,
+            self.batches,
+            files,
+            score if evaluated == self.frames else None,
         )
 
         def write() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 
 import numpy as np
+
+from dreamerv2.errors import UsageError
+from dreamerv2.replay import npz
 
 Arrays = dict[str, np.ndarray]
 
@@ -19,21 +21,23 @@ def pack(rows: Mapping[int, Mapping[str, np.ndarray]], policy: Mapping[str, np.n
     """
     arrays = {f'rows/{i}/{key}': value for i, own in rows.items() for key, value in own.items()}
     arrays |= {f'policy/{name}': value for name, value in policy.items()}
-    file = io.BytesIO()
-    np.savez_compressed(file, **arrays)
-    return file.getvalue()
+    return npz.encode(arrays)
 
 
 def unpack(content: bytes) -> tuple[dict[int, Arrays], Arrays]:
-    """What `pack` was given."""
+    """What `pack` was given. Raises UsageError where the content is something else."""
     rows: dict[int, Arrays] = {}
     policy: Arrays = {}
-    with np.load(io.BytesIO(content), allow_pickle=False) as file:
-        for name in file.files:
+    try:
+        for name, value in npz.decode(content).items():
             kind, _, rest = name.partition('/')
             if kind == 'policy':
-                policy[rest] = file[name]
+                policy[rest] = value
             else:
                 index, _, key = rest.partition('/')
-                rows.setdefault(int(index), {})[key] = file[name]
+                rows.setdefault(int(index), {})[key] = value
+    except ValueError as error:
+        raise UsageError(
+            f'The unfinished episodes in the checkpoint cannot be read ({error}): use another one.'
+        ) from error
     return rows, policy

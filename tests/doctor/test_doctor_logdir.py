@@ -133,7 +133,7 @@ def test_a_configuration_that_is_not_the_checkpoints(run):
     config = Config.load(run / 'config.yaml')
     config.update({'discount': 0.5, 'steps': 900}).save(run / 'config.yaml')
     row = not_ok(run, WARNING)
-    assert 'discount 0.999 there and 0.5 here' in row.seen and 'steps' not in row.seen
+    assert 'discount 0.999 -> 0.5' in row.seen and 'steps' not in row.seen
     assert f'{FRAMES:010d}/config.yaml' in row.way_out
     config.update({'action_repeat': 2}).save(run / 'config.yaml')
     row = not_ok(run)

@@ -213,7 +213,7 @@ def compare(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; 0 where everything was the same, else 1."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog='resume', description=__doc__.splitlines()[0])
     parser.add_argument('--configs', nargs='+', default=['mario', 'debug'])
     parser.add_argument('--precision', nargs='+', default=['float32', 'bfloat16'])
     parser.add_argument('--stops', type=int, default=20, help='at most (%(default)s)')

@@ -97,6 +97,7 @@ def test_a_pattern_that_matches_nothing_is_named(key):
 def test_source_may_name_a_step(tmp_path):
     assert inheritance.parse_source(f'{tmp_path}@400') == (tmp_path, 400)
     assert inheritance.parse_source(str(tmp_path)) == (tmp_path, None)
+    assert inheritance.parse_source(f'{tmp_path}@best') == (tmp_path, 'best')
     odd = tmp_path / 'run@3'
     odd.mkdir()
     assert inheritance.parse_source(str(odd)) == (odd, None)

@@ -56,7 +56,11 @@ def test_logdir_holds_everything(tmp_path):
     assert code == FINISHED
     assert json.loads((tmp_path / 'done.json').read_text())['step'] == 800
     checkpoints = [path.name for path in checkpoint.available(tmp_path / 'checkpoints')]
-    assert checkpoints == ['0000000760', '0000000800']
+    # The newest two, and the one that was evaluated.
+    assert checkpoints == ['0000000560', '0000000760', '0000000800']
+    best = checkpoint.find(tmp_path, 'best')
+    assert best.frames == 560
+    assert best.score == with_key(lines(tmp_path), 'eval_return')[-1]['eval_return']
     assert not (tmp_path / 'lock').exists()
     provenance = json.loads((tmp_path / 'provenance.json').read_text())
     assert provenance['seed'] == 0
