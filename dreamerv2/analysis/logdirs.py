@@ -11,7 +11,7 @@ import math
 import os
 import pathlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,8 @@ PREFILL = 'train_prefill'
 # Folders inside a logdir that hold many files and no runs.
 _INSIDE_RUN = {'train_episodes', 'eval_episodes', 'checkpoints', 'quarantine'}
 _LARGEST_STEP = 2**53
+_LARGEST_CONFIG = 2**16  # bytes
+_MOST_KEYS = 10_000
 # What a line tells of a training episode, rather than of an update.
 _OF_EPISODE = re.compile('(sum_|mean_|max_)?train_')
 
@@ -151,7 +153,12 @@ def read_run(path: str | os.PathLike, root: str | os.PathLike | None = None) -> 
 def read_config(path: pathlib.Path, notes: list[str]) -> dict[str, Any]:
     """The configuration at `path` with dotted keys; empty, with a note, where unreadable."""
     try:
-        loaded = ruamel.yaml.YAML(typ='safe').load(path.read_bytes())
+        with open(path, 'rb') as file:
+            content = file.read(_LARGEST_CONFIG + 1)
+        if len(content) > _LARGEST_CONFIG:
+            raise ValueError('too large')
+        loaded = ruamel.yaml.YAML(typ='safe').load(content)
+        flat = flatten(loaded) if isinstance(loaded, dict) else None
     except FileNotFoundError:
         notes.append(f'no {CONFIG}')
         return {}
@@ -159,21 +166,31 @@ def read_config(path: pathlib.Path, notes: list[str]) -> dict[str, Any]:
     except (OSError, ValueError, TypeError, RecursionError, ruamel.yaml.error.YAMLError):
         notes.append(f'{CONFIG} cannot be read')
         return {}
-    if not isinstance(loaded, dict):
+    if flat is None:
         notes.append(f'{CONFIG} is not a mapping of keys to values')
         return {}
-    return flatten(loaded)
+    return flat
 
 
-def flatten(nested: Mapping[Any, Any], prefix: str = '') -> dict[str, Any]:
-    """Nested mappings as one with dotted keys: `{'rssm': {'deter': 1}}` is `{'rssm.deter': 1}`."""
+def flatten(nested: Mapping[Any, Any]) -> dict[str, Any]:
+    """Nested mappings as one with dotted keys: `{'rssm': {'deter': 1}}` is `{'rssm.deter': 1}`.
+
+    Raises ValueError where there are more than any configuration has, as aliases can make of a few.
+    """
     flat: dict[str, Any] = {}
+    for key, value in _leaves(nested, ''):
+        flat[key] = value
+        if len(flat) > _MOST_KEYS:
+            raise ValueError('too many keys')
+    return flat
+
+
+def _leaves(nested: Mapping[Any, Any], prefix: str) -> Iterator[tuple[str, Any]]:
     for key, value in nested.items():
         if isinstance(value, Mapping) and value:
-            flat.update(flatten(value, f'{prefix}{key}.'))
+            yield from _leaves(value, f'{prefix}{key}.')
         else:
-            flat[f'{prefix}{key}'] = value
-    return flat
+            yield f'{prefix}{key}', value
 
 
 def parse_lines(lines: Iterable[bytes]) -> tuple[list[tuple[int, dict[str, float]]], int]:

@@ -1,5 +1,6 @@
 import json
 import os
+import time
 
 import numpy as np
 import pytest
@@ -190,3 +191,20 @@ def test_study_file_with_and_without_the_outer_key(tmp_path, logdir):
     nested = logdirs.read_run(logdir(tmp_path / 'b', study={'study': place}))
     assert flat.study == nested.study == place
     assert flat.seed == 3
+
+
+BOMB = '\n'.join(
+    ['a0: &a0 {x: 1, y: 1}', *(f'a{i}: &a{i} {{x: *a{i - 1}, y: *a{i - 1}}}' for i in range(1, 30))]
+)
+
+
+@pytest.mark.parametrize(
+    'content', [BOMB, 'a: &a {x: *a}', 'a: ' + '[' * 60_000, 'a: 1\n' * 20_000]
+)
+def test_a_configuration_that_would_take_for_ever_is_passed_over(tmp_path, logdir, content):
+    path = logdir(tmp_path / 'r')
+    (path / 'config.yaml').write_text(content)
+    started = time.monotonic()
+    run = logdirs.read_run(path)
+    assert run.notes and 'config.yaml cannot be read' in run.notes[0] and run.config == {}
+    assert time.monotonic() - started < 20
