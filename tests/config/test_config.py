@@ -102,7 +102,8 @@ def test_saving_is_exact(preset, tmp_path):
 def test_saving_any_value_is_exact(tmp_path_factory, lr, scale, task, seed):
     path = tmp_path_factory.mktemp('config') / 'config.yaml'
     try:
-        config = load_config([]).update(
+        # Not every task is a name for the default logdir's folder.
+        config = load_config(['--logdir', 'runs']).update(
             {'model_opt.lr': lr, 'reward_norm.scale': scale, 'task': task, 'seed': seed}
         )
     except UsageError as error:

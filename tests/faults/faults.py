@@ -80,7 +80,7 @@ def checkpoints(folder: Path) -> State:
     for path in checkpoint.available(folder / 'checkpoints'):
         saved = checkpoint.load(path)
         values = {int(value) for value in saved.arrays()['value']}
-        values |= {saved.state['value'], saved.batch()[0]}
+        values |= {saved.state['value'], saved.file(checkpoint.BATCH)[0]}
         assert len(values) == 1, f'{path} is mixed of {values}'
         state[saved.frames] = (*values, saved.score)
     return state

@@ -164,7 +164,8 @@ class CheckpointStore(RuleBasedStateMachine):
     def check(self, found):
         saved = self.model[found.frames]
         assert set(found.arrays()['value']) == {saved.value} == {found.state['value']}
-        assert found.batch() == bytes([saved.value % 256]) and found.score == saved.score
+        assert found.file(checkpoint.BATCH) == bytes([saved.value % 256])
+        assert found.score == saved.score
 
     def attempt(self, frames, score, faults_to_come, power=False):
         """Saves a new value, and takes over what came of it if that is old or new."""

@@ -1,5 +1,6 @@
 """The commands: exit codes and messages for bad input, without TensorFlow; dry run and help."""
 
+import dataclasses
 import hashlib
 import json
 import shutil
@@ -9,6 +10,7 @@ import sys
 import pytest
 from run_fakes import fake_parts, small_config
 
+from dreamerv2.run import manifest
 from dreamerv2.run.training import train
 
 # Runs commands one after another in one process and tells of each its exit code and words.
@@ -28,11 +30,11 @@ print(json.dumps(results))
 def replace_config(path, text):
     """Gives a checkpoint another configuration, as a stranger who means harm would."""
     (path / 'config.yaml').write_text(text)
-    manifest = json.loads((path / 'manifest.json').read_text())
+    whole = manifest.read(path)
     entry = {'bytes': len(text), 'sha256': hashlib.sha256(text.encode()).hexdigest()}
-    assert entry.keys() <= manifest['files']['config.yaml'].keys()
-    manifest['files']['config.yaml'].update(entry)
-    (path / 'manifest.json').write_text(json.dumps(manifest))
+    assert entry.keys() == whole.files['config.yaml'].keys()
+    changed = dataclasses.replace(whole, files={**whole.files, 'config.yaml': entry})
+    (path / 'manifest.json').write_bytes(changed.to_bytes())
 
 
 @pytest.fixture(scope='module')
