@@ -42,6 +42,8 @@ def estimate_line(
     seen = [s.frames_per_second for s in states.values() if s.frames_per_second]
     speed, source = (statistics.median(seen), 'as seen') if seen else (assumed, 'assumed')
     left = sum(max(0, job.frames - states[job].frames) for job in jobs)
+    if not left:
+        return 'Everything is finished.'
     if speed is None:
         return f'{left:.3g} frames are left; how long that takes is not known yet.'
     hours = left / speed / HOUR

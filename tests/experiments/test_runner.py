@@ -200,6 +200,7 @@ def test_tables_show_the_plan_and_the_runs(jobs, tmp_path):
         '2.2e+04 frames are left: about 0.3 hours of one run, 0.2 hours with 2 at a time, '
         'at 20 frames/s (as seen).'
     )
+    assert tables.estimate_line(jobs[:1], states, 10, 2) == 'Everything is finished.'
     text = tables.as_text(tables.status_rows(jobs, states)).splitlines()
     assert text[0].split() == ['run', 'state', 'frames', 'frames/s', 'return', 'left']
     assert text[1].split() == ['baseline/1-1/0', 'finished', '2000', '(100', '%)', '20']
