@@ -64,7 +64,7 @@ class Stop:
     Attributes:
         frames: where the newest checkpoint was afterwards, 0 where there was none.
         lost: frames that had been logged beyond it.
-        seconds: from the start of the process until it had logged something new.
+        seconds: from the start of the process until its metrics file changed.
     """
 
     frames: int
@@ -250,7 +250,7 @@ def summary(precision: str, found: Mapping[str, Any]) -> str:
         lost, seconds = [stop.lost for stop in stops], [stop.seconds for stop in stops]
         lines += [
             f'  frames done again: median {statistics.median(lost):g}, most {max(lost)}',
-            f'  seconds from start to going on: median {statistics.median(seconds):.1f}, '
+            f'  seconds from start to the first change of metrics.jsonl: median {statistics.median(seconds):.1f}, '
             f'most {max(seconds):.1f}',
         ]
     return '\n'.join(lines)
