@@ -250,8 +250,8 @@ def summary(precision: str, found: Mapping[str, Any]) -> str:
         lost, seconds = [stop.lost for stop in stops], [stop.seconds for stop in stops]
         lines += [
             f'  frames done again: median {statistics.median(lost):g}, most {max(lost)}',
-            f'  seconds from start to the first change of metrics.jsonl: median {statistics.median(seconds):.1f}, '
-            f'most {max(seconds):.1f}',
+            '  seconds from start to the first change of metrics.jsonl: median '
+            f'{statistics.median(seconds):.1f}, most {max(seconds):.1f}',
         ]
     return '\n'.join(lines)
 
