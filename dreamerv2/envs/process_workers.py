@@ -30,7 +30,8 @@ logger = logging.getLogger(__name__)
 
 RESTARTS = 10
 _PATIENCE = 5.0  # seconds to end in
-_LONGEST = 120.0  # seconds for one answer; making an environment takes longest
+_LONGEST = 120.0  # seconds for one answer
+_START = 600.0  # seconds to start in and to make an environment
 
 
 class WorkerError(RuntimeError):
@@ -49,7 +50,7 @@ class ProcessWorkers(Workers):
         context: how processes start, `spawn` or `forkserver` (a plain fork copies locks that other
             libraries' threads may hold).
         restarts: how many workers may be replaced in all because they failed in an episode.
-        longest: seconds for one answer, after which a worker counts as hanging.
+        longest: seconds for one answer, after which a worker that has started counts as hanging.
 
     Raises:
         UsageError: as raised by an environment.
@@ -122,7 +123,7 @@ class ProcessWorkers(Workers):
         resource_tracker.ensure_running()  # it would unblock the signals below when it starts
         for maker in self._makers:
             self._workers.append(self._start_process(maker))
-        spaces = [self._receive(index) for index in range(len(self))]
+        spaces = [self._receive(index, _START) for index in range(len(self))]
         self.obs_space, self.act_space, self.levels, self.action_repeat = spaces[0]
         for index, (obs_space, *_) in enumerate(spaces):
             memory = self._share_memory(index, obs_space)
@@ -190,7 +191,7 @@ class ProcessWorkers(Workers):
         process.join()
         process.close()
         self._workers[index] = self._start_process(self._makers[index])
-        obs_space, *_ = self._receive(index)
+        obs_space, *_ = self._receive(index, _START)
         # The old block is still there: what was seen last is read from it.
         del self._arrays[index]
         self._memories[index].close()
@@ -220,13 +221,13 @@ class ProcessWorkers(Workers):
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self._workers[index][1].send(message)
 
-    def _receive(self, index: int) -> Any:
+    def _receive(self, index: int, longest: float = 0.0) -> Any:
         """A worker's answer. Raises WorkerError when it failed, UsageError when the user did."""
         process, connection = self._workers[index]
         try:
-            if not connection.poll(self._longest):
+            if not connection.poll(longest or self._longest):
                 raise WorkerError(
-                    f'environment worker {index} gave no answer for {self._longest:g} s'
+                    f'environment worker {index} gave no answer for {longest or self._longest:g} s'
                 )
             succeeded, result = connection.recv()
         except (EOFError, ConnectionResetError):
