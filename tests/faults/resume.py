@@ -2,12 +2,12 @@
 
     python -m tests.faults.resume --configs mario debug --stops 20 --precision float32 bfloat16
     python -m tests.faults.resume --configs mario debug --stops 30 --signal SIGKILL
-    python -m tests.faults.resume --configs mario_small --every 120 --signal SIGKILL
+    python -m tests.faults.resume --configs mario_small --every 120 --signal SIGKILL --beside
 
 For each precision: one run straight through, and one that gets a signal after a random number of
-logged lines, or every so many seconds, and goes on each time. Then their last checkpoints (weights,
-moments, counters, random states, the next batch, unfinished episodes) and their metrics are
-compared. With SIGKILL a run goes on from its last checkpoint and does again what came after it.
+logged lines, or some seconds after it started, and goes on each time. Then their last checkpoints
+(weights, moments, counters, random states, the next batch, unfinished episodes) and their metrics
+are compared. With SIGKILL a run goes on from its last checkpoint and does again what came after it.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 
 from dreamerv2.run import checkpoint
+from dreamerv2.run.background import Background
 
 ROOT = Path(__file__).resolve().parents[2]
 TRAIN = ROOT / 'dreamerv2' / 'train.py'
@@ -37,11 +38,14 @@ STOPPED = 75
 # What depends on the clock, or on when episodes are compressed and loaded.
 OF_TIME = ('fps', 'train_ratio', 'replay_bytes')
 
+Due = Callable[[int, float], bool]  # Whether to interrupt: logged lines, seconds since the start.
 
-def start(logdir: Path, arguments: Sequence[str]) -> subprocess.Popen[str]:
-    """A training run in a process of its own."""
+
+def start(logdir: Path, arguments: Sequence[str], core: int | None = None) -> subprocess.Popen[str]:
+    """A training run in a process of its own, on one core where that is given."""
+    pinned = [] if core is None else ['taskset', '--cpu-list', str(core)]
     return subprocess.Popen(
-        [sys.executable, str(TRAIN), '--logdir', str(logdir), *arguments],
+        [*pinned, sys.executable, str(TRAIN), '--logdir', str(logdir), *arguments],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -65,17 +69,21 @@ class Stop:
         frames: where the newest checkpoint was afterwards, 0 where there was none.
         lost: frames that had been logged beyond it.
         seconds: from the start of the process until its metrics file changed.
+        ending: seconds from the signal until the end of the process.
     """
 
     frames: int
     lost: int
     seconds: float
+    ending: float
 
 
 def interrupt(
-    process: subprocess.Popen[str], logdir: Path, number: int, due: Callable[[int, float], bool]
+    process: subprocess.Popen[str], logdir: Path, number: int, due: Due, delay: float
 ) -> Stop | None:
-    """Sends a signal once `due(logged lines, seconds since the first new one)`; None at its end.
+    """Sends a signal `delay` seconds after it is due; None where the run ends before.
+
+    Only after the first new line: before, the run does not answer signals in its own way.
 
     SIGKILL waits for the first checkpoint: without one a run keeps its episodes and plays others.
     """
@@ -89,17 +97,20 @@ def interrupt(
         if not first and stamp(metrics) != before:
             first = now
         lasting = lasting or bool(checkpoint.available(saved))
-        if lasting and first and due(logged(metrics), now - first):
+        if lasting and first and due(logged(metrics), now - started):
             break
         time.sleep(0.01)
+    time.sleep(delay)
+    asked = time.monotonic()
     if process.poll() is None:
         process.send_signal(number)
     if finish(process, number) == 0:
         return None
+    ending = time.monotonic() - asked
     last = max((int(row['step']) for row in rows_of(metrics)), default=0)
     kept = checkpoint.available(saved)
     frames = int(kept[-1].name) if kept else 0
-    return Stop(frames, max(0, last - frames), first - started)
+    return Stop(frames, max(0, last - frames), first - started, ending)
 
 
 def stamp(path: Path) -> tuple[int, int]:
@@ -167,6 +178,7 @@ def compare(
     *,
     number: int = signal.SIGTERM,
     every: float = 0.0,
+    beside: bool = False,
     seed: int = 0,
 ) -> dict[str, Any]:
     """One straight run and one that is interrupted; where, and in what they differ.
@@ -176,39 +188,62 @@ def compare(
         arguments: for `train.py`.
         stops: how often it is interrupted, at most.
         number: the signal.
-        every: seconds between two interruptions; 0 for random moments.
+        every: seconds of each process until its interruption; 0 for random moments.
+        beside: both runs at once, each on a core of its own; needs `every`.
         seed: of the random moments.
 
     Returns:
         `stops`: a `Stop` for each; `differences`: names, none if the runs are the same;
-        `share`: the straight run's seconds over those of the other one's processes together.
+        `seconds`: of the interrupted run, all its processes together;
+        `share`: the straight run's seconds over these.
     """
     straight, parts = root / 'straight', root / 'parts'
-    began = time.monotonic()
-    finish(start(straight, arguments))
-    straight_seconds = time.monotonic() - began
-    last, rng = logged(straight / 'metrics.jsonl'), random.Random(seed)
-    lines = sorted(rng.sample(range(1, last), min(stops, last - 1)))
+    unbroken = Background(lambda: unbroken_seconds(straight, arguments, beside), 'straight')
+    if not beside:
+        unbroken.wait()
+        unbroken.check()
+    if every:
+        moments = [(at_time(every), 0.0)] * stops
+    else:
+        last, rng = logged(straight / 'metrics.jsonl'), random.Random(seed)
+        lines = sorted(rng.sample(range(1, last), min(stops, last - 1)))
+        moments = [(at_line(line), rng.uniform(0, 0.3)) for line in lines]
+    core = max(os.sched_getaffinity(0)) if beside else None
     found: list[Stop] = []
     began = time.monotonic()
-    while len(found) < (stops if every else len(lines)):
-        if every:
-            stop = interrupt(start(parts, arguments), parts, number, lambda _, s: s >= every)
-        else:
-            line, delay = lines[len(found)], rng.uniform(0, 0.3)
-            stop = interrupt(
-                start(parts, arguments), parts, number,
-                lambda n, s, line=line, delay=delay: n >= line and s >= delay,
-            )  # fmt: skip
+    for due, delay in moments:
+        stop = interrupt(start(parts, arguments, core), parts, number, due, delay)
         if stop is None:
             break
         found.append(stop)
-    finish(start(parts, arguments))
+    finish(start(parts, arguments, core))
+    seconds = time.monotonic() - began
     return {
+        'share': unbroken.result() / seconds,
         'stops': found,
         'differences': differences(straight, parts),
-        'share': straight_seconds / (time.monotonic() - began),
+        'seconds': seconds,
     }
+
+
+def at_line(line: int) -> Due:
+    """Due once so many lines are logged."""
+    return lambda count, _: count >= line
+
+
+def at_time(limit: float) -> Due:
+    """Due so many seconds after the start of the process."""
+    return lambda _, seconds: seconds >= limit
+
+
+def unbroken_seconds(logdir: Path, arguments: Sequence[str], beside: bool) -> float:
+    """Makes a run straight through, on the first core if there is one beside it; how long it took.
+
+    Raises RuntimeError with its words if it crashed.
+    """
+    began = time.monotonic()
+    finish(start(logdir, arguments, min(os.sched_getaffinity(0)) if beside else None))
+    return time.monotonic() - began
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -217,11 +252,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--configs', nargs='+', default=['mario', 'debug'])
     parser.add_argument('--precision', nargs='+', default=['float32', 'bfloat16'])
     parser.add_argument('--stops', type=int, default=20, help='at most (%(default)s)')
-    parser.add_argument('--every', type=float, default=0.0, help='seconds; default: at random')
+    parser.add_argument(
+        '--every', type=float, default=0.0, metavar='SECONDS', help='default: at random moments'
+    )
+    parser.add_argument(
+        '--beside', action='store_true', help='both runs at once, on a core each; with --every'
+    )
     parser.add_argument('--signal', choices=('SIGTERM', 'SIGINT', 'SIGKILL'), default='SIGTERM')
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--flags', nargs=argparse.REMAINDER, default=[], help='for train.py')
     args = parser.parse_args(argv)
+    if args.beside and (not args.every or len(os.sched_getaffinity(0)) < 2):
+        parser.error('--beside needs --every SECONDS and two cores')
     failed = False
     for precision in args.precision:
         arguments = ['--configs', *args.configs, '--precision', precision, *args.flags]
@@ -229,7 +271,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with tempfile.TemporaryDirectory() as folder:
             found = compare(
                 Path(folder), arguments, args.stops,
-                number=number, every=args.every, seed=args.seed,
+                number=number, every=args.every, beside=args.beside, seed=args.seed,
             )  # fmt: skip
         failed |= bool(found['differences'])
         print(summary(precision, found), flush=True)
@@ -244,14 +286,17 @@ def summary(precision: str, found: Mapping[str, Any]) -> str:
         f'{", ".join(str(stop.frames) for stop in stops) or "none"}',
         f'  the same as an unbroken run: {"yes" if not different else "NO"}'
         + (f' ({len(different)} differ: {", ".join(different[:5])})' if different else ''),
-        f'  share of effective time: {found["share"]:.2f}',
+        f'  share of effective time: {found["share"]:.2f} (in all {found["seconds"]:.0f} s)',
     ]
     if stops:
         lost, seconds = [stop.lost for stop in stops], [stop.seconds for stop in stops]
+        endings = [stop.ending for stop in stops]
         lines += [
             f'  frames done again: median {statistics.median(lost):g}, most {max(lost)}',
             '  seconds from start to the first change of metrics.jsonl: median '
             f'{statistics.median(seconds):.1f}, most {max(seconds):.1f}',
+            f'  seconds from the signal to the end: median {statistics.median(endings):.1f}, '
+            f'most {max(endings):.1f}',
         ]
     return '\n'.join(lines)
 
