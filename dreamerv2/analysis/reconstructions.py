@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
+from dreamerv2 import npz
 from dreamerv2.analysis import plotting, text
 from dreamerv2.analysis.figures import Drawn
 from dreamerv2.analysis.logdirs import Run
-from dreamerv2.analysis.start_frames import DAMAGE, draw_image
+from dreamerv2.analysis.start_frames import MOST_BYTES, draw_image
 from dreamerv2.analysis.study import Place, Study
 
 RECONSTRUCTIONS = 'reconstructions.npz'
@@ -55,11 +56,11 @@ def read_reconstruction(place: Place, run: Run) -> Reconstruction | str | None:
         return None
     damaged = f'{run.name}: {RECONSTRUCTIONS} cannot be read'
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            frames, others = archive['frames'], archive['reconstructions']
-            level = str(np.ravel(archive['level'])[0])
-            step = int(np.ravel(archive['step'])[0])
-    except (*DAMAGE, TypeError, AttributeError, IndexError):
+        arrays = npz.read(path, MOST_BYTES)
+        frames, others = arrays['frames'], arrays['reconstructions']
+        level = str(np.ravel(arrays['level'])[0])
+        step = int(np.ravel(arrays['step'])[0])
+    except (OSError, ValueError, KeyError, IndexError):
         return damaged
     pictures = frames.dtype == others.dtype == np.uint8 and frames.ndim == 4 and frames.size > 0
     if not pictures or frames.shape != others.shape:

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from dreamerv2 import npz
 from dreamerv2.errors import UsageError
-from dreamerv2.replay import Replay, npz
+from dreamerv2.replay import Replay
 from dreamerv2.run.types import Batch
 
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from dreamerv2 import npz
 from dreamerv2.errors import UsageError
-from dreamerv2.replay import npz
 
 Arrays = dict[str, np.ndarray]
 

@@ -3,8 +3,8 @@
 The archive's comment, which NumPy ignores, is `sha256:` and the digest of all bytes before it. Data
 without a comment, as NumPy writes it, has only the checksums of its entries.
 
-Nothing that is read is believed: no pickle, no type but numbers and truth values, and all sizes are
-compared with each other and with a limit before memory is taken.
+Nothing that is read is believed: no pickle, no type but numbers, truth values and text, and all
+sizes are compared with each other and with a limit before memory is taken.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import IO
 
 import numpy as np
@@ -27,7 +28,8 @@ _MARK = b'sha256:'
 _DIGEST = 64
 _END_SIZE = 22  # Of a zip archive's last record, without the comment.
 _HEADER = re.compile(
-    r"\{'descr': '(?P<dtype>[<>|=][buif]\d{1,2})', 'fortran_order': (?P<fortran>True|False), "
+    r"\{'descr': '(?P<dtype>[<>|=](?:[buif]\d{1,2}|U\d{1,3}))', "
+    r"'fortran_order': (?P<fortran>True|False), "
     r"'shape': \((?P<shape>[0-9, ]*)\), \} *\n",
     re.ASCII,
 )
@@ -60,6 +62,19 @@ def encode(arrays: Mapping[str, np.ndarray]) -> bytes:
         archive.comment = _MARK + b'0' * _DIGEST
     data = file.getvalue()[:-_DIGEST]
     return data + hashlib.sha256(data).hexdigest().encode()
+
+
+def read(path: Path, limit: int = MAX_BYTES) -> dict[str, np.ndarray]:
+    """The arrays of a file, as `decode`.
+
+    Raises:
+        ValueError: as `decode`, or the file is larger than `limit`.
+        OSError: it cannot be read.
+    """
+    size = path.stat().st_size
+    if size > limit:
+        raise ValueError(f'it has {size} bytes, at most {limit} are read')
+    return decode(path.read_bytes(), limit)
 
 
 def decode(data: bytes, limit: int = MAX_BYTES) -> dict[str, np.ndarray]:
@@ -133,7 +148,9 @@ def _read_header(entry: IO[bytes]):
         raise ValueError(f'the header of an array in it has {length} bytes')
     match = _HEADER.fullmatch(entry.read(length).decode('latin1'))
     if not match:
-        raise ValueError('an array in it has a header that is damaged or of no plain numbers')
+        raise ValueError(
+            'an array in it has a damaged header, or neither numbers nor text'
+        )
     shape = tuple(int(size) for size in match['shape'].split(',') if size.strip())
     order = 'F' if match['fortran'] == 'True' else 'C'
     return np.dtype(match['dtype']), shape, order, np.lib.format.MAGIC_LEN + width + length
