@@ -148,9 +148,7 @@ def _read_header(entry: IO[bytes]):
         raise ValueError(f'the header of an array in it has {length} bytes')
     match = _HEADER.fullmatch(entry.read(length).decode('latin1'))
     if not match:
-        raise ValueError(
-            'an array in it has a damaged header, or neither numbers nor text'
-        )
+        raise ValueError('an array in it has a damaged header, or neither numbers nor text')
     shape = tuple(int(size) for size in match['shape'].split(',') if size.strip())
     order = 'F' if match['fortran'] == 'True' else 'C'
     return np.dtype(match['dtype']), shape, order, np.lib.format.MAGIC_LEN + width + length

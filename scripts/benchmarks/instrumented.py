@@ -55,7 +55,12 @@ class _WatchedAgent(Timed):
 
 
 def run_instrumented(
-    config: Config, clock: Clock, on_act: Callable[[int], Any], *, wait: bool = False
+    config: Config,
+    clock: Clock,
+    on_act: Callable[[int], Any],
+    *,
+    wait: bool = False,
+    save_every: int = 0,
 ) -> devices.Device:
     """Trains until `on_act` calls `stop_run`; needs the process's main thread.
 
@@ -67,6 +72,7 @@ def run_instrumented(
         clock: where the times go.
         on_act: called before each call of the policy with the agent steps made since the prefill.
         wait: whether to wait for each update.
+        save_every: agent steps between checkpoints; 0 for none but the last.
 
     Returns:
         What the agent computed on.
@@ -91,7 +97,7 @@ def run_instrumented(
 
     with tempfile.TemporaryDirectory() as folder:
         config = config.update({
-            'logdir': folder, 'steps': NEVER, 'eval_every': 0, 'save_every': 0,
+            'logdir': folder, 'steps': NEVER, 'eval_every': 0, 'save_every': save_every,
         })  # fmt: skip
         timed_replay = mock.patch.object(
             build,

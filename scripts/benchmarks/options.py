@@ -29,6 +29,7 @@ BENCHMARKS = {
     'train': ('frames a second from end to end, and what was waited for', 'mario_small'),
     'startup': ('seconds until the first update, and of commands that need none', 'mario_small'),
     'memory': ('peak memory of host and GPU', 'mario_small'),
+    'saving': ('how long checkpoints hold training up', 'mario'),
     'ceiling': ("the machine's own limits", 'mario_small'),
     'gpu_share': ('how many runs share a GPU best', 'mario_small'),
     'check': ('quick comparison of shares of the limits with the stored ones', 'mario_small'),

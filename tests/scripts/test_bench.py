@@ -17,6 +17,7 @@ from benchmarks import (
     growth,
     memory,
     replay,
+    saving,
     startup,
     train,
 )
@@ -30,7 +31,7 @@ SPEED = pathlib.Path(RESULTS) / 'speed.md'
 def measure(monkeypatch, capsys):
     """Runs a benchmark with small limits in this process; what it prints as JSON."""
     monkeypatch.setattr(ceiling, 'SIZE', 64)
-    for module in (memory, train):
+    for module in (memory, saving, train):
         monkeypatch.setattr(module, 'in_child', lambda function, *args: function(*args))
 
     def run(*argv):
@@ -184,6 +185,28 @@ def test_train_times_every_part_in_each_mode(measure):
         assert values['learner busy (%)'] > 0
     synchronous = dict(zip(table['columns'], table['rows'][0], strict=True))
     assert synchronous['learner (%)'] == synchronous['learner busy (%)']
+
+
+def test_saving(measure):
+    flags = ['--preset', 'debug', '--task', 'pixel', '--repeat', '2', '--prefill', '30']
+    (table,) = measure('saving', *flags, '--train_every', '2', '--save_every', '600')['tables']
+    values = {row[0]: row[1] for row in table['rows']}
+    assert values['size of a checkpoint (MB)'] > 0.05
+    for name in ('gathering, while the loop waits (s)', 'writing, beside the loop (s)'):
+        assert values[name]['count'] >= 2 and 0 < values[name]['low'] < 5
+    clean = values['2 agent steps and their update (s)']
+    interval = values['from one to the next, 600 agent steps (s)']
+    assert interval == pytest.approx(300 * clean['median'])
+    stall = values['what training lasts longer for each (s)']['median']
+    share = values['share of the time (%)']
+    assert share == pytest.approx(100 * stall / (interval + stall))
+
+
+def test_what_saving_costs_is_what_its_stretches_last_longer():
+    # Stretches of a second; the third lasts two more and the fourth one, for one checkpoint.
+    marks = [0.0, 1.0, 2.0, 5.0, 7.0, 8.0]
+    saves = saving.Saves(marks, [(2.5, 4.5)], [(4.5, 6.0)], 1, 'CPU', 'float32')
+    assert saves.clean == [1, 1, 1] and saves.stalls == [3]
 
 
 def test_memory(measure):
