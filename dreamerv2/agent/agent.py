@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from dreamerv2.agent.acting import MODES, Acting
 from dreamerv2.agent.actor_critic import ActorCritic
-from dreamerv2.agent.calls import agent_shapes, compiled, split_seed
-from dreamerv2.agent.exploration import add_noise
+from dreamerv2.agent.calls import agent_shapes, compiled
 from dreamerv2.agent.learner import Learner
 from dreamerv2.agent.state import assign_arrays, read_arrays
 from dreamerv2.agent.world_model import WorldModel
 from dreamerv2.nets.rssm import State
 
-MODES = ('train', 'eval', 'eval_sample')
 REPORT_SEQUENCES = 6  # Sequences side by side in an open-loop video.
 
 
@@ -93,8 +91,6 @@ class Agent:
         self._action_size = int(act_space.n if self._discrete else act_space.shape[0])
         self._shapes = agent_shapes(obs_space)
         self._several_levels = len(levels) > 1
-        self._noises = {'train': expl_noise, 'eval': eval_noise, 'eval_sample': eval_noise}
-        self._eval_state_mean = eval_state_mean
         self.world_model = WorldModel(
             self._shapes,
             self._action_size,
@@ -140,18 +136,20 @@ class Agent:
             freeze=freeze,
             levels=levels,
         )
-        learned: tuple[Any, Any, Any] = (
-            self.world_model.encoder,
-            self.world_model.rssm,
+        self._acting = Acting(
+            self.world_model,
             self.actor_critic.actor,
+            self._discrete,
+            expl_noise=expl_noise,
+            eval_noise=eval_noise,
+            eval_state_mean=eval_state_mean,
+            own_copy=acting_copy,
         )
-        self._learned = learned
-        self._acting = copy.deepcopy(learned) if acting_copy else learned
         self._key = np.random.SeedSequence([seed, 1]).generate_state(2).view(np.int32)
         # Calls made so far, by purpose: evaluating changes nothing of what training draws.
         self._calls = {'act': 0, 'learn': 0, 'report': 0, 'evaluate': 0}
         self.traces = {'act': 0, 'learn': 0, 'report': 0}
-        self._act = {m: compiled(self._traced('act', self._make_act(m)), jit) for m in MODES}
+        self._act = {m: compiled(self._traced('act', self._acting.function(m)), jit) for m in MODES}
         self._learn = compiled(self._traced('learn', self.learner.update), jit, xla)
         self._reconstruct = compiled(self._closed_loop, jit)
         self._report = compiled(self._traced('report', self._open_loop), jit)
@@ -174,8 +172,7 @@ class Agent:
         """
         seen = {k: tf.convert_to_tensor(obs[k]) for k in (*self._shapes, 'is_first')}
         if state is None:
-            envs = len(obs['is_first'])
-            state = self.world_model.rssm.initial(envs), tf.zeros([envs, self._action_size])
+            state = self._acting.initial(len(obs['is_first']), self._action_size)
         seed = self._seed('act' if mode == 'train' else 'evaluate')
         action, state = self._act[mode](seen, state, seed)
         return action.numpy(), state
@@ -195,40 +192,9 @@ class Agent:
         action = tensors.pop('action')
         return tensors, action
 
-    def _make_act(self, mode: str):
-        amount = self._noises[mode]
-        draw = mode != 'eval'
-        draw_state = mode == 'train' or not self._eval_state_mean
-
-        def act(obs, state: tuple[State, tf.Tensor], seed: tf.Tensor):
-            latent, action = state
-            envs = action.shape[0]
-            seeds = split_seed(seed, 4)
-            encoder, rssm, actor = self._acting
-            embed = encoder(self.world_model.preprocess(obs))
-            noise = rssm.noise([envs], seeds[0]) if draw_state else None
-            latent = rssm.observe_step(embed, action, obs['is_first'], latent, noise)
-            policy = actor(rssm.features(latent))
-            if draw:
-                shape = [envs] if self._discrete else [envs, self._action_size]
-                action = policy.sample(tf.random.stateless_uniform(shape, seeds[1]))
-            else:
-                action = policy.mode()
-            if amount:
-                uniform = tf.random.stateless_uniform([envs, self._action_size], seeds[2])
-                pick = tf.random.stateless_uniform([envs], seeds[3])
-                action = add_noise(action, amount, self._discrete, uniform, pick)
-            return action, (latent, action)
-
-        return act
-
     def sync_policy(self):
         """Acts with the newest weights from now on; needed only with `acting_copy`."""
-        if self._acting is not self._learned:
-            for source, target in zip(self._learned, self._acting, strict=True):
-                values, variables = source.parameters(), target.parameters()
-                for name, variable in variables.items():
-                    variable.assign(values[name])
+        self._acting.sync()
 
     # Learning
 

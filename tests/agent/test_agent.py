@@ -142,7 +142,7 @@ def test_an_acting_copy_changes_only_when_told_to():
             agent.train(make_batch())
         if sync:
             agent.sync_policy()
-        actor = agent._acting[2]
+        actor = agent._acting.actor
         logits.append(actor(tf.ones([1, agent.world_model.rssm.feature_size])).logits.numpy())
     np.testing.assert_array_equal(logits[0], logits[1])
     assert np.abs(logits[1] - logits[2]).max() > 0

@@ -36,7 +36,7 @@ class Kills:
         corrupt: files under a final name that are damaged.
         wrong: those that are whole, but not what an uninterrupted run has.
         unresumable: starts that failed.
-        lost: rows that each kill undid.
+        lost: rows that each kill undid of a writer that had gone on.
         seconds: from the start of the process until it went on.
     """
 
@@ -50,9 +50,11 @@ class Kills:
         self.lost: list[int] = []
         self.seconds: list[float] = []
         self.kills = 0
+        self.saved = 0
 
     def kill_once(self) -> None:
         """Starts the writer, kills it, and looks."""
+        (self.folder / 'progress').unlink(missing_ok=True)  # Of the writer before.
         started = time.perf_counter()
         process = subprocess.Popen(
             [sys.executable, '-m', 'tests.faults.writer', str(self.folder)],
@@ -71,6 +73,8 @@ class Kills:
                 self.unresumable.append(process.stderr.read().strip() or 'no message')
         self.kills += 1
         self._look()
+        if (self.folder / 'progress').exists():
+            self.lost.append(self._progress() - self.saved)
 
     def _live(self, process: subprocess.Popen, started: float) -> None:
         if self.random.random() < 0.2:  # Also while it starts.
@@ -95,15 +99,15 @@ class Kills:
         return 0
 
     def _look(self) -> None:
-        saved = 0
+        self.saved = 0
         for path in checkpoint.available(self.folder / 'checkpoints'):
             try:
                 found = checkpoint.load(path)
             except checkpoint.DamagedCheckpointError as error:
                 self.corrupt.append(str(error))
                 continue
-            saved = found.frames
-            if found.arrays()['chain'].tobytes() != self.reference.chain(saved):
+            self.saved = found.frames
+            if found.arrays()['chain'].tobytes() != self.reference.chain(self.saved):
                 self.wrong.append(str(path))
         for file in disk.list_files(self.folder / 'train_episodes'):
             try:
@@ -111,7 +115,6 @@ class Kills:
                     self.wrong.append(str(file.path))
             except disk.DamagedEpisodeError as error:
                 self.corrupt.append(str(error))
-        self.lost.append(self._progress() - saved)
 
     def row(self) -> dict[str, object]:
         """What was found, in one row of a table."""
@@ -120,9 +123,9 @@ class Kills:
             'corrupt': len(self.corrupt),
             'not as uninterrupted': len(self.wrong),
             'unresumable': len(self.unresumable),
-            'rows kept': self._progress() - self.lost[-1],
-            'rows lost, median': statistics.median(self.lost),
-            'rows lost, maximum': max(self.lost),
+            'rows kept': self.saved,
+            'rows lost, median': statistics.median(self.lost or [0]),
+            'rows lost, maximum': max(self.lost, default=0),
             'save every': writer.SAVE_EVERY,
             'resume (s), median': round(statistics.median(self.seconds or [0]), 2),
             'resume (s), maximum': round(max(self.seconds or [0]), 2),

@@ -1,0 +1,99 @@
+"""From an observation to an action: the encoder, one step of the filter, the policy."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from dreamerv2.agent.calls import split_seed
+from dreamerv2.agent.exploration import add_noise
+from dreamerv2.agent.world_model import WorldModel
+from dreamerv2.nets.mlp import Head
+from dreamerv2.nets.rssm import State
+
+MODES = ('train', 'eval', 'eval_sample')
+
+Tensors = dict[str, tf.Tensor]
+ActState = tuple[State, tf.Tensor]  # Latent state and the action that follows from it.
+Act = Callable[[Tensors, ActState, tf.Tensor], tuple[tf.Tensor, ActState]]
+
+
+class Acting:
+    """Makes the functions that act.
+
+    Args:
+        world_model, actor: what acts.
+        discrete: whether actions are one-hot vectors.
+        expl_noise, eval_noise: how much actions are disturbed in training and in evaluation.
+        eval_state_mean: take the latent state's mode in evaluation.
+        own_copy: act with a copy of the weights, which `sync` renews.
+
+    Attributes:
+        encoder, rssm, actor: those that act.
+    """
+
+    def __init__(
+        self,
+        world_model: WorldModel,
+        actor: Head,
+        discrete: bool,
+        *,
+        expl_noise: float,
+        eval_noise: float,
+        eval_state_mean: bool,
+        own_copy: bool,
+    ):
+        self._world_model = world_model
+        self._discrete = discrete
+        self._noises = {'train': expl_noise, 'eval': eval_noise, 'eval_sample': eval_noise}
+        self._eval_state_mean = eval_state_mean
+        learned: tuple[Any, Any, Any] = world_model.encoder, world_model.rssm, actor
+        acting = copy.deepcopy(learned) if own_copy else learned
+        self.encoder, self.rssm, self.actor = acting
+        pairs = zip(learned, acting, strict=True) if own_copy else ()
+        self._copied = [(one.parameters(), other.parameters()) for one, other in pairs]
+
+    def initial(self, envs: int, action_size: int) -> ActState:
+        """The state before the first step of `envs` environments."""
+        return self._world_model.rssm.initial(envs), tf.zeros([envs, action_size])
+
+    def sync(self):
+        """Takes over the newest weights; does nothing without a copy."""
+        for values, variables in self._copied:
+            for name, variable in variables.items():
+                variable.assign(values[name])
+
+    def function(self, mode: str) -> Act:
+        """`(observations, state, seed) -> (actions, state)` in one of `MODES`.
+
+        Observations have the leading axis `envs`, actions are `[envs, actions]`, and the seed is
+        int32 [2].
+        """
+        amount = self._noises[mode]
+        draw = mode != 'eval'
+        draw_state = mode == 'train' or not self._eval_state_mean
+
+        def act(obs: Mapping[str, tf.Tensor], state: ActState, seed: tf.Tensor):
+            latent, action = state
+            envs, size = action.shape
+            seeds = split_seed(seed, 4)
+            rssm = self.rssm
+            embed = self.encoder(self._world_model.preprocess(obs))
+            noise = rssm.noise([envs], seeds[0]) if draw_state else None
+            latent = rssm.observe_step(embed, action, obs['is_first'], latent, noise)
+            policy = self.actor(rssm.features(latent))
+            if draw:
+                shape = [envs] if self._discrete else [envs, size]
+                action = policy.sample(tf.random.stateless_uniform(shape, seeds[1]))
+            else:
+                action = policy.mode()
+            if amount:
+                uniform = tf.random.stateless_uniform([envs, size], seeds[2])
+                pick = tf.random.stateless_uniform([envs], seeds[3])
+                action = add_noise(action, amount, self._discrete, uniform, pick)
+            return action, (latent, action)
+
+        return act
