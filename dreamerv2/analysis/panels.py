@@ -8,8 +8,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dreamerv2.analysis import curves, groups, logdirs, plotting, reference, text
+from dreamerv2.analysis import curves, groups, plotting, reference, text
 from dreamerv2.analysis.logdirs import Run
+from dreamerv2.analysis.series import Series
 
 _COLUMNS = 3
 
@@ -83,7 +84,7 @@ def _curve(run: Run, metric: str, grid: np.ndarray, window: int) -> np.ndarray:
     return curves.on_grid(series.steps, series.values, grid, end=run.end, window=window)
 
 
-def _draw_single(ax: Axes, series: logdirs.Series, window: int, color: str, *, dots: bool) -> None:
+def _draw_single(ax: Axes, series: Series, window: int, color: str, *, dots: bool) -> None:
     """A lone run has no band: its episodes as faint dots show how far they spread."""
     if dots and window > 1:
         size = 9 if len(series) < 200 else 5 if len(series) < 2000 else 2

@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 
 from dreamerv2.analysis import curves, logdirs, reference
-from dreamerv2.analysis.logdirs import Run, Series
+from dreamerv2.analysis.logdirs import Run
+from dreamerv2.analysis.series import Series
 from dreamerv2.errors import UsageError
 
 STAGES = ('baseline', 'pretrain', 'finetune', 'transfer')

@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from dreamerv2.analysis import logdirs
+from dreamerv2.analysis import logdirs, series
 from dreamerv2.errors import UsageError
 
 
@@ -73,13 +73,13 @@ def test_prefill_episodes_are_kept_apart_but_losses_stay(tmp_path, logdir):
     ],
 )
 def test_bad_lines_are_skipped_and_counted(bad):
-    rows, count = logdirs.parse_lines([line(4, a=1.0), bad, b'', line(8, a=2.0)])
+    rows, count = series.parse_lines([line(4, a=1.0), bad, b'', line(8, a=2.0)])
     assert rows == [(4, {'a': 1.0}), (8, {'a': 2.0})]
     assert count == 1
 
 
 def test_values_that_are_no_finite_numbers_are_left_out():
-    rows, bad = logdirs.parse_lines(
+    rows, bad = series.parse_lines(
         [b'{"step": 4, "a": NaN, "b": Infinity, "c": "x", "d": null, "e": [1], "f": true, "g": 2}']
     )
     assert (rows, bad) == ([(4, {'f': 1.0, 'g': 2.0})], 0)
@@ -95,14 +95,14 @@ def test_half_written_last_line_of_a_running_run(tmp_path, logdir):
 
 def test_lines_from_before_a_resume_are_replaced():
     rows = [(step, {'a': float(i)}) for i, step in enumerate([4, 8, 12, 16, 8, 12])]
-    kept, dropped = logdirs.drop_superseded(rows)
+    kept, dropped = series.drop_superseded(rows)
     assert [(step, row['a']) for step, row in kept] == [(4, 0), (8, 1), (8, 4), (12, 5)]
     assert dropped == 2
 
 
 def test_a_stray_line_out_of_order_is_no_resume():
     rows = [(step, {}) for step in [4, 8, 12, 0, 16, 20]]
-    kept, dropped = logdirs.drop_superseded(rows)
+    kept, dropped = series.drop_superseded(rows)
     assert [step for step, _ in kept] == [0, 4, 8, 12, 16, 20]
     assert dropped == 0
 

@@ -4,8 +4,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -19,8 +17,6 @@ from dreamerv2.run import checkpoint
 from dreamerv2.run.parts import Parts
 from dreamerv2.run.training import train
 from dreamerv2.run.training_run import FINISHED, STOPPED
-
-FAKES = Path(__file__).with_name('run_fakes.py')
 
 
 def lines(logdir):
@@ -308,73 +304,6 @@ def test_a_crash_before_the_first_checkpoint_keeps_the_episodes(tmp_path):
     assert len(with_key(rows, 'train_prefill')) == 4
 
 
-def stop(process, logdir, ready, number):
-    end = time.monotonic() + 60
-    while not ready():
-        assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() < end
-        time.sleep(0.02)
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
-    return process.returncode, errors
-
-
-@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
-def test_a_signal_saves_and_the_run_goes_on(tmp_path, python_env, number):
-    command = [sys.executable, str(FAKES), str(tmp_path)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=python_env)
-    metrics = tmp_path / 'metrics.jsonl'
-    code, errors = stop(
-        process, tmp_path, lambda: metrics.exists() and 'fps' in metrics.read_text(), number
-    )
-    assert code == STOPPED
-    assert 'Traceback' not in errors and signal.Signals(number).name in errors
-    assert not (tmp_path / 'lock').exists() and not (tmp_path / 'done.json').exists()
-    saved = checkpoint.find(tmp_path)
-    step = saved.state['progress']['step']
-    assert step > 40 and saved.frames == step * 4
-    result = subprocess.run(
-        [*command, str(step + 20)], capture_output=True, text=True, env=python_env, timeout=60
-    )
-    assert result.returncode == FINISHED, result.stderr
-    assert f'Going on from {saved.path}' in result.stderr
-    assert checkpoint.find(tmp_path).state['progress']['step'] == step + 20
-
-
-def in_its_first_update(tmp_path, python_env, seconds):
-    """A run in its first update, which takes that long."""
-    command = [sys.executable, str(FAKES), str(tmp_path), '100000', str(seconds)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=python_env)
-    metrics = tmp_path / 'metrics.jsonl'
-    end = time.monotonic() + 60
-    while not (metrics.exists() and metrics.read_text().count('train_prefill') == 4):
-        assert time.monotonic() < end
-        time.sleep(0.02)
-    time.sleep(0.3)
-    return process
-
-
-def test_a_second_ctrl_c_ends_at_once(tmp_path, python_env):
-    process = in_its_first_update(tmp_path, python_env, 1000)
-    process.send_signal(signal.SIGINT)
-    time.sleep(0.3)
-    assert process.poll() is None
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=10)
-    assert process.returncode == -signal.SIGINT
-
-
-def test_a_repeated_signal_does_not_keep_a_run_from_saving(tmp_path, python_env):
-    process = in_its_first_update(tmp_path, python_env, 2)
-    for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGUSR1, signal.SIGTERM):
-        process.send_signal(number)
-        time.sleep(0.1)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == STOPPED, errors
-    assert 'checkpoint saved' in errors
-    assert checkpoint.find(tmp_path).state['progress']['updates'] == 1
-
-
 def test_a_stop_in_the_prefill_goes_on_with_the_prefill(tmp_path):
     agents = []
     parts = fake_parts(agents)
@@ -395,23 +324,6 @@ def test_a_stop_in_the_prefill_goes_on_with_the_prefill(tmp_path):
     assert run(tmp_path)[0] == FINISHED
     run(tmp_path / 'straight')
     assert_same_end(tmp_path, tmp_path / 'straight')
-
-
-def test_a_second_run_in_the_same_logdir_is_refused(tmp_path, python_env):
-    command = [sys.executable, str(FAKES), str(tmp_path)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=python_env)
-    try:
-        end = time.monotonic() + 60
-        while not (tmp_path / 'lock').exists():
-            assert time.monotonic() < end
-            time.sleep(0.02)
-        with pytest.raises(UsageError, match=f'process {process.pid}'):
-            run(tmp_path)
-    finally:
-        process.kill()
-        process.communicate()
-    code, _ = run(tmp_path, steps=100)
-    assert code == FINISHED
 
 
 def test_api_trains_on_an_environment_of_ones_own(tmp_path, monkeypatch):
