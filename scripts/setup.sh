@@ -110,7 +110,8 @@ if [ -x "$venv/bin/python" ]; then version=$(version_of "$venv/bin/python"); fi
 
 # What the packages follow from, the place included because a moved .venv does not work, and what
 # the installation of this repository follows from.
-packages_key=$({ printf '%s %s\n' "$root" "$version" && cat "$lock" scripts/setup.sh; } | hash_of)
+recipes=(scripts/setup.sh scripts/build_emulator.py scripts/emulator_workload.py)
+packages_key=$({ printf '%s %s\n' "$root" "$version" && cat "$lock" "${recipes[@]}"; } | hash_of)
 self_key=$(cat setup.py pyproject.toml | hash_of)
 found=$(cat "$stamp" 2>/dev/null || true)
 if [ -n "$version" ] && [ "$found" = "$packages_key $self_key" ]; then exit 0; fi
@@ -133,29 +134,22 @@ if [ -n "${python:-}" ]; then
     rm -rf "$venv"
     mkdir "$venv"
     with_progress "making .venv with Python $version" 0 "$python" -m venv "$venv"
-    packages_key=$({ printf '%s %s\n' "$root" "$version" && cat "$lock" scripts/setup.sh; } | hash_of)
+    packages_key=$({ printf '%s %s\n' "$root" "$version" && cat "$lock" "${recipes[@]}"; } | hash_of)
 fi
 rm -f "$stamp"
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 PYTHONNOUSERSITE=1
 pip=("$venv/bin/python" -m pip install --progress-bar off --no-deps)
 
 if [ "${found% *}" != "$packages_key" ]; then
-    # The emulator is taken out of the lock and compiled by itself: pip would take a wheel that it
-    # built earlier, without these flags, from its cache.
+    # The emulator is taken out of the lock and compiled by itself, for speed.
     emulator=$venv/emulator.lock
     others=$venv/others.lock
     awk '/^[a-z]/ { mine = /^nes-py==/ } mine' "$lock" >"$emulator"
     awk '/^[a-z]/ { mine = /^nes-py==/ } !mine' "$lock" >"$others"
     with_progress 'installing packages' "$(grep -c '^[a-z]' "$others")" \
         "${pip[@]}" --require-hashes -r "$others"
-    flags='-O3 -fwrapv -DNDEBUG'
-    # Inlining across files makes the emulator 1.45 times as fast; Apple's compiler lacks a flag.
-    # Older setuptools compile C++ with CFLAGS, newer ones with CXXFLAGS.
-    if [ "$(uname -s)" = Linux ]; then flags="$flags -fno-semantic-interposition -flto"; fi
     with_progress 'compiling the emulator' 0 \
-        env CFLAGS="$flags" CXXFLAGS="$flags" LDFLAGS="$flags" \
-        "${pip[@]}" --require-hashes --no-build-isolation --no-binary nes-py --no-cache-dir \
-        --force-reinstall -r "$emulator"
+        "$venv/bin/python" scripts/build_emulator.py "$emulator"
 fi
 with_progress 'installing this repository' 0 "${pip[@]}" --no-build-isolation --editable "$root"
 printf '%s %s\n' "$packages_key" "$self_key" >"$stamp"

@@ -32,7 +32,7 @@ case "$1 ${2:-}" in
     '-m pip') if [ "$3" = --version ]; then exit 0; fi ;;
 esac
 printf '%s|' "$@" >>"$FAKE_NOTES/calls"
-echo "CXXFLAGS=${CXXFLAGS:-}" >>"$FAKE_NOTES/calls"
+echo >>"$FAKE_NOTES/calls"
 if [ -e "$FAKE_NOTES/behaviour" ]; then source "$FAKE_NOTES/behaviour"; fi
 """
 
@@ -46,7 +46,7 @@ class Sandbox:
         self.notes = path / 'notes'
         for folder in (self.root / 'scripts', self.tools, self.notes, path / 'home'):
             folder.mkdir(parents=True)
-        for script in (ROOT / 'scripts').glob('*.sh'):
+        for script in (*(ROOT / 'scripts').glob('*.sh'), *(ROOT / 'scripts').glob('*emulator*.py')):
             shutil.copy(script, self.root / 'scripts')
         for name in ('setup.py', 'pyproject.toml', 'requirements.lock', 'requirements-gpu.lock'):
             shutil.copy(ROOT / name, self.root)
