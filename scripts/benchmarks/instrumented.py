@@ -6,16 +6,19 @@ import contextlib
 import dataclasses
 import os
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 from unittest import mock
 
 from dreamerv2.config import Config, load_config
 from dreamerv2.run import batches, build, devices, updater
 from dreamerv2.run.parts import Parts, default_parts
 
+from .children import Turn
 from .timing import Clock, Timed
 
 NEVER = 10**9
@@ -113,6 +116,14 @@ def run_instrumented(
     return used[0]
 
 
+class Mark(NamedTuple):
+    """Where a run stands: seconds of the clock, seconds by part, updates."""
+
+    time: float
+    parts: dict[str, float]
+    updates: int
+
+
 @dataclasses.dataclass(frozen=True)
 class Segments:
     """Equal stretches of a run, after a warm-up.
@@ -150,25 +161,51 @@ def measure_segments(
     warmup: int,
     wait: bool = False,
     plain: bool = False,
+    packages: Path | None = None,
+    turn: Turn | None = None,
 ) -> Segments:
     """Trains, and times `count` stretches of `steps` agent steps after `warmup` steps.
 
-    To be called in a process of its own (`children.in_child`). With `plain`, the agent computes
-    the direct way.
+    To be called in a process of its own (`children.in_child`, `children.in_turn`).
+
+    Args:
+        flags: for the configuration.
+        count, steps, warmup: as above.
+        wait: whether to wait for each update.
+        plain: compute the direct way.
+        packages: a folder with another build of the emulator.
+        turn: to be handed on after the warm-up and after each stretch.
+
+    Raises:
+        RuntimeError: another build of the emulator was used than that of `packages`.
     """
     from . import machine
 
     devices.hide_noise()
+    if packages:
+        sys.path.insert(0, str(packages))
+    if turn:
+        turn.take()
     config = load_config(list(flags))
     clock = Clock()
-    marks: list[tuple[float, dict[str, float], int]] = []
+    stretches: list[tuple[Mark, Mark]] = []
+    begun: list[Mark] = []
+
+    def mark() -> Mark:
+        return Mark(time.perf_counter(), dict(clock.seconds), clock.calls.get('busy', 0))
 
     def on_act(acted: int) -> None:
-        if len(marks) <= count and acted >= warmup + steps * len(marks):
-            updates = clock.calls.get('busy', 0)
-            marks.append((time.perf_counter(), dict(clock.seconds), updates))
-            if len(marks) > count:
-                stop_run()
+        if len(stretches) == count or acted < warmup + steps * len(begun):
+            return
+        if begun:
+            stretches.append((begun[-1], mark()))
+        if len(stretches) == count:
+            stop_run()
+            return
+        if turn:
+            turn.hand_on()
+            turn.take()
+        begun.append(mark())
 
     with contextlib.ExitStack() as stack:
         if plain:
@@ -176,12 +213,16 @@ def measure_segments(
                 from .direct import direct_implementation
             stack.enter_context(direct_implementation())
         device = run_instrumented(config, clock, on_act, wait=wait)
-    pairs = list(zip(marks, marks[1:], strict=False))
+    if packages and not Path(sys.modules['nes_py'].__file__ or '').is_relative_to(packages):
+        raise RuntimeError(f'the emulator of {packages} was not used')
     keys = {'busy', *clock.seconds}
     return Segments(
-        seconds=[after[0] - before[0] for before, after in pairs],
-        parts=[{k: b[1].get(k, 0.0) - a[1].get(k, 0.0) for k in keys} for a, b in pairs],
-        updates=[after[2] - before[2] for before, after in pairs],
+        seconds=[after.time - before.time for before, after in stretches],
+        parts=[
+            {key: after.parts.get(key, 0.0) - before.parts.get(key, 0.0) for key in keys}
+            for before, after in stretches
+        ],
+        updates=[after.updates - before.updates for before, after in stretches],
         steps=steps,
         action_repeat=config.action_repeat,
         precision=device.precision,

@@ -132,8 +132,8 @@ def make_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument(
         '--plain', action='store_true',
-        help='compare with the plain way: a plain build of the emulator (envs), the formulas '
-             'written directly (learner, train)',
+        help='compare with the plain way: a plain build of the emulator (envs, train), the '
+             'formulas written directly (learner, train)',
     )  # fmt: skip
     parser.add_argument(
         '--update', action='store_true', help="check: store this machine's shares for later checks"

@@ -5,16 +5,19 @@ import pathlib
 import re
 import subprocess
 import sys
+import time
 
 import bench
 import pytest
 from benchmarks import (
     ceiling,
     check,
+    children,
     envs,
     episodes,
     gpu_share,
     growth,
+    instrumented,
     memory,
     replay,
     saving,
@@ -31,7 +34,8 @@ SPEED = pathlib.Path(RESULTS) / 'speed.md'
 def measure(monkeypatch, capsys):
     """Runs a benchmark with small limits in this process; what it prints as JSON."""
     monkeypatch.setattr(ceiling, 'SIZE', 64)
-    for module in (memory, saving, train):
+    monkeypatch.setattr(train, 'in_turn', alone)
+    for module in (memory, saving):
         monkeypatch.setattr(module, 'in_child', lambda function, *args: function(*args))
 
     def run(*argv):
@@ -39,6 +43,11 @@ def measure(monkeypatch, capsys):
         return json.loads(capsys.readouterr().out.partition('{')[2].join(['{', '']))
 
     return run
+
+
+def alone(jobs):
+    """Stands in for processes that take turns: one whole job after the other, here."""
+    return {name: function(*args) for name, (function, args) in jobs.items()}
 
 
 def column(table, name):
@@ -185,6 +194,48 @@ def test_train_times_every_part_in_each_mode(measure):
         assert values['learner busy (%)'] > 0
     synchronous = dict(zip(table['columns'], table['rows'][0], strict=True))
     assert synchronous['learner (%)'] == synchronous['learner busy (%)']
+
+
+def count_turns(name, log, fail, turn):
+    """A job that notes when it works and when it lets the others."""
+    for _ in range(3):
+        turn.take()
+        with open(log, 'a') as file:
+            file.write(f'{name}+')
+            file.flush()
+            time.sleep(0.05)
+            file.write(f'{name}- ')
+        if fail:
+            raise ValueError('it fails')
+        turn.hand_on()
+    return name
+
+
+def test_processes_take_turns(tmp_path):
+    log = tmp_path / 'log'
+    jobs = {name: (count_turns, (name, str(log), False)) for name in 'ab'}
+    assert children.in_turn(jobs) == {'a': 'a', 'b': 'b'}
+    assert log.read_text() == 'a+a- b+b- ' * 3
+
+
+def test_a_process_that_fails_does_not_hold_up_the_others(tmp_path):
+    log = tmp_path / 'log'
+    jobs = {name: (count_turns, (name, str(log), name == 'a')) for name in 'ab'}
+    with pytest.raises(ValueError, match='it fails'):
+        children.in_turn(jobs)
+    assert log.read_text() == 'a+a- ' + 'b+b- ' * 3
+
+
+def test_how_much_faster_than_plain_is_said_round_by_round():
+    def segments(*seconds):
+        return instrumented.Segments(
+            list(seconds), [{}] * 3, [1] * 3, 4, 4, 'bfloat16', 'CPU', 1, None
+        )
+
+    results = {train.PLAIN: segments(2.0, 4.0, 6.0), 'synchronous': segments(1.0, 1.0, 4.0)}
+    assert train.speedups(results) == [
+        'Synchronous, bfloat16: 2.00 (1.50-4.00) times as fast as plain.'
+    ]
 
 
 def test_saving(measure):
