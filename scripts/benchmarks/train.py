@@ -98,11 +98,7 @@ def measure(options: Options, folder: Path) -> tuple[dict[str, Segments], list[s
     common = [*options.flags, *(shorter if '--prefill' not in options.overrides else [])]
     jobs = {}
     for name, mode in modes(options, packages).items():
-        flags = [
-            *options.flags,
-            *mode.flags,
-            *([] if '--prefill' in options.overrides else prefill),
-        ]
+        flags = [*common, *mode.flags]
         arguments = flags, options.repeat, steps, warmup, mode.wait, mode.plain, mode.packages
         jobs[name] = measure_segments, arguments
     options.say(f'Training: {"; ".join(jobs)}.')
