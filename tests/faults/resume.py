@@ -247,7 +247,7 @@ def unbroken_seconds(logdir: Path, arguments: Sequence[str], beside: bool) -> fl
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; 0 where everything was the same, else 1."""
+    """The command; 0 where runs were interrupted and everything was the same, else 1."""
     parser = argparse.ArgumentParser(prog='resume', description=__doc__.splitlines()[0])
     parser.add_argument('--configs', nargs='+', default=['mario', 'debug'])
     parser.add_argument('--precision', nargs='+', default=['float32', 'bfloat16'])
@@ -273,7 +273,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 Path(folder), arguments, args.stops,
                 number=number, every=args.every, beside=args.beside, seed=args.seed,
             )  # fmt: skip
-        failed |= bool(found['differences'])
+        failed |= bool(found['differences']) or not found['stops']
         print(summary(precision, found), flush=True)
     return int(failed)
 
@@ -281,23 +281,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 def summary(precision: str, found: Mapping[str, Any]) -> str:
     """What `compare` found, in words."""
     stops, different = found['stops'], found['differences']
+    if not stops:
+        return f'{precision}: never interrupted, the run is too short or logs too seldom'
     lines = [
         f'{precision}: {len(stops)} interruptions, at frames '
-        f'{", ".join(str(stop.frames) for stop in stops) or "none"}',
+        f'{", ".join(str(stop.frames) for stop in stops)}',
         f'  the same as an unbroken run: {"yes" if not different else "NO"}'
         + (f' ({len(different)} differ: {", ".join(different[:5])})' if different else ''),
         f'  share of effective time: {found["share"]:.2f} (in all {found["seconds"]:.0f} s)',
     ]
-    if stops:
-        lost, seconds = [stop.lost for stop in stops], [stop.seconds for stop in stops]
-        endings = [stop.ending for stop in stops]
-        lines += [
-            f'  frames done again: median {statistics.median(lost):g}, most {max(lost)}',
-            '  seconds from start to the first change of metrics.jsonl: median '
-            f'{statistics.median(seconds):.1f}, most {max(seconds):.1f}',
-            f'  seconds from the signal to the end: median {statistics.median(endings):.1f}, '
-            f'most {max(endings):.1f}',
-        ]
+    lost, seconds = [stop.lost for stop in stops], [stop.seconds for stop in stops]
+    endings = [stop.ending for stop in stops]
+    lines += [
+        f'  frames logged and done again: median {statistics.median(lost):g}, most {max(lost)}',
+        '  seconds from start to the first change of metrics.jsonl: median '
+        f'{statistics.median(seconds):.1f}, most {max(seconds):.1f}',
+        f'  seconds from the signal to the end: median {statistics.median(endings):.1f}, '
+        f'most {max(endings):.1f}',
+    ]
     return '\n'.join(lines)
 
 

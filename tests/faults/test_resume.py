@@ -36,6 +36,13 @@ def test_a_run_that_was_stopped_is_the_same_bit_for_bit(tmp_path, precision, num
     assert resume.differences(tmp_path / 'straight', tmp_path / 'other') == [name]
 
 
+def test_a_run_that_was_never_interrupted_is_no_result(monkeypatch, capsys):
+    found = {'stops': [], 'differences': [], 'share': 1.0, 'seconds': 1.0}
+    monkeypatch.setattr(resume, 'compare', lambda *args, **kwargs: found)
+    assert resume.main(['--precision', 'float32']) == 1
+    assert 'never interrupted' in capsys.readouterr().out
+
+
 def test_a_run_that_crashes_is_no_result(tmp_path):
     with pytest.raises(RuntimeError, match='ended with 2'):
         resume.compare(tmp_path, ['--configs', 'nowhere'], stops=1)
