@@ -25,7 +25,7 @@ from dreamerv2.nets.layers import (
     make_norm,
 )
 from dreamerv2.nets.mlp import named
-from dreamerv2.nets.scan import scan_with_kernels
+from dreamerv2.nets.scan import forked, scan_with_kernels
 
 State = dict[str, tf.Tensor]
 
@@ -180,7 +180,8 @@ class RSSM(tf.Module):
             hidden = self._hidden(norms.get('img_in'), product('stoch', stoch) + now['action'])
             joint = tf.concat([hidden, tf.cast(deter, self._dtype)], -1)
             deter = recur(norms['gru'], product('gru', joint) + biases['gru'], deter)
-            wide = product('deter', tf.cast(deter, self._dtype)) + now['embed']
+            deter, inner = forked(deter)
+            wide = product('deter', tf.cast(inner, self._dtype)) + now['embed']
             hidden = self._hidden(norms.get('obs_out'), wide)
             stats = self._statistics(product('dist', hidden) + biases['dist'])
             stoch = self.distribution(stats).sample(now.get('noise'))

@@ -65,6 +65,23 @@ def _output_spec(step, carry, first) -> Structure:
     return traced.get_concrete_function(*spec).structured_outputs
 
 
+@tf.custom_gradient
+def forked(x: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor], Callable]:
+    """`x` twice, for a tensor that is used in three or more places.
+
+    TensorFlow adds the gradients of more than two uses in an order that depends on which of their
+    buffers are free by then, so that equal runs differ in roundings. Those of two come to the same
+    in either order.
+    """
+
+    def gradient(one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
+        # Flat, or an optimisation would join this sum with others to one of many terms.
+        total = tf.reshape(one, [-1]) + tf.reshape(other, [-1])
+        return tf.reshape(total, x.shape)
+
+    return (tf.identity(x), tf.identity(x)), gradient
+
+
 def scan_with_kernels(
     step: Callable[..., tuple[Structure, Structure]],
     carry: Structure,
@@ -96,6 +113,9 @@ def scan_with_kernels(
 
     @tf.custom_gradient
     def run(*flat):
+        # Out of sight of tapes around this one: TensorFlow would prepare the loop for gradients of
+        # gradients, which makes the way back much longer.
+        flat = tuple(tf.stop_gradient(x) for x in flat)
         kernels, others, carry, inputs = tf.nest.pack_sequence_as(sources, flat)
         shifts = {k: tf.zeros([time, batch, v.shape[1]], v.dtype) for k, v in kernels.items()}
         # As integers, or each step backwards would add zeros of the kernels' size.
@@ -107,7 +127,7 @@ def scan_with_kernels(
             factors = {}
 
             def linear(name, x):
-                factors[name] = x
+                factors[name] = tf.stop_gradient(x)
                 return tf.matmul(x, tf.bitcast(integers[name], x.dtype)) + shifts[name]
 
             carry, output = step(linear, others, carry, inputs)

@@ -52,6 +52,31 @@ def test_observe_equals_single_steps(discrete, norm):
         np.testing.assert_allclose(prior[key], again[key], rtol=1e-5, atol=1e-6)
 
 
+def test_the_way_back_is_short_and_adds_two_gradients_at_a_time():
+    rssm = make()
+    kernel = rssm.parameters()['gru/kernel']
+
+    @tf.function(autograph=False)
+    def gradient(embed, action, is_first):
+        with tf.GradientTape() as tape:
+            posterior, prior = rssm.observe(embed, action, is_first, rssm.initial(BATCH), None)
+            loss = tf.add_n([tf.reduce_sum(x**2) for x in (*posterior.values(), *prior.values())])
+        return tape.gradient(loss, kernel)
+
+    graph = gradient.get_concrete_function(*inputs()).graph.as_graph_def()
+    bodies = {f.signature.name: f.node_def for f in graph.library.function}
+    assert any('_grad_' in name for name in bodies), 'there is no loop backwards'
+    assert not any('cflow_gradient_wrapper' in name for name in bodies), 'gradients of gradients'
+    # Sums of more are made in an order that depends on timing: equal runs would differ.
+    sums = [
+        node.attr['N'].i
+        for nodes in bodies.values()
+        for node in nodes
+        if node.op == 'AddN' and node.attr['T'].type != tf.variant.as_datatype_enum
+    ]
+    assert sums and max(sums) == 2
+
+
 def test_is_first_forgets_state_and_action_before_it():
     rssm = make()
     embed, action, _ = inputs()
