@@ -8,16 +8,13 @@ makes a stride-1 convolution of either; two layers in a row can hand blocks on t
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import tensorflow as tf
 
-from dreamerv2.nets.layers import glorot_uniform
-
-Activation = Callable[[tf.Tensor], tf.Tensor]
+from dreamerv2.nets.layers import Activation, affine, glorot_uniform, linear
 
 FEW_POSITIONS = 4  # Up to this many output pixels a convolution is faster as a matrix product.
+FEW_FOR_GRADIENT = 36  # And up to this many its kernel's gradient, as one for each tap.
 
 
 class Conv(tf.Module):
@@ -39,27 +36,97 @@ class Conv(tf.Module):
         """Kernel and bias in the computation's type."""
         return tf.cast(self.kernel, self.dtype), tf.cast(self.bias, self.dtype)
 
-    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+    def __call__(self, x: tf.Tensor, act: Activation = tf.identity) -> tf.Tensor:
+        """The layer's output under the elementwise function `act`."""
         kernel, bias = self.weights()
         size, _, inputs, units = kernel.shape
         height, width = ((side - size) // 2 + 1 for side in x.shape[1:3])
         if height * width <= FEW_POSITIONS:
             rows = tf.reshape(windows(x, size, height, width), [-1, size * size * inputs])
-            out = tf.nn.bias_add(tf.matmul(rows, tf.reshape(kernel, [-1, units])), bias)
+            out = linear((tf.reshape(kernel, [-1, units]), bias), rows, act)
             return tf.reshape(out, [-1, height, width, units])
         if size % 2 == 0:
             # Four pixels side by side as channels: a stride-1 convolution with half the size.
             seen = [2 * (side - 1) + size for side in (height, width)]
             x = x if seen == x.shape[1:3] else tf.slice(x, [0, 0, 0, 0], [-1, *seen, -1])
-            x = tf.nn.space_to_depth(x, 2)
-            return convolve(x, blocked_kernel(kernel, 2), bias)
-        return tf.nn.bias_add(tf.nn.conv2d(x, kernel, 2, 'VALID'), bias)
+            return convolve(space_to_depth(x, 2), blocked_kernel(kernel, 2), bias, act)
+        return act(tf.nn.bias_add(tf.nn.conv2d(x, kernel, 2, 'VALID'), bias))
 
 
-def convolve(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
+def convolve(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor, act: Activation) -> tf.Tensor:
     """Stride 1, no padding; the bias is repeated as often as the kernel's units need."""
     bias = tf.tile(bias, [kernel.shape[3] // bias.shape[0]])
-    return tf.nn.bias_add(tf.nn.conv2d(x, kernel, 1, 'VALID'), bias)
+
+    def gradients(x, kernel, upstream):
+        of_x = tf.nn.conv2d_transpose(upstream, kernel, tf.shape(x), 1, 'VALID')
+        few = upstream.shape[1] * upstream.shape[2] <= FEW_FOR_GRADIENT
+        return of_x, (products_of_taps if few else correlation)(x, upstream)
+
+    return affine(valid, gradients, x, (kernel, bias), act)
+
+
+def convolve_padded(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor, act: Activation) -> tf.Tensor:
+    """As `convolve`, of `x` between as many zeros as the kernel can reach beyond it.
+
+    The way back leaves the zeros out, which are up to half of the way there.
+    """
+    bias = tf.tile(bias, [kernel.shape[3] // bias.shape[0]])
+
+    def gradients(x, kernel, upstream):
+        of_x = valid(upstream, turned(kernel))
+        few = x.shape[1] * x.shape[2] <= FEW_FOR_GRADIENT
+        return of_x, turned((products_of_taps if few else correlation)(upstream, x))
+
+    return affine(lambda x, k: valid(padded(x, k.shape[0] - 1), k), gradients, x, (kernel, bias), act)
+
+
+def valid(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """The convolution of `x [N, H, W, C]` with stride 1 and no padding."""
+    return tf.nn.conv2d(x, kernel, 1, 'VALID')
+
+
+def turned(kernel: tf.Tensor) -> tf.Tensor:
+    """The kernel of the way back: rotated by 180 degrees, inputs and units swapped."""
+    return tf.transpose(tf.reverse(kernel, [0, 1]), [0, 1, 3, 2])
+
+
+def correlation(x: tf.Tensor, upstream: tf.Tensor) -> tf.Tensor:
+    """The gradient of the kernel in `valid(x, kernel)`, from that of the result."""
+    size = x.shape[1] - upstream.shape[1] + 1
+    return tf.raw_ops.Conv2DBackpropFilter(
+        input=x, filter_sizes=[size, size, x.shape[3], upstream.shape[3]], out_backprop=upstream,
+        strides=[1, 1, 1, 1], padding='VALID',
+    )  # fmt: skip
+
+
+def products_of_taps(x: tf.Tensor, upstream: tf.Tensor) -> tf.Tensor:
+    """The same as `correlation`: a matrix product for each of the kernel's taps."""
+    height, width, units = upstream.shape[1:]
+    size = x.shape[1] - height + 1
+    rows = tf.reshape(upstream, [-1, units])
+    seen = [
+        tf.reshape(tf.slice(x, [0, i, j, 0], [-1, height, width, -1]), [-1, x.shape[3]])
+        for i in range(size)
+        for j in range(size)
+    ]
+    products = [tf.matmul(tap, rows, transpose_a=True) for tap in seen]
+    return tf.reshape(tf.stack(products), [size, size, x.shape[3], units])
+
+
+def space_to_depth(x: tf.Tensor, block: int) -> tf.Tensor:
+    """`tf.nn.space_to_depth` as a transposition, which a processor does far faster."""
+    height, width, channels = x.shape[1:]
+    x = tf.reshape(x, [-1, block, width // block, block * channels])
+    shape = [-1, height // block, width // block, block**2 * channels]
+    return tf.reshape(tf.transpose(x, [0, 2, 1, 3]), shape)
+
+
+def depth_to_space(x: tf.Tensor, block: int) -> tf.Tensor:
+    """`tf.nn.depth_to_space` as a transposition."""
+    height, width, channels = x.shape[1:]
+    x = tf.reshape(x, [-1, width, block, channels // block])
+    shape = [-1, height * block, width * block, channels // block**2]
+    return tf.reshape(tf.transpose(x, [0, 2, 1, 3]), shape)
 
 
 def blocked_kernel(kernel: tf.Tensor, block: int) -> tf.Tensor:
@@ -101,16 +168,18 @@ def can_pair(first: Conv, second: Conv, x: tf.Tensor) -> bool:
     return first.size == second.size == 4 and sides_fit
 
 
-def conv_pair(first: Conv, second: Conv, x: tf.Tensor, act: Activation) -> tf.Tensor:
-    """`second(act(first(x)))`, with the pixels in between left as channels of 2x2 blocks.
+def conv_pair(
+    first: Conv, second: Conv, x: tf.Tensor, act: Activation, last: Activation
+) -> tf.Tensor:
+    """`last(second(act(first(x))))`, with the pixels in between as channels of 2x2 blocks.
 
-    `act` works elementwise. The image is read once as blocks of 4x4 pixels.
+    `act` and `last` work elementwise. The image is read once as blocks of 4x4 pixels.
     """
     kernel, bias = first.weights()
     kernel = blocked_kernel(quadrupled_kernel(kernel, 2, 8), 4)
-    x = act(convolve(tf.nn.space_to_depth(x, 4), kernel, bias))
+    x = convolve(space_to_depth(x, 4), kernel, bias, act)
     kernel, bias = second.weights()
-    return convolve(x, blocked_kernel(kernel, 2), bias)
+    return convolve(x, blocked_kernel(kernel, 2), bias, last)
 
 
 def windows(x: tf.Tensor, size: int, height: int, width: int) -> tf.Tensor:
@@ -145,27 +214,24 @@ class ConvTranspose(tf.Module):
     def __call__(self, x: tf.Tensor, act: Activation = tf.identity) -> tf.Tensor:
         """The layer's output under the elementwise function `act`.
 
-        Bias and `act` come before the depth-to-space, where they fuse with the convolution.
+        Bias and `act` come before the depth-to-space, so that they fuse with the convolution.
         """
         kernel, bias = self.weights()
         units, inputs = kernel.shape[2:]
         height, width = x.shape[1:3]
         if height == width == 1:  # A matrix product in disguise.
             flat = tf.reshape(tf.transpose(kernel, [3, 0, 1, 2]), [inputs, -1])
-            out = tf.matmul(x[:, 0, 0], flat)
-            out = act(tf.nn.bias_add(out, tf.tile(bias, [self.size**2])))
+            out = linear((flat, tf.tile(bias, [self.size**2])), x[:, 0, 0], act)
             return tf.reshape(out, [-1, self.size, self.size, units])
-        out = tf.nn.depth_to_space(act(self.blocks(x)), 2)
+        out = depth_to_space(self.blocks(x, act), 2)
         sides = [2 * (side - 1) + self.size for side in (height, width)]
         # The gradient of a slice by size is a padding, that of one by index far slower.
         return tf.slice(out, [0, 0, 0, 0], [-1, *sides, units])
 
-    def blocks(self, x: tf.Tensor) -> tf.Tensor:
+    def blocks(self, x: tf.Tensor, act: Activation) -> tf.Tensor:
         """The output with 2x2 pixels as channels; an odd side has a row and a column too many."""
         kernel, bias = self.weights()
-        kernel = subpixel_kernel(kernel)
-        # Padding apart: the CPU's gradient kernels are many times slower with it inside.
-        return convolve(padded(x, kernel.shape[0] - 1), kernel, bias)
+        return convolve_padded(x, subpixel_kernel(kernel), bias, act)
 
 
 def padded(x: tf.Tensor, pixels: int) -> tf.Tensor:
@@ -185,7 +251,7 @@ def conv_transpose_pair(
 
     `act` works elementwise. Blocks of 4x4 pixels are put in their places at the end.
     """
-    x = act(first.blocks(x))
+    x = first.blocks(x, act)
     kernel, bias = second.weights()
     units = bias.shape[0]
     kernel = quadrupled_kernel(subpixel_kernel(kernel), 1, 4)
@@ -193,7 +259,7 @@ def conv_transpose_pair(
     shape = kernel.shape
     kernel = tf.transpose(tf.reshape(kernel, [-1, 2, 2, 2, 2, units]), [0, 1, 3, 2, 4, 5])
     kernel = blocked_kernel(tf.reshape(kernel, shape), 2)
-    return tf.nn.depth_to_space(convolve(padded(x, 1), kernel, bias), 4)
+    return depth_to_space(convolve_padded(x, kernel, bias, tf.identity), 4)
 
 
 def subpixel_kernel(kernel: tf.Tensor) -> tf.Tensor:

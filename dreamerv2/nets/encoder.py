@@ -102,9 +102,8 @@ class Encoder(tf.Module):
         layers = list(zip(self._convs, self._norms, strict=True))
         if len(layers) > 1 and layers[0][1] is None and can_pair(layers[0][0], layers[1][0], x):
             (first, _), (second, norm), *layers = layers
-            x = conv_pair(first, second, x, self._act)
-            x = self._act(norm(x) if norm else x)
+            x = conv_pair(first, second, x, self._act, tf.identity if norm else self._act)
+            x = self._act(norm(x)) if norm else x
         for conv, norm in layers:
-            x = conv(x)
-            x = self._act(norm(x) if norm else x)
+            x = self._act(norm(conv(x))) if norm else conv(x, self._act)
         return x

@@ -15,9 +15,13 @@ import numpy as np
 import tensorflow as tf
 
 Weights = tuple[tf.Tensor, tf.Tensor]
+Activation = Callable[[tf.Tensor], tf.Tensor]
+Product = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+# From input, kernel and the product's gradient to those of input and kernel.
+ProductGradients = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 
-def activation(name: str) -> Callable[[tf.Tensor], tf.Tensor]:
+def activation(name: str) -> Activation:
     """Activation function by its configuration name: `none`, `mish`, or any unary of `tf.nn`."""
     if name == 'none':
         return tf.identity
@@ -33,16 +37,66 @@ def glorot_uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarr
     return rng.uniform(-limit, limit, shape).astype(np.float32)
 
 
-def linear(weights: Weights, x: tf.Tensor) -> tf.Tensor:
-    """`x [..., in]` times the kernel `[in, out]` plus the bias `[out]`, both cast already."""
-    kernel, bias = weights
+def affine(
+    product: Product,
+    gradients: ProductGradients,
+    x: tf.Tensor,
+    weights: Weights,
+    act: Activation = tf.identity,
+) -> tf.Tensor:
+    """`act(product(x, kernel) + bias)`, with gradients of its own.
+
+    TensorFlow's gradient of a bias adds up in the computation's type: in bfloat16, over the rows
+    and pixels of a batch, it is off by as much as its own size. Here it is added in float32.
+
+    Args:
+        product: what is linear in both `x` and the kernel; the result's last axis is the bias's.
+        gradients: those of `x` and of the kernel.
+        x: input.
+        weights: kernel and bias in the computation's type.
+        act: works elementwise; inside, so that it fuses with product and bias.
+    """
+
+    @tf.custom_gradient
+    def run(x, kernel, bias):
+        before = tf.nn.bias_add(product(x, kernel), bias)
+        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+            tape.watch(before)
+            after = act(before)
+
+        def gradient(upstream):
+            upstream = tape.gradient(after, before, upstream)
+            return *gradients(x, kernel, upstream), sum_of_rows(upstream)
+
+        return after, gradient
+
+    return run(x, *weights)
+
+
+def sum_of_rows(x: tf.Tensor) -> tf.Tensor:
+    """The sum of `x [..., units]` over all axes but the last, added up in float32."""
+    rows = tf.reshape(x, [-1, x.shape[-1]])
+    return tf.matmul(tf.ones([1, tf.shape(rows)[0]], x.dtype), rows)[0]
+
+
+def matmul_gradients(
+    x: tf.Tensor, kernel: tf.Tensor, upstream: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Gradients of `x [N, in]` and the kernel `[in, out]` from their product's."""
+    return tf.matmul(upstream, kernel, transpose_b=True), tf.matmul(x, upstream, transpose_a=True)
+
+
+def linear(weights: Weights, x: tf.Tensor, act: Activation = tf.identity) -> tf.Tensor:
+    """`act` of `x [..., in]` times the kernel `[in, out]` plus the bias `[out]`.
+
+    Kernel and bias are in the computation's type already.
+    """
     if x.shape.rank == 2:
-        return tf.nn.bias_add(tf.matmul(x, kernel), bias)
-    flat = tf.matmul(tf.reshape(x, [-1, x.shape[-1]]), kernel)
-    shape = tf.concat([tf.shape(x)[:-1], [kernel.shape[-1]]], 0)
-    return tf.ensure_shape(
-        tf.reshape(tf.nn.bias_add(flat, bias), shape), x.shape[:-1] + kernel.shape[-1:]
-    )
+        return affine(tf.matmul, matmul_gradients, x, weights, act)
+    units = weights[0].shape[-1]
+    flat = linear(weights, tf.reshape(x, [-1, x.shape[-1]]), act)
+    shape = tf.concat([tf.shape(x)[:-1], [units]], 0)
+    return tf.ensure_shape(tf.reshape(flat, shape), [*x.shape[:-1], units])
 
 
 @contextlib.contextmanager
@@ -77,8 +131,9 @@ class Dense(tf.Module):
             return self.held
         return tf.cast(self.kernel, self.dtype), tf.cast(self.bias, self.dtype)
 
-    def __call__(self, x: tf.Tensor) -> tf.Tensor:
-        return linear(self.weights(), tf.cast(x, self.dtype))
+    def __call__(self, x: tf.Tensor, act: Activation = tf.identity) -> tf.Tensor:
+        """The layer's output under the elementwise function `act`."""
+        return linear(self.weights(), tf.cast(x, self.dtype), act)
 
 
 class LayerNorm(tf.Module):

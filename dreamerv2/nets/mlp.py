@@ -46,8 +46,7 @@ class MLP(tf.Module):
         # Two axes throughout, so that product, bias and activation fuse.
         x = tf.reshape(tf.cast(x, self._dtype), [-1, x.shape[-1]])
         for dense, norm in zip(self._dense, self._norms, strict=True):
-            x = dense(x)
-            x = self._act(norm(x) if norm else x)
+            x = self._act(norm(dense(x))) if norm else dense(x, self._act)
         return tf.reshape(x, [*lead, x.shape[-1]])
 
 

@@ -228,7 +228,7 @@ class RSSM(tf.Module):
         """Prior state for the recurrent states `[..., deter]`; `noise [..., stoch]` or None."""
         raws = []
         for out, norm, dist in zip(self._img_out, self._img_out_norm, self._img_dist, strict=True):
-            raws.append(dist(self._hidden(weights_of(norm), out(deter))))
+            raws.append(dist(self._layer(out, norm, deter)))
         raw = raws[0] if len(raws) == 1 else tf.stack(raws)[member]
         stats = self._statistics(raw)
         return {**stats, 'stoch': self.distribution(stats).sample(noise), 'deter': deter}
@@ -244,12 +244,15 @@ class RSSM(tf.Module):
             return stoch
         return tf.reshape(stoch, [*stoch.shape[:-2], self.stoch_size])
 
+    def _layer(self, dense: Dense, norm: LayerNorm | None, x: tf.Tensor) -> tf.Tensor:
+        return self._act(norm(dense(x))) if norm else dense(x, self._act)
+
     def _hidden(self, norm: Weights | None, x: tf.Tensor) -> tf.Tensor:
         return self._act(layer_norm(norm, x) if norm else x)
 
     def _advance(self, flat: tf.Tensor, deter: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
         inputs = tf.concat([tf.cast(flat, self._dtype), tf.cast(action, self._dtype)], -1)
-        hidden = self._hidden(weights_of(self._img_in_norm), self._img_in(inputs))
+        hidden = self._layer(self._img_in, self._img_in_norm, inputs)
         parts = self._gru(tf.concat([hidden, tf.cast(deter, self._dtype)], -1))
         return recur(self._gru_norm.weights(), parts, deter)
 

@@ -2,7 +2,7 @@
 
 What an implementation does that takes the model's formulas as they stand, as the original
 DreamerV2 does: strided and transposed convolutions by TensorFlow's own operations, time loops
-unrolled in Python, in each step all of the step's layers, and gradients through them as they come.
+unrolled in Python, in each step all of the step's layers, and all gradients as TensorFlow has them.
 It gives the same numbers (a test compares), at the direct way's price. Layers, losses and
 optimizers are otherwise this package's own.
 """
@@ -17,8 +17,9 @@ from unittest import mock
 import tensorflow as tf
 
 from dreamerv2.agent import world_model
-from dreamerv2.nets import decoder, encoder
+from dreamerv2.nets import decoder, encoder, layers
 from dreamerv2.nets.convolutions import Conv, ConvTranspose
+from dreamerv2.nets.layers import Activation, Product, Weights
 from dreamerv2.nets.rssm import RSSM, State
 
 
@@ -28,6 +29,7 @@ def direct_implementation() -> Iterator[None]:
     with (
         mock.patch.object(encoder, 'can_pair', _never),
         mock.patch.object(decoder, 'can_pair_transposed', _never),
+        mock.patch.object(layers, 'affine', _affine),
         mock.patch.object(Conv, '__call__', _convolve),
         mock.patch.object(ConvTranspose, '__call__', _convolve_transposed),
         mock.patch.object(RSSM, 'observe', _observe),
@@ -40,13 +42,20 @@ def _never(*unused: object) -> bool:
     return False
 
 
-def _convolve(layer: Conv, x: tf.Tensor) -> tf.Tensor:
+def _affine(
+    product: Product, _: object, x: tf.Tensor, weights: Weights, act: Activation = tf.identity
+) -> tf.Tensor:
+    kernel, bias = weights
+    return act(tf.nn.bias_add(product(x, kernel), bias))
+
+
+def _convolve(layer: Conv, x: tf.Tensor, act: Activation = tf.identity) -> tf.Tensor:
     kernel, bias = layer.weights()
-    return tf.nn.bias_add(tf.nn.conv2d(x, kernel, 2, 'VALID'), bias)
+    return act(tf.nn.bias_add(tf.nn.conv2d(x, kernel, 2, 'VALID'), bias))
 
 
 def _convolve_transposed(
-    layer: ConvTranspose, x: tf.Tensor, act: Callable[[tf.Tensor], tf.Tensor] = tf.identity
+    layer: ConvTranspose, x: tf.Tensor, act: Activation = tf.identity
 ) -> tf.Tensor:
     kernel, bias = layer.weights()
     sides = [2 * (side - 1) + layer.size for side in x.shape[1:3]]

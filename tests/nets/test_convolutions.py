@@ -11,6 +11,11 @@ from dreamerv2.nets.convolutions import (
     can_pair_transposed,
     conv_pair,
     conv_transpose_pair,
+    convolve,
+    convolve_padded,
+    depth_to_space,
+    padded,
+    space_to_depth,
 )
 
 
@@ -31,6 +36,32 @@ def test_conv_transpose_equals_tensorflows(size, side):
     for source in (x, layer.kernel, layer.bias):
         first, second = (tape.gradient(loss, source) for loss in losses)
         np.testing.assert_allclose(first, second, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize('size', [1, 2, 3])
+@pytest.mark.parametrize('side', [5, 6, 9, 15])  # Few and many positions.
+@pytest.mark.parametrize('between_zeros', [False, True])
+def test_stride_1_has_the_gradients_of_tensorflows(size, side, between_zeros):
+    rng = np.random.default_rng(size + side)
+    shapes = (2, side, side, 6), (size, size, 6, 8), (4,)
+    x, kernel, bias = sources = [tf.constant(rng.normal(size=s), tf.float32) for s in shapes]
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(sources)
+        ours = (convolve_padded if between_zeros else convolve)(x, kernel, bias, tf.nn.elu)
+        seen = padded(x, size - 1) if between_zeros else x
+        reference = tf.nn.elu(tf.nn.conv2d(seen, kernel, 1, 'VALID') + tf.tile(bias, [2]))
+        losses = tf.reduce_sum(ours**2), tf.reduce_sum(reference**2)
+    np.testing.assert_allclose(ours, reference, rtol=1e-4, atol=1e-5)
+    for source in sources:
+        first, second = (tape.gradient(loss, source) for loss in losses)
+        np.testing.assert_allclose(first, second, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize(('height', 'width', 'block'), [(4, 8, 2), (8, 4, 4), (6, 9, 3)])
+def test_blocks_of_pixels_are_those_of_tensorflow(height, width, block):
+    x = tf.random.stateless_normal([2, height, width, block**2 * 3], [1, 2])
+    np.testing.assert_array_equal(space_to_depth(x, block), tf.nn.space_to_depth(x, block))
+    np.testing.assert_array_equal(depth_to_space(x, block), tf.nn.depth_to_space(x, block))
 
 
 @pytest.mark.parametrize(
@@ -74,7 +105,7 @@ def test_two_convolutions_in_blocks_equal_one_after_the_other(side, inputs):
     x = tf.constant(rng.normal(size=(2, side, side, inputs)), tf.float32)
     assert can_pair(*layers, x)
     assert_same(
-        lambda x: conv_pair(*layers, x, tf.nn.elu),
+        lambda x: conv_pair(*layers, x, tf.nn.elu, tf.identity),
         lambda x: layers[1](tf.nn.elu(layers[0](x))),
         x,
         layers,
