@@ -12,6 +12,7 @@ from dreamerv2.agent.kl import kl_loss, stop_gradient
 from dreamerv2.agent.returns import masked_mean
 from dreamerv2.nets.decoder import Decoder
 from dreamerv2.nets.encoder import Encoder, Shapes
+from dreamerv2.nets.gradients import forked
 from dreamerv2.nets.layers import held_weights
 from dreamerv2.nets.mlp import Head
 from dreamerv2.nets.rssm import RSSM, State
@@ -117,7 +118,8 @@ class WorldModel(tf.Module):
         dists = self.heads(features, self._grad_heads)
         rows = {key: -dist.log_prob(data[key]) for key, dist in dists.items()}
         losses = {'kl': kl, **{key: masked_mean(row, mask) for key, row in rows.items()}}
-        total = sum(self._loss_scales.get(key, 1.0) * value for key, value in losses.items())
+        scaled = [self._loss_scales.get(key, 1.0) * value for key, value in losses.items()]
+        total = tf.reduce_sum(tf.stack(scaled))  # As a sum of many terms its order would vary.
         outputs = {
             'embed': embed,
             'features': features,
@@ -161,13 +163,15 @@ class WorldModel(tf.Module):
     def heads(self, features: tf.Tensor, grad_heads: list[str]) -> dict[str, Any]:
         """Distributions over every target; heads not in `grad_heads` leave the model unmoved."""
 
-        def inputs(name):
-            return features if name in grad_heads else tf.stop_gradient(features)
-
-        dists = dict(self.decoder(inputs('decoder')))
-        dists['reward'] = self.reward(inputs('reward'))
+        parts = ['decoder', 'reward'] + (['discount'] if self.discount is not None else [])
+        inputs = {
+            name: copy if name in grad_heads else tf.stop_gradient(copy)
+            for name, copy in zip(parts, forked(features, len(parts)), strict=True)
+        }
+        dists = dict(self.decoder(inputs['decoder']))
+        dists['reward'] = self.reward(inputs['reward'])
         if self.discount is not None:
-            dists['discount'] = self.discount(inputs('discount'))
+            dists['discount'] = self.discount(inputs['discount'])
         return dists
 
     def imagine(

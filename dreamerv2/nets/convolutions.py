@@ -11,7 +11,8 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from dreamerv2.nets.layers import Activation, affine, glorot_uniform, linear
+from dreamerv2.nets.gradients import Activation, affine, forked
+from dreamerv2.nets.layers import glorot_uniform, linear
 
 FEW_POSITIONS = 4  # Up to this many output pixels a convolution is faster as a matrix product.
 FEW_FOR_GRADIENT = 36  # And up to this many its kernel's gradient, as one for each tap.
@@ -50,7 +51,23 @@ class Conv(tf.Module):
             seen = [2 * (side - 1) + size for side in (height, width)]
             x = x if seen == x.shape[1:3] else tf.slice(x, [0, 0, 0, 0], [-1, *seen, -1])
             return convolve(space_to_depth(x, 2), blocked_kernel(kernel, 2), bias, act)
-        return act(tf.nn.bias_add(tf.nn.conv2d(x, kernel, 2, 'VALID'), bias))
+        return affine(strided, strided_gradients, x, (kernel, bias), act)
+
+
+def strided(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """The convolution of `x [N, H, W, C]` with stride 2 and no padding."""
+    return tf.nn.conv2d(x, kernel, 2, 'VALID')
+
+
+def strided_gradients(
+    x: tf.Tensor, kernel: tf.Tensor, upstream: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Gradients of image and kernel in `strided(x, kernel)`, from that of the result."""
+    of_kernel = tf.raw_ops.Conv2DBackpropFilter(
+        input=x, filter_sizes=kernel.shape, out_backprop=upstream, strides=[1, 2, 2, 1],
+        padding='VALID',
+    )  # fmt: skip
+    return tf.nn.conv2d_transpose(upstream, kernel, tf.shape(x), 2, 'VALID'), of_kernel
 
 
 def convolve(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor, act: Activation) -> tf.Tensor:
@@ -72,12 +89,15 @@ def convolve_padded(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor, act: Activ
     """
     bias = tf.tile(bias, [kernel.shape[3] // bias.shape[0]])
 
+    def product(x, kernel):
+        return valid(padded(x, kernel.shape[0] - 1), kernel)
+
     def gradients(x, kernel, upstream):
         of_x = valid(upstream, turned(kernel))
         few = x.shape[1] * x.shape[2] <= FEW_FOR_GRADIENT
         return of_x, turned((products_of_taps if few else correlation)(upstream, x))
 
-    return affine(lambda x, k: valid(padded(x, k.shape[0] - 1), k), gradients, x, (kernel, bias), act)
+    return affine(product, gradients, x, (kernel, bias), act)
 
 
 def valid(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
@@ -153,10 +173,10 @@ def quadrupled_kernel(kernel: tf.Tensor, stride: int, reach: int) -> tf.Tensor:
         `[reach, reach, inputs, 4 units]`, the outputs from left to right and top to bottom.
     """
     rest = reach - kernel.shape[0]
+    offsets = [(y, x) for y in (0, stride) for x in (0, stride)]
     moved = [
-        tf.pad(kernel, [[y, rest - y], [x, rest - x], [0, 0], [0, 0]])
-        for y in (0, stride)
-        for x in (0, stride)
+        tf.pad(copy, [[y, rest - y], [x, rest - x], [0, 0], [0, 0]])
+        for copy, (y, x) in zip(forked(kernel, 4), offsets, strict=True)
     ]
     kernel = tf.stack(moved, 3)
     return tf.reshape(kernel, [*kernel.shape[:3], -1])
@@ -184,8 +204,14 @@ def conv_pair(
 
 def windows(x: tf.Tensor, size: int, height: int, width: int) -> tf.Tensor:
     """Windows of a stride-2 convolution side by side, `[N, height * width, size, size, inputs]`."""
-    corners = [(2 * i, 2 * j) for i in range(height) for j in range(width)]
-    cuts = [tf.slice(x, [0, i, j, 0], [-1, size, size, -1]) for i, j in corners]
+    rows = [
+        tf.slice(x, [0, 2 * i, 0, 0], [-1, size, -1, -1]) for i, x in enumerate(forked(x, height))
+    ]
+    cuts = [
+        tf.slice(copy, [0, 0, 2 * j, 0], [-1, -1, size, -1])
+        for row in rows
+        for j, copy in enumerate(forked(row, width))
+    ]
     return tf.stack(cuts, 1)
 
 

@@ -94,9 +94,8 @@ class Bernoulli:
         return tf.cast(self._logits > 0, tf.float32)
 
     def log_prob(self, value: tf.Tensor) -> tf.Tensor:
-        value = tf.cast(value, tf.float32)
-        loss = tf.nn.sigmoid_cross_entropy_with_logits(labels=value, logits=self._logits)
-        return -tf.reduce_sum(loss, self._axes)
+        rows = tf.cast(value, tf.float32) * self._logits - tf.nn.softplus(self._logits)
+        return tf.reduce_sum(rows, self._axes)
 
 
 def standard_normal(uniform: tf.Tensor) -> tf.Tensor:

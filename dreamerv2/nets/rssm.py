@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from dreamerv2.nets import distributions
+from dreamerv2.nets.gradients import forked
 from dreamerv2.nets.layers import (
     Dense,
     LayerNorm,
@@ -25,7 +26,7 @@ from dreamerv2.nets.layers import (
     make_norm,
 )
 from dreamerv2.nets.mlp import named
-from dreamerv2.nets.scan import forked, scan_with_kernels
+from dreamerv2.nets.scan import scan_with_kernels
 
 State = dict[str, tf.Tensor]
 
@@ -227,8 +228,10 @@ class RSSM(tf.Module):
     ) -> State:
         """Prior state for the recurrent states `[..., deter]`; `noise [..., stoch]` or None."""
         raws = []
-        for out, norm, dist in zip(self._img_out, self._img_out_norm, self._img_dist, strict=True):
-            raws.append(dist(self._layer(out, norm, deter)))
+        members = zip(self._img_out, self._img_out_norm, self._img_dist, strict=True)
+        copies = forked(deter, len(self._img_out))
+        for copy, (out, norm, dist) in zip(copies, members, strict=True):
+            raws.append(dist(self._layer(out, norm, copy)))
         raw = raws[0] if len(raws) == 1 else tf.stack(raws)[member]
         stats = self._statistics(raw)
         return {**stats, 'stoch': self.distribution(stats).sample(noise), 'deter': deter}

@@ -65,23 +65,6 @@ def _output_spec(step, carry, first) -> Structure:
     return traced.get_concrete_function(*spec).structured_outputs
 
 
-@tf.custom_gradient
-def forked(x: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor], Callable]:
-    """`x` twice, for a tensor that is used in three or more places.
-
-    TensorFlow adds the gradients of more than two uses in an order that depends on which of their
-    buffers are free by then, so that equal runs differ in roundings. Those of two come to the same
-    in either order.
-    """
-
-    def gradient(one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
-        # Flat, or an optimisation would join this sum with others to one of many terms.
-        total = tf.reshape(one, [-1]) + tf.reshape(other, [-1])
-        return tf.reshape(total, x.shape)
-
-    return (tf.identity(x), tf.identity(x)), gradient
-
-
 def scan_with_kernels(
     step: Callable[..., tuple[Structure, Structure]],
     carry: Structure,

@@ -19,7 +19,7 @@ import tensorflow as tf
 from dreamerv2.agent import world_model
 from dreamerv2.nets import decoder, encoder, layers
 from dreamerv2.nets.convolutions import Conv, ConvTranspose
-from dreamerv2.nets.layers import Activation, Product, Weights
+from dreamerv2.nets.gradients import Activation, Product, Weights
 from dreamerv2.nets.rssm import RSSM, State
 
 

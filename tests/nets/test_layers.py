@@ -26,8 +26,9 @@ def test_dense_has_the_gradients_of_its_formula(act):
     x = tf.constant(rng.normal(size=(2, 5, 4)), tf.float32)
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(x)
-        losses = tf.reduce_sum(layer(x, act) ** 2), tf.reduce_sum(
-            act(x @ layer.kernel + layer.bias) ** 2
+        losses = (
+            tf.reduce_sum(layer(x, act) ** 2),
+            tf.reduce_sum(act(x @ layer.kernel + layer.bias) ** 2),
         )
     for source in (x, layer.kernel, layer.bias):
         ours, expected = (tape.gradient(loss, source) for loss in losses)

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from dreamerv2.nets.scan import forked, scan
+from dreamerv2.nets.scan import scan
 
 
 def test_scan_equals_a_plain_loop_with_gradients():
@@ -31,13 +31,3 @@ def test_scan_equals_a_plain_loop_with_gradients():
         np.testing.assert_allclose(
             tape.gradient(outputs['square'], source), tape.gradient(expected, source), rtol=1e-4
         )
-
-
-def test_a_forked_tensor_has_the_sum_of_its_gradients():
-    x = tf.Variable([[1.0, 2.0], [3.0, 4.0]])
-    with tf.GradientTape() as tape:
-        one, other = forked(tf.convert_to_tensor(x))
-        loss = tf.reduce_sum(one**2) + tf.reduce_sum(3 * other)
-    np.testing.assert_array_equal(one, x)
-    np.testing.assert_array_equal(other, x)
-    np.testing.assert_array_equal(tape.gradient(loss, x), 2 * x.numpy() + 3)
