@@ -1,4 +1,4 @@
-"""Frames a second of the environments: in this process, and in 1 to as many workers as cores.
+"""Frames a second of the environments: in this process, and in workers, up to two for each core.
 
 The limit of Mario is the bare emulator, once for each core.
 """
@@ -8,8 +8,11 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from dreamerv2.config import Config
 from dreamerv2.envs.workers import Workers, make_workers
@@ -32,15 +35,30 @@ def make(config: Config, count: int, parallel: str) -> Workers:
     return make_workers(config.task, count, parallel=parallel, seed=0, **options)
 
 
-def frames_per_second(envs: Workers, steps: int) -> float:
-    """Frames a second over `steps` agent steps of each environment, with random actions."""
+def step_seconds(envs: Workers, steps: int) -> list[float]:
+    """Seconds of each of `steps` agent steps of all environments, with random actions."""
     driver = Driver(envs)
     policy = RandomPolicy(envs.act_space, seeding.generator(0, 'random_policy'))
     for _ in range(5):
         driver.step(policy)
-    start = time.perf_counter()
-    transitions = sum(driver.step(policy).transitions for _ in range(steps))
-    return transitions * envs.action_repeat / (time.perf_counter() - start)
+    times = [time.perf_counter()]
+    for _ in range(steps):
+        driver.step(policy)
+        times.append(time.perf_counter())
+    return np.diff(times).tolist()
+
+
+def most_in_step(seconds: Sequence[float], count: int) -> float:
+    """How many times one environment as many as `count` can do that wait for each other.
+
+    Less than `count`, because each step lasts as long as the longest of them.
+
+    Args:
+        seconds: how long single steps took.
+        count: how many environments, each on a core of its own.
+    """
+    together = np.reshape(seconds[: len(seconds) // count * count], [count, -1])
+    return float(count * together.mean() / together.max(0).mean())
 
 
 def run(options: Options) -> Report:
@@ -48,11 +66,12 @@ def run(options: Options) -> Report:
     config = options.config
     steps = options.steps or STEPS
     cores = machine.cores()
-    counts = sorted({1, *(2**n for n in range(cores.bit_length())), cores})
+    counts = sorted({1, *(2**n for n in range(cores.bit_length())), cores, 2 * cores})
     kinds = [('in this process', 1, 'none')]
     kinds += [(f'{count} in processes', count, 'process') for count in counts]
     is_mario = config.task.startswith('mario_')
     rates: dict[str, list[float]] = {name: [] for name, _, _ in kinds}
+    alone: list[float] = []  # Seconds of single steps.
     bare, together = [], []
     game = emulator.BareGame() if is_mario else None
     workers = {name: make(config, count, parallel) for name, count, parallel in kinds}
@@ -62,7 +81,10 @@ def run(options: Options) -> Report:
                 bare.append(game.rate(EMULATOR_FRAMES))
                 together.append(emulator.at_once(cores, 2 * EMULATOR_FRAMES))
             for name, envs in workers.items():
-                rates[name].append(frames_per_second(envs, steps))
+                seconds = step_seconds(envs, steps)
+                rates[name].append(len(envs) * envs.action_repeat * steps / sum(seconds))
+                if name == 'in this process':
+                    alone += seconds
     finally:
         for envs in workers.values():
             envs.close()
@@ -87,6 +109,8 @@ def run(options: Options) -> Report:
         f'Task {config.task}, a random action every {config.action_repeat} frames, image included.',
         'Limit: the bare emulator, once for each core that can be used. What several of them reach '
         'at once says how far the cores are independent of each other.',
+        f'All environments step together, and steps take unequally long: {cores} that wait for '
+        f'each other reach at most {most_in_step(alone, cores):.2f} times one, on {cores} cores.',
     ]
     tables = [Table('Environments', columns, rows, notes)]
     if options.plain:

@@ -146,9 +146,15 @@ def test_envs(measure, monkeypatch):
     (table,) = measure('envs', *TINY, '--steps', '5')['tables']
     names = column(table, 'environments')
     assert names[:3] == ['bare emulator', 'bare emulator, 2 at once', 'in this process']
-    assert names[3:] == ['1 in processes', '2 in processes']
+    assert names[3:] == ['1 in processes', '2 in processes', '4 in processes']
     assert all(rate['median'] > 0 for rate in column(table, 'frames/s'))
     assert table['rows'][3][2] == 1
+
+
+def test_environments_that_wait_for_each_other_do_less_than_as_many_times_one():
+    assert envs.most_in_step([2.0] * 7, 2) == 2
+    assert envs.most_in_step([1.0, 3.0, 3.0, 1.0], 2) == pytest.approx(4 / 3)
+    assert envs.most_in_step([1.0, 2.0, 3.0], 1) == 1
 
 
 def test_replay(measure, monkeypatch, tmp_path):
