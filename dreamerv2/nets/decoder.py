@@ -14,7 +14,7 @@ from dreamerv2.nets.convolutions import (
 )
 from dreamerv2.nets.distributions import UnitNormal
 from dreamerv2.nets.encoder import Shapes, select_keys
-from dreamerv2.nets.layers import Dense, LayerNorm, activation, make_norm
+from dreamerv2.nets.layers import Dense, activation, make_norm, normed
 from dreamerv2.nets.mlp import MLP, DistributionLayer, named
 
 
@@ -88,18 +88,15 @@ class Decoder(tf.Module):
         x = self._start(x)[:, None, None, :]
         *hidden, last = self._convs
         for conv, norm in zip(hidden[:-1], self._norms, strict=False):
-            x = self._transpose(conv, norm, x)
+            x = normed(conv, norm, self._act, x)
         norm = self._norms[-2] if hidden else None
         if hidden and norm is None and can_pair_transposed(hidden[-1], last, x):
             x = conv_transpose_pair(hidden[-1], last, x, self._act)
         else:
-            x = last(self._transpose(hidden[-1], norm, x) if hidden else x)
+            x = last(normed(hidden[-1], norm, self._act, x) if hidden else x)
         x = tf.reshape(x, [*features.shape[:-1], *x.shape[1:]])
         means = tf.split(x, self._channels, -1)
         return {k: UnitNormal(mean, 3) for k, mean in zip(self.cnn_keys, means, strict=True)}
-
-    def _transpose(self, conv: ConvTranspose, norm: LayerNorm | None, x: tf.Tensor) -> tf.Tensor:
-        return self._act(norm(conv(x))) if norm else conv(x, self._act)
 
     def __call__(self, features: tf.Tensor) -> dict[str, UnitNormal]:
         features = tf.cast(features, self._dtype)

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from dreamerv2.nets.convolutions import Conv, can_pair, conv_pair
-from dreamerv2.nets.layers import activation, make_norm
+from dreamerv2.nets.layers import activation, make_norm, normed
 from dreamerv2.nets.mlp import MLP, named
 
 Shapes = Mapping[str, Sequence[int]]
@@ -105,5 +105,5 @@ class Encoder(tf.Module):
             x = conv_pair(first, second, x, self._act, tf.identity if norm else self._act)
             x = self._act(norm(x)) if norm else x
         for conv, norm in layers:
-            x = self._act(norm(conv(x))) if norm else conv(x, self._act)
+            x = normed(conv, norm, self._act, x)
         return x

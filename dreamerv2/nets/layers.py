@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -105,6 +105,13 @@ def layer_norm(weights: Weights, x: tf.Tensor, epsilon: float = 1e-3) -> tf.Tens
     centered = value - tf.reduce_mean(value, -1, keepdims=True)
     variance = tf.reduce_mean(tf.square(centered), -1, keepdims=True)
     return tf.cast(centered * tf.math.rsqrt(variance + epsilon) * scale + offset, x.dtype)
+
+
+def normed(
+    layer: Callable[..., tf.Tensor], norm: LayerNorm | None, act: Activation, x: tf.Tensor
+) -> tf.Tensor:
+    """`act` of the layer's output, normalised if there is a norm; else layer and `act` fuse."""
+    return act(norm(layer(x))) if norm else layer(x, act)
 
 
 def make_norm(name: str, units: int) -> LayerNorm | None:

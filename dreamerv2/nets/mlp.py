@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from dreamerv2.nets import distributions
-from dreamerv2.nets.layers import Dense, activation, make_norm
+from dreamerv2.nets.layers import Dense, activation, make_norm, normed
 
 
 class MLP(tf.Module):
@@ -46,7 +46,7 @@ class MLP(tf.Module):
         # Two axes throughout, so that product, bias and activation fuse.
         x = tf.reshape(tf.cast(x, self._dtype), [-1, x.shape[-1]])
         for dense, norm in zip(self._dense, self._norms, strict=True):
-            x = self._act(norm(dense(x))) if norm else dense(x, self._act)
+            x = normed(dense, norm, self._act, x)
         return tf.reshape(x, [*lead, x.shape[-1]])
 
 

@@ -24,6 +24,7 @@ from dreamerv2.nets.layers import (
     layer_norm,
     linear,
     make_norm,
+    normed,
 )
 from dreamerv2.nets.mlp import named
 from dreamerv2.nets.scan import scan_with_kernels
@@ -212,8 +213,8 @@ class RSSM(tf.Module):
         flat = self._flat(state['stoch']) * keep
         deter = self._advance(flat, state['deter'] * keep, action * keep)
         inputs = tf.concat([tf.cast(deter, self._dtype), tf.cast(embed, self._dtype)], -1)
-        wide = self._obs_out(inputs)
-        stats = self._statistics(self._obs_dist(self._hidden(weights_of(self._obs_out_norm), wide)))
+        hidden = normed(self._obs_out, self._obs_out_norm, self._act, inputs)
+        stats = self._statistics(self._obs_dist(hidden))
         return {**stats, 'stoch': self.distribution(stats).sample(noise), 'deter': deter}
 
     def imagine_step(
@@ -231,7 +232,7 @@ class RSSM(tf.Module):
         members = zip(self._img_out, self._img_out_norm, self._img_dist, strict=True)
         copies = forked(deter, len(self._img_out))
         for copy, (out, norm, dist) in zip(copies, members, strict=True):
-            raws.append(dist(self._layer(out, norm, copy)))
+            raws.append(dist(normed(out, norm, self._act, copy)))
         raw = raws[0] if len(raws) == 1 else tf.stack(raws)[member]
         stats = self._statistics(raw)
         return {**stats, 'stoch': self.distribution(stats).sample(noise), 'deter': deter}
@@ -247,15 +248,12 @@ class RSSM(tf.Module):
             return stoch
         return tf.reshape(stoch, [*stoch.shape[:-2], self.stoch_size])
 
-    def _layer(self, dense: Dense, norm: LayerNorm | None, x: tf.Tensor) -> tf.Tensor:
-        return self._act(norm(dense(x))) if norm else dense(x, self._act)
-
     def _hidden(self, norm: Weights | None, x: tf.Tensor) -> tf.Tensor:
         return self._act(layer_norm(norm, x) if norm else x)
 
     def _advance(self, flat: tf.Tensor, deter: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
         inputs = tf.concat([tf.cast(flat, self._dtype), tf.cast(action, self._dtype)], -1)
-        hidden = self._layer(self._img_in, self._img_in_norm, inputs)
+        hidden = normed(self._img_in, self._img_in_norm, self._act, inputs)
         parts = self._gru(tf.concat([hidden, tf.cast(deter, self._dtype)], -1))
         return recur(self._gru_norm.weights(), parts, deter)
 
@@ -287,10 +285,6 @@ def recur(norm: Weights, parts: tf.Tensor, deter: tf.Tensor) -> tf.Tensor:
     candidate = tf.tanh(tf.sigmoid(reset) * candidate)
     update = tf.sigmoid(update + UPDATE_BIAS)
     return update * candidate + (1 - update) * deter
-
-
-def weights_of(norm: LayerNorm | None) -> Weights | None:
-    return norm.weights() if norm else None
 
 
 def swap(x: tf.Tensor) -> tf.Tensor:
