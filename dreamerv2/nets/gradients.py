@@ -23,7 +23,7 @@ def affine(
     """`act(product(x, kernel) + bias)`, with gradients of its own.
 
     TensorFlow's gradient of a bias adds up in the computation's type: in bfloat16, over the rows
-    and pixels of a batch, it is off by as much as its own size. Here it is added in float32.
+    and pixels of a batch, it can be off by as much as its size. Here it is added in float32.
 
     Args:
         product: what is linear in both `x` and the kernel; the result's last axis is the bias's.
