@@ -12,6 +12,7 @@ from dreamerv2.agent.acting import MODES, Acting
 from dreamerv2.agent.actor_critic import ActorCritic
 from dreamerv2.agent.calls import agent_shapes, compiled
 from dreamerv2.agent.learner import Learner
+from dreamerv2.agent.overlap import Overlap
 from dreamerv2.agent.state import assign_arrays, read_arrays
 from dreamerv2.agent.world_model import WorldModel
 from dreamerv2.nets.rssm import State
@@ -151,6 +152,9 @@ class Agent:
         self.traces = {'act': 0, 'learn': 0, 'report': 0}
         self._act = {m: compiled(self._traced('act', self._acting.function(m)), jit) for m in MODES}
         self._learn = compiled(self._traced('learn', self.learner.update), jit, xla)
+        self._overlap = Overlap(
+            self.learner, lambda function: compiled(self._traced('learn', function), jit, xla)
+        )
         self._reconstruct = compiled(self._closed_loop, jit)
         self._report = compiled(self._traced('report', self._open_loop), jit)
 
@@ -211,10 +215,27 @@ class Agent:
         Returns:
             The latent state behind this batch, and metrics as scalar tensors.
         """
+        return self._learn(*self._learning(batch, state, step))
+
+    def train_ahead(
+        self, batch: Mapping[str, np.ndarray], state: State | None = None, step: int = 0
+    ) -> tuple[State, dict[str, tf.Tensor] | None]:
+        """As `train`, with actor and critic updated only by the next call, or by `finish`.
+
+        The metrics are those of the update before this one, None for the first. World model and
+        actor-critic compute side by side (`dreamerv2/agent/overlap.py`), to the same result.
+        """
+        return self._overlap.update(*self._learning(batch, state, step))
+
+    def finish(self) -> dict[str, tf.Tensor] | None:
+        """Completes what `train_ahead` has begun; the metrics, or None if there is nothing."""
+        return self._overlap.finish()
+
+    def _learning(self, batch: Mapping[str, np.ndarray], state: State | None, step: int) -> tuple:
         data = self.to_device(batch)
         if state is None:
             state = self.world_model.rssm.initial(data['action'].shape[0])
-        return self._learn(data, state, self._seed('learn'), tf.constant(step, tf.int64))
+        return data, state, self._seed('learn'), tf.constant(step, tf.int64)
 
     def to_device(self, batch: Mapping[str, np.ndarray]) -> dict[str, tf.Tensor]:
         """What `train` needs of a batch, as tensors; `train` takes either."""
@@ -225,20 +246,31 @@ class Agent:
         mask = tf.ones(data['reward'].shape) if mask is None else tf.cast(mask, tf.float32)
         return {**data, 'mask': mask}
 
-    def warm_up(self, batch: Mapping[str, np.ndarray], envs: int = 1, mode: str = 'train'):
+    def warm_up(
+        self,
+        batch: Mapping[str, np.ndarray],
+        envs: int = 1,
+        mode: str = 'train',
+        ahead: bool = False,
+    ):
         """Traces and optimises the compiled calls without changing the agent.
 
         Args:
             batch: any batch of the shapes to come; zeros will do.
             envs: number of environments that will act together.
             mode: the policy's mode that will act.
+            ahead: whether `train_ahead` will be called instead of `train`.
         """
         before = self.get_state()
         first = {k: np.asarray(batch[k])[:1, 0] for k in (*self._shapes, 'is_first')}
         obs = {k: np.repeat(v, envs, 0) for k, v in first.items()}
         _, state = self.policy(obs, mode=mode)
         self.policy(obs, state, mode=mode)
-        self.train(batch)
+        if ahead:
+            self.train_ahead(batch)
+            self.finish()
+        else:
+            self.train(batch)
         self.set_state(before)
 
     # Looking inside
@@ -299,7 +331,13 @@ class Agent:
         return found
 
     def get_state(self) -> dict[str, np.ndarray]:
-        """Copies of all variables and of the random-number counters, by name."""
+        """Copies of all variables and of the random-number counters, by name.
+
+        Raises:
+            RuntimeError: an update is not completed; call `finish` first.
+        """
+        if self._overlap.pending:
+            raise RuntimeError('an update is not completed: call finish() first')
         return {**read_arrays(self.variables()), **self._random_state()}
 
     def _random_state(self) -> dict[str, np.ndarray]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -13,6 +14,25 @@ from dreamerv2.nets.optimizer import Optimizer
 from dreamerv2.nets.rssm import State
 
 Tensors = dict[str, tf.Tensor]
+
+
+class Begun(NamedTuple):
+    """An update whose world model is updated: what actor and critic learn from.
+
+    Attributes:
+        start: posterior states `[batch, length, ...]`, where rollouts begin.
+        is_terminal, mask: of the batch, `[batch, length]`.
+        seed: int32 [2], or None.
+        step: agent steps at the update.
+        sound: whether the world model's loss and gradients were finite.
+    """
+
+    start: State
+    is_terminal: tf.Tensor
+    mask: tf.Tensor
+    seed: tf.Tensor | None
+    step: tf.Tensor
+    sound: tf.Tensor
 
 
 class Learner:
@@ -60,6 +80,16 @@ class Learner:
         found.update({f'skipped/{name}': count for name, count in self._skipped.items()})
         return found
 
+    def halves(self) -> tuple[list[tf.Variable], list[tf.Variable]]:
+        """The variables that `begin` changes, and those that `complete` does."""
+        model = [*self._world_model.parameters().values()]
+        model += self._optimizers['model'].state().values()
+        behavior = [*self._actor_critic.parameters().values()]
+        for name in ('actor', 'critic'):
+            behavior += self._optimizers[name].state().values()
+        behavior += [self._actor_critic.reward_norm.magnitude, self._actor_critic.updates]
+        return model, behavior + [*self._skipped.values()]
+
     def update(
         self, data: Tensors, state: State, seed: tf.Tensor | None, step: tf.Tensor
     ) -> tuple[State, Tensors]:
@@ -78,18 +108,31 @@ class Learner:
         Returns:
             The latent state behind the last row, and metrics.
         """
+        state, begun, metrics = self.begin(data, state, seed, step)
+        return state, {**metrics, **self.complete(begun)}
+
+    def begin(
+        self, data: Tensors, state: State, seed: tf.Tensor | None, step: tf.Tensor
+    ) -> tuple[State, Begun, Tensors]:
+        """The first half of an update, that of the world model; args as those of `update`.
+
+        Returns:
+            The latent state behind the last row, what `complete` needs, and metrics.
+        """
         seeds = [None] * 3 if seed is None else tf.unstack(
             tf.random.experimental.stateless_split(seed, 3)
         )  # fmt: skip
         state, start, sound, metrics = self.update_model(data, state, seeds[0])
         mask = tf.cast(data['mask'], tf.float32)
-        sound, more = self.update_behavior(
-            start, data['is_terminal'], mask, seeds[1], step, allowed=sound
-        )
-        metrics.update({**more, **self._count(sound)})
         # What is carried on must not spoil the next batch.
         state = {k: tf.where(tf.math.is_finite(v), v, tf.zeros_like(v)) for k, v in state.items()}
-        return state, metrics
+        return state, Begun(start, data['is_terminal'], mask, seeds[1], step, sound), metrics
+
+    def complete(self, begun: Begun) -> Tensors:
+        """The second half of an update, that of actor and critic; its metrics."""
+        start, is_terminal, mask, seed, step, sound = begun
+        sound, metrics = self.update_behavior(start, is_terminal, mask, seed, step, allowed=sound)
+        return {**metrics, **self._count(sound)}
 
     def _count(self, sound: tf.Tensor) -> Tensors:
         skipped = tf.cast(tf.logical_not(sound), tf.int64)

@@ -126,7 +126,7 @@ ENVIRONMENT = {
         choice('none', 'thread', 'process'), 'how several environments run: in turn or side by side'
     ),
     'async_collect': Key(
-        boolean(), 'collect while the agent learns; it acts with weights one update old'
+        boolean(), 'collect while the agent learns; it acts with weights one or two updates old'
     ),
     'render_size': Key(
         several(whole(1, 4096), 2, 2, 'whole numbers'), 'height and width of images'

@@ -164,6 +164,14 @@ def build_agent(
     return agent
 
 
+def learns_ahead(config: Config, device: devices.Device) -> bool:
+    """Whether each update is completed together with the next (`Agent.train_ahead`).
+
+    Worth it beside acting, on a CPU; a GPU computes one operation after the other anyway.
+    """
+    return config.async_collect and device.kind == 'cpu'
+
+
 def example_batch(obs_space: Mapping[str, Any], act_space: Any, batch: int, length: int) -> Batch:
     """A batch of zeros, of the shapes and types that the replay gives."""
     zeros = {

@@ -195,6 +195,12 @@ def configure(
             threads = max(1, (os.cpu_count() or 1) - spare_cores)
             with contextlib.suppress(RuntimeError):  # The process has computed something before.
                 tf.config.threading.set_intra_op_parallelism_threads(threads)
+        if spare_cores and 'TF_NUM_INTEROP_THREADS' not in os.environ:
+            # A thread for the policy, so that it need not wait until an operation of the learner
+            # ends; the learner's branches take the others.
+            threads = (os.cpu_count() or 1) + 1
+            with contextlib.suppress(RuntimeError):
+                tf.config.threading.set_inter_op_parallelism_threads(threads)
         flags = cpu_flags(_read_cpuinfo())
         chosen = choose_precision(precision, compute_capability=None, flags=flags)
         found = 'no GPU asked for' if device == 'cpu' else 'no GPU found'

@@ -164,9 +164,11 @@ def interact(
     the first, every `save_every`, and at the end. An evaluation during which the stop came is
     counted as not made.
     """
-    while progress.updates < plan.pretrain and not should_stop():
+    for _ in range(progress.updates, plan.pretrain):
+        if should_stop():
+            break
         yield from _updated(updater.update(1, progress.step), progress)
-        yield from _updated(updater.drain(), progress)
+    yield from _updated(updater.drain(), progress)
     if progress.save.last is None:
         progress.save.advance(progress.step)
     while progress.step < plan.steps and not should_stop():

@@ -95,5 +95,6 @@ def ready_agent(
             say(table)
         dataset = config.dataset
         example = build.example_batch(obs_space, act_space, dataset.batch, dataset.length)
-        agent.warm_up(example, envs=len(envs))
+        ahead = build.learns_ahead(config, device)
+        agent.warm_up(example, envs=len(envs), ahead=ahead)
     return agent, device

@@ -137,7 +137,7 @@ class TrainingRun:
             if self.stop():
                 self._save()
             else:
-                self._interact()
+                self._interact(device)
             self.saver.wait()
         if self.progress.step < self.plan.steps:
             self.display.line(
@@ -191,9 +191,11 @@ class TrainingRun:
         )
         self._handle(events)
 
-    def _interact(self) -> None:
-        make = Beside if self.config.async_collect else InTurn
-        with contextlib.closing(make(self.agent, self.batches.take)) as self.updater:
+    def _interact(self, device: devices.Device) -> None:
+        updater: Updater = InTurn(self.agent, self.batches.take)
+        if self.config.async_collect:
+            updater = Beside(self.agent, self.batches.take, build.learns_ahead(self.config, device))
+        with contextlib.closing(updater) as self.updater:
             events = loop.interact(
                 self.driver,
                 lambda obs, state: self.agent.policy(obs, state, mode='train'),

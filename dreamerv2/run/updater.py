@@ -3,7 +3,8 @@
 Both make the same number of updates at the same agent steps, on batches drawn in the same order
 (`batches`), so a run repeats itself in either mode. In turn, the agent acts with weights that every
 owed update has already changed. Beside it, while an update is computed the agent acts with a copy
-of the weights from before it: behind by the updates of one training step, never by more.
+of the weights from before it: behind by the updates of one training step, never by more. Updates
+that are made ahead (see `Agent.train_ahead`) add one: by it the actor is behind, too.
 """
 
 from __future__ import annotations
@@ -46,6 +47,10 @@ class _Trainer:
         self.state, metrics = self.agent.train(batch, self.state, step)
         return metrics
 
+    def train_ahead(self, batch: Batch, step: int) -> Metrics | None:
+        self.state, metrics = self.agent.train_ahead(batch, self.state, step)
+        return metrics
+
 
 class InTurn:
     """Makes updates where they are asked for.
@@ -76,35 +81,48 @@ class Beside:
     Args:
         agent: an agent that acts with a copy of its weights, renewed by `sync_policy`.
         take: gives the next batch; called in the caller's thread.
+        ahead: complete each update together with the next (`Agent.train_ahead`).
     """
 
-    def __init__(self, agent: Agent, take: Callable[[], Batch]) -> None:
+    def __init__(self, agent: Agent, take: Callable[[], Batch], ahead: bool = False) -> None:
         self._trainer = _Trainer(agent, take)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix='learner')
-        self._running: Future[list[Metrics]] | None = None
-        self._number = 0
+        self._running: Future[list[Metrics | None]] | None = None
+        self._ahead = ahead
+        self._number = 0  # Updates that are computed now.
+        self._begun = 0  # Updates before them that wait to be completed.
 
     @property
     def staleness(self) -> int:
-        return self._number if self._running else 0
+        return self._number + self._begun
 
     def update(self, number: int, step: int) -> list[Metrics]:
         if not number:
             return []
         batches = [self._trainer.take() for _ in range(number)]
-        ended = self.drain()
+        ended = self.wait()
         self._number = number
-        self._running = self._pool.submit(
-            lambda: [self._trainer.train(batch, step) for batch in batches]
-        )
+        train = self._trainer.train_ahead if self._ahead else self._trainer.train
+        self._running = self._pool.submit(lambda: [train(batch, step) for batch in batches])
         return ended
 
-    def drain(self) -> list[Metrics]:
+    def wait(self) -> list[Metrics]:
+        """Waits for what is being computed; metrics of the updates that ended."""
         if self._running is None:
             return []
         running, self._running = self._running, None
-        ended = running.result()
+        ended = [metrics for metrics in running.result() if metrics is not None]
         self._trainer.agent.sync_policy()
+        self._number, self._begun = 0, int(self._ahead)
+        return ended
+
+    def drain(self) -> list[Metrics]:
+        ended = self.wait()
+        if self._begun:
+            last = self._trainer.agent.finish()
+            ended += [last] if last is not None else []
+            self._trainer.agent.sync_policy()
+            self._begun = 0
         return ended
 
     def close(self) -> None:

@@ -44,6 +44,7 @@ class _WatchedAgent(Timed):
         self._acted = 0
         self._policy = clock.timed('policy', agent.policy)
         self.train = clock.timed('busy', self._train)
+        self.train_ahead = clock.timed('busy', agent.train_ahead)
 
     def policy(self, obs: Any, state: Any = None, mode: str = 'train') -> Any:
         self._on_act(self._acted)
@@ -109,9 +110,9 @@ def run_instrumented(
         )
         take = clock.timed('replay', batches.Batches.take)
         timed_take = mock.patch.object(batches.Batches, 'take', lambda self: take(self))
-        drain = clock.timed('learner', updater.Beside.drain)
-        timed_drain = mock.patch.object(updater.Beside, 'drain', lambda self: drain(self))
-        with timed_replay, timed_take, timed_drain:
+        wait = clock.timed('learner', updater.Beside.wait)
+        timed_wait = mock.patch.object(updater.Beside, 'wait', lambda self: wait(self))
+        with timed_replay, timed_take, timed_wait:
             train(config, parts, command=['bench.py'])
     return used[0]
 

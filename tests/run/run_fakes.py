@@ -102,6 +102,7 @@ class NumpyAgent:
         self.warmed = None
         self.steps = []
         self.modes = []
+        self.pending = None
 
     def sync_policy(self):
         pass
@@ -109,8 +110,8 @@ class NumpyAgent:
     def to_device(self, batch):
         return batch
 
-    def warm_up(self, batch, envs=1):
-        self.warmed = {key: value.shape for key, value in batch.items()}, envs
+    def warm_up(self, batch, envs=1, *, ahead=False):
+        self.warmed = {key: value.shape for key, value in batch.items()}, envs, ahead
 
     def policy(self, obs, state=None, mode='train'):
         assert not any(key.startswith('log_') or key == 'level' for key in obs)
@@ -143,10 +144,20 @@ class NumpyAgent:
             metrics.update(skipped_updates=np.int64(skipped), skipped_in_a_row=np.int64(skipped))
         return state, metrics
 
+    def train_ahead(self, batch, state=None, step=0):
+        completed = self.pending
+        state, self.pending = self.train(batch, state, step)
+        return state, completed
+
+    def finish(self):
+        completed, self.pending = self.pending, None
+        return completed
+
     def report(self, batch):
         return {'openloop_image': np.zeros((5, 3 * SIZE, 2 * SIZE, 1), np.uint8)}
 
     def get_state(self):
+        assert self.pending is None
         return {
             'parameters/weight': self.weight.copy(),
             'calls/act': np.array(self.calls, np.int64),

@@ -166,6 +166,7 @@ from dreamerv2.run import devices
 devices.configure('float32', device='cpu', spare_cores=1, say=lambda line: None)
 import tensorflow as tf
 print(tf.config.threading.get_intra_op_parallelism_threads())
+print(tf.config.threading.get_inter_op_parallelism_threads())
 """
 
 
@@ -184,8 +185,10 @@ def test_only_deterministic_operations_where_asked_for(python_env, wanted):
 
 @pytest.mark.parametrize('own', ['', '3'])
 def test_a_core_is_left_to_the_environments_unless_the_user_chose(python_env, own):
-    env = {**python_env, 'TF_NUM_INTRAOP_THREADS': own} if own else python_env
+    names = 'TF_NUM_INTRAOP_THREADS', 'TF_NUM_INTEROP_THREADS'
+    env = {**python_env, **dict.fromkeys(names, own)} if own else python_env
     command = [sys.executable, '-c', THREADS_SCRIPT]
     result = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
-    expected = 0 if own else max(1, os.cpu_count() - 1)
-    assert int(result.stdout) == expected
+    cores = os.cpu_count()
+    expected = [0, 0] if own else [max(1, cores - 1), cores + 1]
+    assert [int(line) for line in result.stdout.split()] == expected

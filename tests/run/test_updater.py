@@ -1,5 +1,6 @@
 """Updates in turn and beside acting: the same number, at the same steps, on the same batches."""
 
+import functools
 import threading
 
 import pytest
@@ -16,6 +17,7 @@ class Learner:
         self.go = threading.Event()
         self.go.set()
         self.error = None
+        self.pending = None
 
     def train(self, batch, state, step):
         assert self.go.wait(10)
@@ -23,6 +25,15 @@ class Learner:
             raise self.error
         self.trained.append((batch, state, step))
         return len(self.trained), {'loss': float(batch)}
+
+    def train_ahead(self, batch, state, step):
+        completed = self.pending
+        state, self.pending = self.train(batch, state, step)
+        return state, completed
+
+    def finish(self):
+        completed, self.pending = self.pending, None
+        return completed
 
     def sync_policy(self):
         self.synced.append(len(self.trained))
@@ -32,7 +43,7 @@ def batches():
     return iter(range(100)).__next__
 
 
-@pytest.mark.parametrize('kind', [InTurn, Beside])
+@pytest.mark.parametrize('kind', [InTurn, Beside, functools.partial(Beside, ahead=True)])
 def test_updates_use_the_batches_in_order_and_carry_the_state(kind):
     learner = Learner()
     updater = kind(learner, batches())
@@ -60,6 +71,23 @@ def test_beside_returns_at_once_and_is_behind_by_one_training_step():
     assert updater.staleness == 1
     assert len(updater.drain()) == 1
     assert learner.synced == [2, 3]
+    updater.close()
+
+
+def test_updates_made_ahead_end_with_the_next_or_when_drained():
+    learner = Learner()
+    updater = Beside(learner, batches(), ahead=True)
+    assert updater.update(2, 8) == []
+    assert updater.staleness == 2
+    # Of two updates one is complete when the next is asked for; the actor is behind by the other.
+    assert updater.update(1, 16) == [{'loss': 0.0}]
+    assert updater.staleness == 2
+    assert updater.wait() == [{'loss': 1.0}]
+    assert updater.staleness == 1
+    assert updater.drain() == [{'loss': 2.0}]
+    assert updater.staleness == 0
+    assert updater.drain() == []
+    assert learner.synced == [2, 3, 3]
     updater.close()
 
 
