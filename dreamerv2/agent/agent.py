@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,10 +14,12 @@ from dreamerv2.agent.actor_critic import ActorCritic
 from dreamerv2.agent.calls import agent_shapes, compiled
 from dreamerv2.agent.learner import Learner
 from dreamerv2.agent.overlap import Overlap
+from dreamerv2.agent.pictures import as_uint8, open_loop_videos, reconstructions
 from dreamerv2.agent.state import assign_arrays, read_arrays
 from dreamerv2.agent.world_model import WorldModel
 from dreamerv2.nets.rssm import State
 
+_ONE_THREAD = 'SINGLE_THREADED_EXECUTOR'  # Must not be used where there are loops: it hangs.
 REPORT_SEQUENCES = 6  # Sequences side by side in an open-loop video.
 
 
@@ -36,6 +39,8 @@ class Agent:
         xla: compile the learner with XLA (for GPUs; slow on a CPU).
         acting_copy: act with a copy of the weights, which `sync_policy` renews, so that an update
             may be computed in another thread meanwhile.
+        ahead: be ready for `train_ahead` instead of `train`; the policy is then computed in one
+            thread, whose operations do not line up behind those of the learner.
         freeze: regular expression; parameters whose whole name matches keep their values.
         levels: names of the levels that the batches' `level` counts; with several of them there
             are metrics by level. The networks never see it.
@@ -83,6 +88,7 @@ class Agent:
         eval_state_mean: bool,
         xla: bool = False,
         acting_copy: bool = False,
+        ahead: bool = False,
         freeze: str = '',
         levels: Sequence[str] = (),
     ):
@@ -152,11 +158,14 @@ class Agent:
         self.traces = {'act': 0, 'learn': 0, 'report': 0}
         self._act = {m: compiled(self._traced('act', self._acting.function(m)), jit) for m in MODES}
         self._learn = compiled(self._traced('learn', self.learner.update), jit, xla)
+        self._ahead = ahead
         self._overlap = Overlap(
             self.learner, lambda function: compiled(self._traced('learn', function), jit, xla)
         )
-        self._reconstruct = compiled(self._closed_loop, jit)
-        self._report = compiled(self._traced('report', self._open_loop), jit)
+        model = self.world_model
+        self._reconstruct = compiled(functools.partial(reconstructions, model), jit)
+        videos = functools.partial(open_loop_videos, model)
+        self._report = compiled(self._traced('report', videos), jit)
 
     # Acting
 
@@ -178,7 +187,8 @@ class Agent:
         if state is None:
             state = self._acting.initial(len(obs['is_first']), self._action_size)
         seed = self._seed('act' if mode == 'train' else 'evaluate')
-        action, state = self._act[mode](seen, state, seed)
+        with tf.experimental.function_executor_type(_ONE_THREAD if self._ahead else ''):
+            action, state = self._act[mode](seen, state, seed)
         return action.numpy(), state
 
     def policy_arrays(self, state: Any) -> dict[str, np.ndarray]:
@@ -246,27 +256,20 @@ class Agent:
         mask = tf.ones(data['reward'].shape) if mask is None else tf.cast(mask, tf.float32)
         return {**data, 'mask': mask}
 
-    def warm_up(
-        self,
-        batch: Mapping[str, np.ndarray],
-        envs: int = 1,
-        mode: str = 'train',
-        ahead: bool = False,
-    ):
+    def warm_up(self, batch: Mapping[str, np.ndarray], envs: int = 1, mode: str = 'train'):
         """Traces and optimises the compiled calls without changing the agent.
 
         Args:
             batch: any batch of the shapes to come; zeros will do.
             envs: number of environments that will act together.
             mode: the policy's mode that will act.
-            ahead: whether `train_ahead` will be called instead of `train`.
         """
         before = self.get_state()
         first = {k: np.asarray(batch[k])[:1, 0] for k in (*self._shapes, 'is_first')}
         obs = {k: np.repeat(v, envs, 0) for k, v in first.items()}
         _, state = self.policy(obs, mode=mode)
         self.policy(obs, state, mode=mode)
-        if ahead:
+        if self._ahead:
             self.train_ahead(batch)
             self.finish()
         else:
@@ -287,36 +290,14 @@ class Agent:
         data = {k: v[:REPORT_SEQUENCES] for k, v in self.to_device(batch).items()}
         seed = self._seed('report')
         videos = self._report(data, seed)
-        return {k: (v.numpy() * 255 + 0.5).astype(np.uint8) for k, v in videos.items()}
+        return as_uint8(videos)
 
     def reconstruct(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """What the model makes of every image that it sees, by key: uint8, as the batch has them.
 
         The latents are the modes of the posteriors.
         """
-        images = self._reconstruct(self.to_device(batch))
-        return {k: (v.numpy() * 255 + 0.5).astype(np.uint8) for k, v in images.items()}
-
-    def _closed_loop(self, data):
-        model = self.world_model
-        inputs = model.preprocess(data)
-        start = model.rssm.initial(data['action'].shape[0])
-        posterior, _ = model.rssm.observe(
-            model.encoder(inputs), data['action'], data['is_first'], start, None
-        )
-        dists = model.decoder(model.rssm.features(posterior))
-        keys = model.decoder.cnn_keys
-        return {k: tf.clip_by_value(dists[k].mode() + 0.5, 0.0, 1.0) for k in keys}
-
-    def _open_loop(self, data, seed: tf.Tensor):
-        rssm = self.world_model.rssm
-        batch, time = data['action'].shape[:2]
-        noise = rssm.noise([batch, time], seed)
-        state = rssm.initial(batch)
-        return {
-            f'openloop_{key}': self.world_model.open_loop(data, key, state, noise)
-            for key in self.world_model.decoder.cnn_keys
-        }
+        return as_uint8(self._reconstruct(self.to_device(batch)))
 
     # State
 

@@ -98,13 +98,21 @@ class ProcessWorkers(Workers):
                 self._finish_reset(index)
         return [self._read(index) for index in indices]
 
+    def begin(self, actions: Mapping[int, Action]) -> None:
+        self._check_open()
+        with _interrupt_deferred():
+            for index, action in actions.items():
+                self._send(index, ('step', (action,)))
+
+    def end(self, indices: Sequence[int]) -> list[Observation]:
+        self._check_open()
+        with _interrupt_deferred():
+            return [self._finish_step(index) for index in indices]
+
     def step(self, actions: Sequence[Action]) -> list[Observation]:
         self._check_open()
-        self.check_count(actions)
-        with _interrupt_deferred():
-            for index, action in enumerate(actions):
-                self._send(index, ('step', (action,)))
-            return [self._finish_step(index) for index in range(len(self))]
+        with _interrupt_deferred():  # Else Ctrl-C could come between beginning and end.
+            return super().step(actions)
 
     def get_state(self) -> list[dict[str, Any]]:
         return self._call(range(len(self)), 'get_state', [()] * len(self))

@@ -38,8 +38,19 @@ class Workers(abc.ABC):
         """First observations of the environments named by index; None: of all of them."""
 
     @abc.abstractmethod
+    def begin(self, actions: Mapping[int, Action]) -> None:
+        """Start a step in the environments named by index; `end` must follow for each of them."""
+
+    @abc.abstractmethod
+    def end(self, indices: Sequence[int]) -> list[Observation]:
+        """Observations after the steps that were begun in these environments."""
+
     def step(self, actions: Sequence[Action]) -> list[Observation]:
         """One action for each environment, one observation from each."""
+        if len(actions) != len(self):
+            raise ValueError(f'{len(actions)} actions for {len(self)} environments')
+        self.begin(dict(enumerate(actions)))
+        return self.end(range(len(self)))
 
     @abc.abstractmethod
     def get_state(self) -> list[dict[str, Any]]:
@@ -61,11 +72,6 @@ class Workers(abc.ABC):
     def close(self) -> None:
         """Close all environments. Calling it again does nothing."""
 
-    def check_count(self, actions: Sequence[Action]) -> None:
-        """Raise ValueError unless there is one action for each environment."""
-        if len(actions) != len(self):
-            raise ValueError(f'{len(actions)} actions for {len(self)} environments')
-
 
 class InProcess(Workers):
     """Environments one after another in this process.
@@ -78,6 +84,7 @@ class InProcess(Workers):
         if not makers:
             raise ValueError('expected at least one environment')
         self._envs = [ResumableEnv(maker()) for maker in makers]
+        self._begun: dict[int, Action] = {}
         first = self._envs[0]
         self.obs_space, self.act_space = first.obs_space, first.act_space
         self.levels, self.action_repeat = first.levels, first.action_repeat
@@ -89,9 +96,11 @@ class InProcess(Workers):
         indices = range(len(self)) if indices is None else indices
         return [self._envs[index].reset() for index in indices]
 
-    def step(self, actions: Sequence[Action]) -> list[Observation]:
-        self.check_count(actions)
-        return [env.step(action) for env, action in zip(self._envs, actions, strict=True)]
+    def begin(self, actions: Mapping[int, Action]) -> None:
+        self._begun.update(actions)
+
+    def end(self, indices: Sequence[int]) -> list[Observation]:
+        return [self._envs[index].step(self._begun.pop(index)) for index in indices]
 
     def get_state(self) -> list[dict[str, Any]]:
         return [env.get_state() for env in self._envs]
@@ -119,14 +128,18 @@ class ThreadWorkers(InProcess):
     def __init__(self, makers: Sequence[Maker]):
         super().__init__(makers)
         self._pool = concurrent.futures.ThreadPoolExecutor(len(self), 'environment')
+        self._running: dict[int, concurrent.futures.Future[Observation]] = {}
 
     def reset(self, indices: Sequence[int] | None = None) -> list[Observation]:
         indices = range(len(self)) if indices is None else indices
         return list(self._pool.map(lambda index: self._envs[index].reset(), indices))
 
-    def step(self, actions: Sequence[Action]) -> list[Observation]:
-        self.check_count(actions)
-        return list(self._pool.map(lambda env, action: env.step(action), self._envs, actions))
+    def begin(self, actions: Mapping[int, Action]) -> None:
+        for index, action in actions.items():
+            self._running[index] = self._pool.submit(self._envs[index].step, action)
+
+    def end(self, indices: Sequence[int]) -> list[Observation]:
+        return [self._running.pop(index).result() for index in indices]
 
     def close(self) -> None:
         self._pool.shutdown()

@@ -106,6 +106,11 @@ def build_envs(config: Config) -> Workers:
     )
 
 
+def turns(config: Config) -> int:
+    """In how many groups the environments take turns: two where they can be side by side."""
+    return 2 if config.envs_parallel != 'none' and config.envs % 2 == 0 else 1
+
+
 def build_replay(config: Config, directory: Path, envs: Workers) -> Replay:
     """The replay of a logdir."""
     return Replay(
@@ -154,6 +159,7 @@ def build_agent(
             precision=device.precision,
             xla=config.jit and device.kind == 'gpu',
             acting_copy=config.async_collect,
+            ahead=learns_ahead(config, device),
             freeze=config.init.freeze,
             levels=list(single_level_tasks(config.task, task_sets(config))),
             **{key: nested[key] for key in AGENT_KEYS},

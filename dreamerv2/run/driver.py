@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ StepCallback = Callable[[Row, int], Any]
 
 @dataclasses.dataclass(frozen=True)
 class StepResult:
-    """One step of all environments: how many transitions, and the episodes that ended."""
+    """One step of a group of environments: its transitions, and the episodes that ended."""
 
     transitions: int
     episodes: tuple[Episode, ...]
@@ -47,21 +47,29 @@ class Driver:
     row) goes to each of `on_step` as `(row, worker)`. Environments are reset when a step needs
     it, not before, so that nothing is drawn from their generators ahead of time.
 
+    With several `turns` the environments form as many groups: while one group's rows are handed on,
+    learned from and acted upon, the others are at their steps. The order is fixed, whichever is
+    ready first, so that a run repeats itself; and an action always follows from the newest
+    observation and the weights that are there then.
+
     Args:
-        envs: the environments.
+        envs: the environments; a multiple of `turns`.
+        turns: number of groups; with one, all environments step together.
         on_step: called with every row and its environment's index.
         on_reset: called when unfinished episodes are forgotten; whoever gathers rows must forget
             them too, or the next episode would be glued to their beginnings.
         video_keys: image keys whose frames are kept in the episodes' summaries.
 
     Attributes:
-        policy_state: what the policy returned last; None at the start.
+        groups: of each group the environments' indices.
+        policy_states: of each group what the policy returned last; None at the start.
     """
 
     def __init__(
         self,
         envs: Workers,
         *,
+        turns: int = 1,
         on_step: Sequence[StepCallback] = (),
         on_reset: Sequence[Callable[[], Any]] = (),
         video_keys: Sequence[str] = (),
@@ -73,40 +81,60 @@ class Driver:
         self._no_action = np.zeros(action_size(envs.act_space), np.float32)
         self._latest: list[Row] = [{} for _ in range(len(envs))]
         self._episodes: list[list[Row]] = [[] for _ in range(len(envs))]
-        self.policy_state: PolicyState = None
+        size, rest = divmod(len(envs), turns)
+        if rest:
+            raise ValueError(f'{len(envs)} environments cannot form {turns} groups of equal size')
+        self.groups = [range(start, start + size) for start in range(0, len(envs), size)]
+        self._next = 0  # The group whose rows are handed on next.
+        self._begun: dict[int, np.ndarray] = {}  # Actions of the steps that are under way.
+        self._arrived: dict[int, Row] = {}  # Rows of finished steps, to be handed on.
+        self.policy_states: list[PolicyState] = [None] * turns
 
     def reset(self) -> None:
-        """Forgets unfinished episodes and the policy's state; the next step starts afresh."""
+        """Forgets unfinished episodes and the policy's states; the next step starts afresh."""
+        self.arrived()
+        self._arrived = {}
+        self._next = 0
         self._episodes = [[] for _ in range(len(self.envs))]
-        self.policy_state = None
+        self.policy_states = [None] * len(self.groups)
         for callback in self._on_reset:
             callback()
 
     def step(self, policy: Policy) -> StepResult:
-        """One transition in every environment, after resetting those whose episode ended."""
-        fresh = [index for index, rows in enumerate(self._episodes) if not rows]
-        if fresh:
-            for index, obs in zip(fresh, self.envs.reset(fresh), strict=True):
-                self._record(index, {**obs, 'action': self._no_action.copy()})
-        stacked = stack(self._latest)
-        actions, self.policy_state = policy(stacked, self.policy_state)
-        actions = np.asarray(actions, np.float32)
-        act_space = self.envs.act_space
-        results = self.envs.step([environment_action(act_space, vector) for vector in actions])
+        """One transition in every environment of a group, each group in its turn.
+
+        Environments whose episode ended are reset before they act.
+        """
+        for number, group in enumerate(self.groups):
+            if not any(index in self._begun or index in self._arrived for index in group):
+                self._begin(number, policy)
+        group = self.groups[self._next]
+        self._next = (self._next + 1) % len(self.groups)
+        self._wait(group)
+        # An environment that did not come back when the run was resumed has none.
+        rows = {index: self._arrived.pop(index) for index in group if index in self._arrived}
         ended = []
-        for index, (obs, action) in enumerate(zip(results, actions, strict=True)):
-            row = {**obs, 'action': action}
+        for index, row in rows.items():
             self._record(index, row)
             if row['is_last']:
                 ended.append(self._finish(index))
-        return StepResult(len(results), tuple(ended))
+        return StepResult(len(rows), tuple(ended))
+
+    def arrived(self) -> dict[int, Row]:
+        """Waits for the steps under way; by environment the rows that are still to be handed on."""
+        self._wait(range(len(self.envs)))
+        return dict(self._arrived)
 
     def get_state(self) -> dict[str, Any]:
-        """The environments' state, ready for JSON; the rows that were handed on are no part."""
-        return {'envs': self.envs.get_state()}
+        """The environments' state, ready for JSON; rows are no part of it, see `arrived`."""
+        self.arrived()
+        return {'envs': self.envs.get_state(), 'next': self._next}
 
     def set_state(
-        self, state: dict[str, Any], unfinished: Mapping[int, Mapping[str, np.ndarray]]
+        self,
+        state: dict[str, Any],
+        unfinished: Mapping[int, Mapping[str, np.ndarray]],
+        arrived: Mapping[int, Row] | None = None,
     ) -> dict[int, int]:
         """Goes on from what `get_state` gave.
 
@@ -117,24 +145,51 @@ class Driver:
             state: from `get_state`.
             unfinished: the rows of the episodes that were going on, arrays `[rows, ...]` for each
                 environment's index.
+            arrived: from `arrived`.
 
         Returns:
             For each environment whose episode was cut off the transitions that it had.
         """
         self.reset()
+        self._next = state.get('next', 0) % len(self.groups)
         goes_on = self.envs.set_state(state['envs'])
         cut_off = {}
         for index, arrays in unfinished.items():
             count = len(arrays['is_first'])
             rows = [{key: value[i] for key, value in arrays.items()} for i in range(count)]
-            if index < len(goes_on) and goes_on[index]:
+            coming = (arrived or {}).get(index)
+            over = coming is not None and coming['is_last']
+            if index < len(goes_on) and (goes_on[index] or over):
                 for row in rows:
                     self._record(index, row)
-            elif count > 1:
-                cut_off[index] = count - 1
+                if coming is not None:
+                    self._arrived[index] = coming
+                continue
+            rows += [] if coming is None else [coming]
+            if len(rows) > 1:
+                cut_off[index] = len(rows) - 1
                 for row in [*rows[:-1], {**rows[-1], 'is_last': np.bool_(True)}]:
                     self._hand_on(index, row)
         return cut_off
+
+    def _begin(self, number: int, policy: Policy) -> None:
+        """Has a group's environments act."""
+        group = self.groups[number]
+        fresh = [index for index in group if not self._episodes[index]]
+        if fresh:
+            for index, obs in zip(fresh, self.envs.reset(fresh), strict=True):
+                self._record(index, {**obs, 'action': self._no_action.copy()})
+        stacked = stack([self._latest[index] for index in group])
+        actions, self.policy_states[number] = policy(stacked, self.policy_states[number])
+        vectors = dict(zip(group, np.asarray(actions, np.float32), strict=True))
+        act_space = self.envs.act_space
+        self.envs.begin({i: environment_action(act_space, vector) for i, vector in vectors.items()})
+        self._begun.update(vectors)
+
+    def _wait(self, indices: Iterable[int]) -> None:
+        begun = [index for index in indices if index in self._begun]
+        for index, obs in zip(begun, self.envs.end(begun), strict=True):
+            self._arrived[index] = {**obs, 'action': self._begun.pop(index)}
 
     def _record(self, index: int, row: Row) -> None:
         self._latest[index] = row

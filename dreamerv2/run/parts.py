@@ -95,6 +95,5 @@ def ready_agent(
             say(table)
         dataset = config.dataset
         example = build.example_batch(obs_space, act_space, dataset.batch, dataset.length)
-        ahead = build.learns_ahead(config, device)
-        agent.warm_up(example, envs=len(envs), ahead=ahead)
+        agent.warm_up(example, envs=len(envs) // build.turns(config))
     return agent, device

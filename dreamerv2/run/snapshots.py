@@ -28,7 +28,6 @@ class Snapshots:
 
     Attributes:
         batch: what a restored run trains on next, until it is taken; None where it has to draw.
-        policy_arrays: the restored state of the agent's policy, empty where it starts anew.
     """
 
     def __init__(
@@ -47,7 +46,7 @@ class Snapshots:
         self._evaluator = evaluator
         self._means = means
         self.batch: bytes | None = None
-        self.policy_arrays: dict[str, np.ndarray] = {}
+        self._policy_arrays: dict[str, np.ndarray] = {}
 
     def take(
         self,
@@ -80,10 +79,12 @@ class Snapshots:
         arrays = agent.get_state()
         ahead = batches.get_state()
         rows = self._replay.unfinished()
-        policy = agent.policy_arrays(self._driver.policy_state)
+        arrived = self._driver.arrived()
+        parts = [agent.policy_arrays(state) for state in self._driver.policy_states]
+        policy = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
         def write() -> Path:
-            content = {**files, checkpoint.UNFINISHED: unfinished.pack(rows, policy)}
+            content = {**files, checkpoint.UNFINISHED: unfinished.pack(rows, policy, arrived)}
             if ahead is not None:
                 content[checkpoint.BATCH] = ahead
             return checkpoint.save(
@@ -102,12 +103,18 @@ class Snapshots:
         self._means.set_state(state['metrics'])
         self.batch = saved.file(checkpoint.BATCH)
         content = saved.file(checkpoint.UNFINISHED)
-        rows, self.policy_arrays = unfinished.unpack(content) if content else ({}, {})
-        for index, steps in self._driver.set_state(state['driver'], rows).items():
+        rows, arrays, arrived = unfinished.unpack(content) if content else ({}, {}, {})
+        for index, steps in self._driver.set_state(state['driver'], rows, arrived).items():
             self._progress.episodes += 1
             say(
                 f'Environment {index} did not come back to where it was: its unfinished episode '
                 f'ends after {steps} steps, as by a time limit.'
             )
-        if len(self.policy_arrays.get('action', ())) != len(self._driver.envs):
-            self.policy_arrays = {}  # Of another number of environments.
+        if len(arrays.get('action', ())) == len(self._driver.envs):  # Else of another number.
+            self._policy_arrays = arrays
+
+    def restore_policy(self, agent: Agent) -> None:
+        """Has the policy go on from the restored state; it starts anew where there is none."""
+        for number, group in enumerate(self._driver.groups):
+            part = {name: value[[*group]] for name, value in self._policy_arrays.items()}
+            self._driver.policy_states[number] = agent.policy_state(part)

@@ -77,6 +77,7 @@ class TrainingRun:
             self.plan = dataclasses.replace(self.plan, eval_every=0)
         self.driver = Driver(
             envs,
+            turns=build.turns(config),
             on_step=[replay.add_step],
             on_reset=[replay.drop_partial],
             video_keys=config.log_keys_video,
@@ -133,7 +134,7 @@ class TrainingRun:
             stack.callback(self.batches.close)
             if self.snapshots.batch is not None:
                 self.batches.set_state(self.snapshots.batch)
-                self.driver.policy_state = self.agent.policy_state(self.snapshots.policy_arrays)
+                self.snapshots.restore_policy(self.agent)
             if self.stop():
                 self._save()
             else:
@@ -179,7 +180,7 @@ class TrainingRun:
         policy: Policy = self.random_policy
         if self.config.prefill_policy == 'init':
             agent, _ = self.maker.result()
-            self.driver.policy_state = agent.policy_state(self.snapshots.policy_arrays)
+            self.snapshots.restore_policy(agent)
             policy = functools.partial(agent.policy, mode='train')
         events = loop.prefill(
             self.driver,

@@ -35,17 +35,31 @@ def make(config: Config, count: int, parallel: str) -> Workers:
     return make_workers(config.task, count, parallel=parallel, seed=0, **options)
 
 
-def step_seconds(envs: Workers, steps: int) -> list[float]:
-    """Seconds of each of `steps` agent steps of all environments, with random actions."""
-    driver = Driver(envs)
-    policy = RandomPolicy(envs.act_space, seeding.generator(0, 'random_policy'))
-    for _ in range(5):
-        driver.step(policy)
-    times = [time.perf_counter()]
-    for _ in range(steps):
-        driver.step(policy)
-        times.append(time.perf_counter())
-    return np.diff(times).tolist()
+class Player:
+    """Plays all environments with random actions, as training does.
+
+    Args:
+        envs: the environments.
+        turns: as for `Driver`.
+    """
+
+    def __init__(self, envs: Workers, turns: int) -> None:
+        self.driver = Driver(envs, turns=turns)
+        self._policy = RandomPolicy(envs.act_space, seeding.generator(0, 'random_policy'))
+
+    def step_seconds(self, steps: int) -> list[float]:
+        """Seconds of each of `steps` agent steps of all environments, after some more."""
+        for _ in range(5):
+            self._step()
+        times = [time.perf_counter()]
+        for _ in range(steps):
+            self._step()
+            times.append(time.perf_counter())
+        return np.diff(times).tolist()
+
+    def _step(self) -> None:
+        for _ in self.driver.groups:
+            self.driver.step(self._policy)
 
 
 def most_in_step(seconds: Sequence[float], count: int) -> float:
@@ -67,21 +81,26 @@ def run(options: Options) -> Report:
     steps = options.steps or STEPS
     cores = machine.cores()
     counts = sorted({1, *(2**n for n in range(cores.bit_length())), cores, 2 * cores})
-    kinds = [('in this process', 1, 'none')]
-    kinds += [(f'{count} in processes', count, 'process') for count in counts]
+    kinds = [('in this process', 1, 'none', 1)]
+    for count in counts:
+        turns = build.turns(config.update({'envs': count, 'envs_parallel': 'process'}))
+        kinds.append((f'{count} in processes', count, 'process', turns))
+        if turns > 1 and count == cores:
+            kinds.append((f'{count} in processes, all together', count, 'process', 1))
     is_mario = config.task.startswith('mario_')
-    rates: dict[str, list[float]] = {name: [] for name, _, _ in kinds}
+    rates: dict[str, list[float]] = {name: [] for name, *_ in kinds}
     alone: list[float] = []  # Seconds of single steps.
     bare, together = [], []
     game = emulator.BareGame() if is_mario else None
-    workers = {name: make(config, count, parallel) for name, count, parallel in kinds}
+    workers = {name: make(config, count, parallel) for name, count, parallel, _ in kinds}
+    players = {name: Player(workers[name], turns) for name, _, _, turns in kinds}
     try:
         for _ in range(options.repeat):
             if game:
                 bare.append(game.rate(EMULATOR_FRAMES))
                 together.append(emulator.at_once(cores, 2 * EMULATOR_FRAMES))
             for name, envs in workers.items():
-                seconds = step_seconds(envs, steps)
+                seconds = players[name].step_seconds(steps)
                 rates[name].append(len(envs) * envs.action_repeat * steps / sum(seconds))
                 if name == 'in this process':
                     alone += seconds
@@ -97,7 +116,7 @@ def run(options: Options) -> Report:
         rate = spread(together)
         share = 100 * rate.median / (statistics.median(bare) * cores)
         rows.append([f'bare emulator, {cores} at once', rate, None, share])
-    for name, count, _ in kinds:
+    for name, count, *_ in kinds:
         rate = spread(rates[name])
         share = None
         if is_mario:
@@ -109,8 +128,10 @@ def run(options: Options) -> Report:
         f'Task {config.task}, a random action every {config.action_repeat} frames, image included.',
         'Limit: the bare emulator, once for each core that can be used. What several of them reach '
         'at once says how far the cores are independent of each other.',
-        f'All environments step together, and steps take unequally long: {cores} that wait for '
-        f'each other reach at most {most_in_step(alone, cores):.2f} times one, on {cores} cores.',
+        'Even numbers of them take turns, as in training: half are at their steps while the rows '
+        'of the others are looked at.',
+        f'Steps take unequally long: {cores} environments that step all together reach at most '
+        f'{most_in_step(alone, cores):.2f} times one, on {cores} cores.',
     ]
     tables = [Table('Environments', columns, rows, notes)]
     if options.plain:

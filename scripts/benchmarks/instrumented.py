@@ -110,8 +110,8 @@ def run_instrumented(
         )
         take = clock.timed('replay', batches.Batches.take)
         timed_take = mock.patch.object(batches.Batches, 'take', lambda self: take(self))
-        wait = clock.timed('learner', updater.Beside.wait)
-        timed_wait = mock.patch.object(updater.Beside, 'wait', lambda self: wait(self))
+        end = clock.timed('learner', updater.Beside.wait)
+        timed_wait = mock.patch.object(updater.Beside, 'wait', lambda self: end(self))
         with timed_replay, timed_take, timed_wait:
             train(config, parts, command=['bench.py'])
     return used[0]

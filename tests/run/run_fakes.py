@@ -110,8 +110,8 @@ class NumpyAgent:
     def to_device(self, batch):
         return batch
 
-    def warm_up(self, batch, envs=1, *, ahead=False):
-        self.warmed = {key: value.shape for key, value in batch.items()}, envs, ahead
+    def warm_up(self, batch, envs=1):
+        self.warmed = {key: value.shape for key, value in batch.items()}, envs
 
     def policy(self, obs, state=None, mode='train'):
         assert not any(key.startswith('log_') or key == 'level' for key in obs)
