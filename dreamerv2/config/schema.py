@@ -123,7 +123,8 @@ ENVIRONMENT = {
     ),
     'envs': Key(whole(1, 1024), 'environments that collect side by side'),
     'envs_parallel': Key(
-        choice('none', 'thread', 'process'), 'how several environments run: in turn or side by side'
+        choice('none', 'thread', 'process'),
+        'how several environments run: one after the other, or side by side, half of them in turn',
     ),
     'async_collect': Key(
         boolean(), 'collect while the agent learns; it acts with weights one or two updates old'

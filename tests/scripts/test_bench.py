@@ -146,7 +146,8 @@ def test_envs(measure, monkeypatch):
     (table,) = measure('envs', *TINY, '--steps', '5')['tables']
     names = column(table, 'environments')
     assert names[:3] == ['bare emulator', 'bare emulator, 2 at once', 'in this process']
-    assert names[3:] == ['1 in processes', '2 in processes', '4 in processes']
+    together = '2 in processes, all together'
+    assert names[3:] == ['1 in processes', '2 in processes', together, '4 in processes']
     assert all(rate['median'] > 0 for rate in column(table, 'frames/s'))
     assert table['rows'][3][2] == 1
 
