@@ -95,7 +95,7 @@ def run_instrumented(
             return _WatchedAgent(plain, clock, on_act, wait), device
 
         def envs() -> Any:
-            return Timed(made.envs(), clock, {'step': 'emulator', 'reset': 'emulator'})
+            return Timed(made.envs(), clock, dict.fromkeys(['begin', 'end', 'reset'], 'emulator'))
 
         return dataclasses.replace(made, agent=agent, envs=envs)
 
