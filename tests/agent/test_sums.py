@@ -14,6 +14,7 @@ VARIANTS = {
     'levels': {'levels': ['a', 'b']},
     'vectors': {'image': False},
     'gaussian': {'image': False, 'rssm': {'discrete': 0, 'ensemble': 3}},
+    'ahead': {'ahead': True},
     'normed': {'rssm': {'norm': 'layer'}, 'encoder': {'norm': 'layer'}, 'actor': {'norm': 'layer'}},
 }
 
@@ -27,7 +28,8 @@ def test_no_sum_of_many_terms_is_left_to_timing(variant):
     context.enable_run_metadata()
     context.enable_graph_collection()
     try:
-        agent.train(make_batch(image=options.get('image', True)))
+        train = agent.train_ahead if options.get('ahead') else agent.train
+        train(make_batch(image=options.get('image', True)))
         graphs = context.export_run_metadata().function_graphs
     finally:
         context.disable_run_metadata()
