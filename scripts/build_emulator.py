@@ -1,8 +1,8 @@
 """Compiles the NES emulator for speed and installs it: `build_emulator.py LOCK`.
 
-LOCK is a requirements file with nes-py and its hashes alone. With GCC the emulator is compiled
-twice: first so that it counts what runs while a few levels are played, then as those counts say.
-What it computes stays the same.
+LOCK is a requirements file with nes-py and its hashes alone. Its way through a frame is replaced by
+`emulator_run.cpp`, and with GCC it is compiled twice: first so that it counts what runs while a few
+levels are played, then as those counts say. What it computes stays the same.
 """
 
 from __future__ import annotations
@@ -23,6 +23,43 @@ BASIC = '-O3 -fwrapv -DNDEBUG'
 WHOLE = '-fno-semantic-interposition -flto'
 GCC = 10  # The first that keeps what was not played as fast as without counts.
 WORKLOAD = Path(__file__).with_name('emulator_workload.py')
+RUN = Path(__file__).with_name('emulator_run.cpp')
+# What is replaced in nes-py, file by file, so that `RUN` takes part.
+CHANGES = {
+    'src/emulator.cpp': {
+        'void Emulator::step()': 'void Emulator::step_by_cycle()',
+        'ppu.': 'caught_up().',
+    },
+    'include/emulator.hpp': {
+        'void step();': """void step();
+    void step_by_cycle();
+    PPU& caught_up();
+    int dots_put_off = 0;
+    int dots_before_interrupt = 0;""",
+    },
+    'include/cpu.hpp': {
+        'void cycle(MainBus &bus);': """void cycle(MainBus &bus);
+    int cycles_to_instruction() const;
+    void advance(MainBus& bus, int count);""",
+    },
+    'include/ppu.hpp': {
+        'void cycle(PictureBus& bus);': """void cycle(PictureBus& bus);
+    void run(PictureBus& bus, int dots);
+    int dots_without_effect() const;
+    int dots_before_interrupt() const;
+    void draw(PictureBus& bus, int count);
+    void draw_background(PictureBus& bus, int first, int last, NES_Byte* background);
+    bool draw_sprites(
+        PictureBus& bus, int first, int last, const NES_Byte* background, NES_Byte* colors
+    );""",
+        # nes-py leaves these as they are found in memory: zero, as a rule.
+        'PPU() : sprite_memory(64 * 4) { }': 'PPU() : sprite_memory(64 * 4) { reset(); }',
+        'bool is_sprite_zero_hit;': 'bool is_sprite_zero_hit = false;',
+        'NES_Byte data_buffer;': 'NES_Byte data_buffer = 0;',
+        'bool is_hiding_edge_sprites;': 'bool is_hiding_edge_sprites = false;',
+        'bool is_hiding_edge_background;': 'bool is_hiding_edge_background = false;',
+    },
+}
 
 
 def flags_of(system: str) -> str:
@@ -58,6 +95,19 @@ def fetch(lock: Path, folder: Path) -> Path:
     return source
 
 
+def hasten(source: Path) -> None:
+    """Puts `RUN` into the source. Raises ValueError where it is not the one that it is for."""
+    emulator = source / 'nes_py' / 'nes'
+    for name, changes in CHANGES.items():
+        text = (emulator / name).read_text()
+        for old, new in changes.items():
+            if old not in text:
+                raise ValueError(f'{RUN.name} is for another nes-py: its {name} has no {old!r}')
+            text = text.replace(old, new)
+        (emulator / name).write_text(text)
+    shutil.copy(RUN, emulator / 'src')
+
+
 def compile_to(target: Path, source: Path, flags: str) -> None:
     """Makes a wheel of the source in `target`, from scratch."""
     # In the same place each time: counts are kept under the names of the objects.
@@ -86,8 +136,9 @@ def counted(folder: Path, source: Path, flags: str) -> str:
 
 
 def build(lock: Path, folder: Path) -> None:
-    """Fetches, compiles and installs. Raises CalledProcessError."""
+    """Fetches, compiles and installs. Raises CalledProcessError, or ValueError as `hasten`."""
     source = fetch(lock, folder)
+    hasten(source)
     flags = flags_of(platform.system())
     version = subprocess.run(['g++', '--version'], capture_output=True, text=True, check=True)
     if can_count(version.stdout):
@@ -108,7 +159,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with tempfile.TemporaryDirectory() as folder:
             build(lock, Path(folder).resolve())
-    except subprocess.CalledProcessError as error:
+    except (subprocess.CalledProcessError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

@@ -110,7 +110,7 @@ if [ -x "$venv/bin/python" ]; then version=$(version_of "$venv/bin/python"); fi
 
 # What the packages follow from, the place included because a moved .venv does not work, and what
 # the installation of this repository follows from.
-recipes=(scripts/setup.sh scripts/build_emulator.py scripts/emulator_workload.py)
+recipes=(scripts/setup.sh scripts/build_emulator.py scripts/emulator_{run.cpp,workload.py})
 packages_key=$({ printf '%s %s\n' "$root" "$version" && cat "$lock" "${recipes[@]}"; } | hash_of)
 self_key=$(cat setup.py pyproject.toml | hash_of)
 found=$(cat "$stamp" 2>/dev/null || true)

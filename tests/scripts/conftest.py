@@ -46,7 +46,7 @@ class Sandbox:
         self.notes = path / 'notes'
         for folder in (self.root / 'scripts', self.tools, self.notes, path / 'home'):
             folder.mkdir(parents=True)
-        for script in (*(ROOT / 'scripts').glob('*.sh'), *(ROOT / 'scripts').glob('*emulator*.py')):
+        for script in (*(ROOT / 'scripts').glob('*.sh'), *(ROOT / 'scripts').glob('*emulator*')):
             shutil.copy(script, self.root / 'scripts')
         for name in ('setup.py', 'pyproject.toml', 'requirements.lock', 'requirements-gpu.lock'):
             shutil.copy(ROOT / name, self.root)

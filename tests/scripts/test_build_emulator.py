@@ -38,8 +38,17 @@ class Commands:
     def fetch(self, folder):
         source = pathlib.Path(folder) / 'nes_py-1'
         (source / 'build').mkdir(parents=True)
+        write_source(source)
         with tarfile.open(source.with_suffix('.tar.gz'), 'w:gz') as archive:
             archive.add(source, source.name)
+
+
+def write_source(folder):
+    """Files with the lines of nes-py that are replaced."""
+    for name, changes in build_emulator.CHANGES.items():
+        file = folder / 'nes_py' / 'nes' / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text('\n'.join(['// first', *changes, '// last']))
 
 
 @pytest.fixture
@@ -103,6 +112,25 @@ def test_where_counting_fails_it_is_compiled_without(run, capsys, failing):
 def test_another_failure_is_the_exit_code(run, capsys, failing):
     code, _ = run(failing=failing)
     assert code == 1 and failing.split()[0] in capsys.readouterr().err
+
+
+def test_the_way_through_a_frame_is_replaced(tmp_path):
+    write_source(tmp_path)
+    build_emulator.hasten(tmp_path)
+    nes = tmp_path / 'nes_py' / 'nes'
+    source, header = (nes / 'src/emulator.cpp').read_text(), (nes / 'include/ppu.hpp').read_text()
+    assert 'Emulator::step_by_cycle()' in source and 'Emulator::step()' not in source
+    assert 'ppu.' not in source, 'a register would be read before the dots that were put off'
+    assert 'void cycle(PictureBus& bus);' in header and 'void draw(' in header
+    assert (nes / 'src/emulator_run.cpp').read_text() == build_emulator.RUN.read_text()
+
+
+@pytest.mark.parametrize('file', sorted(build_emulator.CHANGES))
+def test_another_nes_py_is_refused(tmp_path, file):
+    write_source(tmp_path)
+    (tmp_path / 'nes_py' / 'nes' / file).write_text('void another();')
+    with pytest.raises(ValueError, match=f'is for another nes-py: its {file}'):
+        build_emulator.hasten(tmp_path)
 
 
 def test_the_workload_plays_the_installed_emulator(monkeypatch, capsys):
