@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from dreamerv2.agent.calls import split_seed
@@ -19,6 +20,23 @@ MODES = ('train', 'eval', 'eval_sample')
 Tensors = dict[str, tf.Tensor]
 ActState = tuple[State, tf.Tensor]  # Latent state and the action that follows from it.
 Act = Callable[[Tensors, ActState, tf.Tensor], tuple[tf.Tensor, ActState]]
+
+
+def to_arrays(state: ActState | None) -> dict[str, np.ndarray]:
+    """A state as arrays `[envs, ...]` by name; none for None."""
+    if state is None:
+        return {}
+    latent, action = state
+    return {'action': action.numpy(), **{key: value.numpy() for key, value in latent.items()}}
+
+
+def from_arrays(arrays: Mapping[str, np.ndarray]) -> ActState | None:
+    """The state of which `to_arrays` made these arrays."""
+    if not arrays:
+        return None
+    tensors = {key: tf.convert_to_tensor(value) for key, value in arrays.items()}
+    action = tensors.pop('action')
+    return tensors, action
 
 
 class Acting:

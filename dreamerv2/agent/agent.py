@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from dreamerv2.agent.acting import MODES, Acting
+from dreamerv2.agent.acting import MODES, Acting, from_arrays, to_arrays
 from dreamerv2.agent.actor_critic import ActorCritic
 from dreamerv2.agent.calls import agent_shapes, compiled
 from dreamerv2.agent.learner import Learner
 from dreamerv2.agent.overlap import Overlap
 from dreamerv2.agent.pictures import as_uint8, open_loop_videos, reconstructions
+from dreamerv2.agent.seeds import Seeds
 from dreamerv2.agent.state import assign_arrays, read_arrays
 from dreamerv2.agent.world_model import WorldModel
 from dreamerv2.nets.rssm import State
@@ -152,9 +153,7 @@ class Agent:
             eval_state_mean=eval_state_mean,
             own_copy=acting_copy,
         )
-        self._key = np.random.SeedSequence([seed, 1]).generate_state(2).view(np.int32)
-        # Calls made so far, by purpose: evaluating changes nothing of what training draws.
-        self._calls = {'act': 0, 'learn': 0, 'report': 0, 'evaluate': 0}
+        self._seeds = Seeds(seed)
         self.traces = {'act': 0, 'learn': 0, 'report': 0}
         self._act = {m: compiled(self._traced('act', self._acting.function(m)), jit) for m in MODES}
         self._learn = compiled(self._traced('learn', self.learner.update), jit, xla)
@@ -186,25 +185,18 @@ class Agent:
         seen = {k: tf.convert_to_tensor(obs[k]) for k in (*self._shapes, 'is_first')}
         if state is None:
             state = self._acting.initial(len(obs['is_first']), self._action_size)
-        seed = self._seed('act' if mode == 'train' else 'evaluate')
+        seed = self._seeds.take('act' if mode == 'train' else 'evaluate')
         with tf.experimental.function_executor_type(_ONE_THREAD if self._ahead else ''):
             action, state = self._act[mode](seen, state, seed)
         return action.numpy(), state
 
     def policy_arrays(self, state: Any) -> dict[str, np.ndarray]:
         """The state that `policy` returned, as arrays `[envs, ...]` by name; none for None."""
-        if state is None:
-            return {}
-        latent, action = state
-        return {'action': action.numpy(), **{key: value.numpy() for key, value in latent.items()}}
+        return to_arrays(state)
 
     def policy_state(self, arrays: Mapping[str, np.ndarray]) -> Any:
         """The state for `policy` of which `policy_arrays` made these arrays."""
-        if not arrays:
-            return None
-        tensors = {key: tf.convert_to_tensor(value) for key, value in arrays.items()}
-        action = tensors.pop('action')
-        return tensors, action
+        return from_arrays(arrays)
 
     def sync_policy(self):
         """Acts with the newest weights from now on; needed only with `acting_copy`."""
@@ -224,7 +216,11 @@ class Agent:
 
         Returns:
             The latent state behind this batch, and metrics as scalar tensors.
+
+        Raises:
+            RuntimeError: an update is not completed; call `finish` first.
         """
+        self._check_completed()
         return self._learn(*self._learning(batch, state, step))
 
     def train_ahead(
@@ -245,7 +241,7 @@ class Agent:
         data = self.to_device(batch)
         if state is None:
             state = self.world_model.rssm.initial(data['action'].shape[0])
-        return data, state, self._seed('learn'), tf.constant(step, tf.int64)
+        return data, state, self._seeds.take('learn'), tf.constant(step, tf.int64)
 
     def to_device(self, batch: Mapping[str, np.ndarray]) -> dict[str, tf.Tensor]:
         """What `train` needs of a batch, as tensors; `train` takes either."""
@@ -288,9 +284,7 @@ class Agent:
         if batch['action'].shape[1] < 7:
             return {}
         data = {k: v[:REPORT_SEQUENCES] for k, v in self.to_device(batch).items()}
-        seed = self._seed('report')
-        videos = self._report(data, seed)
-        return as_uint8(videos)
+        return as_uint8(self._report(data, self._seeds.take('report')))
 
     def reconstruct(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """What the model makes of every image that it sees, by key: uint8, as the batch has them.
@@ -317,13 +311,8 @@ class Agent:
         Raises:
             RuntimeError: an update is not completed; call `finish` first.
         """
-        if self._overlap.pending:
-            raise RuntimeError('an update is not completed: call finish() first')
-        return {**read_arrays(self.variables()), **self._random_state()}
-
-    def _random_state(self) -> dict[str, np.ndarray]:
-        calls = {f'random/{k}': np.array(v, np.int64) for k, v in self._calls.items()}
-        return {'random/key': self._key.copy(), **calls}
+        self._check_completed()
+        return {**read_arrays(self.variables()), **self._seeds.get_state()}
 
     def set_state(self, arrays: Mapping[str, np.ndarray]):
         """Takes what `get_state` gave.
@@ -331,21 +320,21 @@ class Agent:
         Raises:
             ValueError: naming entries that are missing, extra or of another shape; nothing is
                 assigned then.
+            RuntimeError: an update is not completed; call `finish` first.
         """
-        assign_arrays(self.variables(), arrays, others=self._random_state())
-        self._key = np.array(arrays['random/key'], np.int32)
-        self._calls = {k: int(arrays[f'random/{k}']) for k in self._calls}
+        self._check_completed()
+        assign_arrays(self.variables(), arrays, others=self._seeds.get_state())
+        self._seeds.set_state(arrays)
         self.sync_policy()
 
     @property
     def updates(self) -> int:
         """Number of learning steps taken."""
-        return int(self._calls['learn'])
+        return self._seeds.calls['learn']
 
-    def _seed(self, purpose: str) -> tf.Tensor:
-        self._calls[purpose] += 1
-        stream = list(self._calls).index(purpose)
-        return tf.constant(self._key ^ np.array([stream, self._calls[purpose]], np.int32))
+    def _check_completed(self):
+        if self._overlap.pending:
+            raise RuntimeError('an update is not completed: call finish() first')
 
     def _traced(self, name: str, function):
         def traced(*args):

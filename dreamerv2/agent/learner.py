@@ -81,14 +81,11 @@ class Learner:
         return found
 
     def halves(self) -> tuple[list[tf.Variable], list[tf.Variable]]:
-        """The variables that `begin` changes, and those that `complete` does."""
-        model = [*self._world_model.parameters().values()]
-        model += self._optimizers['model'].state().values()
-        behavior = [*self._actor_critic.parameters().values()]
-        for name in ('actor', 'critic'):
-            behavior += self._optimizers[name].state().values()
-        behavior += [self._actor_critic.reward_norm.magnitude, self._actor_critic.updates]
-        return model, behavior + [*self._skipped.values()]
+        """The variables that `begin` changes, and all others: those that `complete` changes."""
+        others = self.variables()
+        of_model = [others.pop(name) for name in [*others] if name.startswith('model_opt/')]
+        model = [*self._world_model.parameters().values(), *of_model]
+        return model, [*self._actor_critic.parameters().values(), *others.values()]
 
     def update(
         self, data: Tensors, state: State, seed: tf.Tensor | None, step: tf.Tensor

@@ -60,7 +60,11 @@ class Overlap:
         return state, completed
 
     def finish(self) -> Tensors | None:
-        """Completes the last update; its metrics, or None where there is nothing to complete."""
+        """Completes the last update; its metrics, or None where there is nothing to complete.
+
+        Costs about one more update: half of what is computed here is thrown away, and half of what
+        the next `update` computes, which has nothing to complete.
+        """
         if self._pending is None or self._arguments is None:
             return None
         (begun, metrics), self._pending = self._pending, None
@@ -80,9 +84,11 @@ class Overlap:
 def _unchanged(variables: Sequence[tf.Variable]) -> Iterator[None]:
     """Puts back what the variables held: one graph serves also where only a half is wanted."""
     values = [variable.read_value() for variable in variables]
-    yield
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
+    try:
+        yield
+    finally:
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
 
 
 def _blank(data: Tensors, state: State, seed: tf.Tensor, step: tf.Tensor) -> Begun:

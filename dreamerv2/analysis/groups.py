@@ -7,9 +7,11 @@ from typing import Any
 
 from dreamerv2.analysis.logdirs import Run
 
-# Settings that differ between repetitions, or say how a run is carried out and not what it learns.
+# Settings that differ between repetitions, or say where, how long and how often something is done.
+# Not `envs`, `envs_parallel` and `async_collect`: with them steps and updates come in another
+# order, and other weights act.
 _NOT_THE_AGENT = re.compile(
-    r'seed|logdir|device|gpu_memory|dry_run|steps|envs_parallel|jit'
+    r'seed|logdir|device|gpu_memory|dry_run|steps|jit'
     r'|(log|eval|save)_.*|sets\..*|init\.(from|dry_run)|replay\.keep_on_disk'
 )
 _MOST_KEYS_IN_LABEL = 3
@@ -27,7 +29,7 @@ def by_setting(runs: Sequence[Run]) -> list[tuple[str, list[Run]]]:
     """Runs of one task as groups with a label, a group holding repetitions with other seeds.
 
     Runs are repetitions if they have the same place in a study and the same settings of
-    environment and agent. The label names the settings that differ between the groups,
+    environment, collecting and agent. The label names the settings that differ between the groups,
     `actor_ent=0.1`; where too many differ it is the folder the group has to itself. A single
     group has an empty label.
     """

@@ -124,10 +124,13 @@ ENVIRONMENT = {
     'envs': Key(whole(1, 1024), 'environments that collect side by side'),
     'envs_parallel': Key(
         choice('none', 'thread', 'process'),
-        'how several environments run: one after the other, or side by side, half of them in turn',
+        'how several environments run: one after the other, or side by side (an even number: half '
+        'of them in turn)',
     ),
     'async_collect': Key(
-        boolean(), 'collect while the agent learns; it acts with weights one or two updates old'
+        boolean(),
+        'collect while the agent learns; it acts with weights one training step old, on a CPU with '
+        'an actor one update older',
     ),
     'render_size': Key(
         several(whole(1, 4096), 2, 2, 'whole numbers'), 'height and width of images'

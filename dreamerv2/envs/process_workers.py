@@ -25,6 +25,7 @@ from dreamerv2.envs.contract import Action, Observation
 from dreamerv2.envs.worker_process import layout, serve, views
 from dreamerv2.envs.workers import Maker, Workers
 from dreamerv2.errors import UsageError
+from dreamerv2.signals import STOP_SIGNALS
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +73,7 @@ class ProcessWorkers(Workers):
         # Of the episode that each worker is in: where its random numbers were, and its steps.
         self._starts: list[Any] = [None] * len(makers)
         self._steps = [0] * len(makers)
+        self._owing: set[int] = set()  # Workers whose answer was not read yet.
         self._workers: list[tuple[Any, Connection]] = []
         self._memories: list[shared_memory.SharedMemory] = []
         self._arrays: list[dict[str, np.ndarray]] = []
@@ -128,7 +130,10 @@ class ProcessWorkers(Workers):
         self._finalizer()
 
     def _start(self) -> None:
-        resource_tracker.ensure_running()  # it would unblock the signals below when it starts
+        # Before the workers, for its start unblocks signals; SIGUSR1, which it would die of, stays
+        # blocked in it.
+        with _signals_blocked():
+            resource_tracker.ensure_running()
         for maker in self._makers:
             self._workers.append(self._start_process(maker))
         spaces = [self._receive(index, _START) for index in range(len(self))]
@@ -199,6 +204,7 @@ class ProcessWorkers(Workers):
         process.join()
         process.close()
         self._workers[index] = self._start_process(self._makers[index])
+        self._owing.discard(index)
         obs_space, *_ = self._receive(index, _START)
         # The old block is still there: what was seen last is read from it.
         del self._arrays[index]
@@ -225,9 +231,12 @@ class ProcessWorkers(Workers):
             raise RuntimeError('the workers are closed')
 
     def _send(self, index: int, message: Any) -> None:
+        if index in self._owing:  # Its answer would be taken for the one to this message.
+            raise RuntimeError(f'environment worker {index} has begun a step: call end() first')
         # A worker that failed has closed its end; its last words are read instead of an answer.
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self._workers[index][1].send(message)
+        self._owing.add(index)
 
     def _receive(self, index: int, longest: float = 0.0) -> Any:
         """A worker's answer. Raises WorkerError when it failed, UsageError when the user did."""
@@ -238,6 +247,7 @@ class ProcessWorkers(Workers):
                     f'environment worker {index} gave no answer for {longest or self._longest:g} s'
                 )
             succeeded, result = connection.recv()
+            self._owing.discard(index)
         except (EOFError, ConnectionResetError):
             process.join(_PATIENCE)
             raise WorkerError(
@@ -259,7 +269,7 @@ class ProcessWorkers(Workers):
 @contextlib.contextmanager
 def _signals_blocked() -> Iterator[None]:
     """Children started inside never see these signals, not even before they ignore them."""
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
         yield
     finally:

@@ -12,6 +12,7 @@ import numpy as np
 
 from dreamerv2.envs.resumable import ResumableEnv
 from dreamerv2.envs.workers import Maker
+from dreamerv2.signals import STOP_SIGNALS
 
 _ALIGNMENT = 64
 
@@ -44,8 +45,8 @@ def views(obs_space: Mapping[str, Any], buffer: Any) -> dict[str, np.ndarray]:
 
 def serve(connection: Connection, maker: Maker) -> None:
     """What a worker does: answers commands until told to close, or until the parent is gone."""
-    # The parent decides when to end: Ctrl-C and a batch system's signal reach all processes.
-    for number in (signal.SIGINT, signal.SIGTERM):
+    # The parent decides when to end: Ctrl-C and a batch system's signals reach all processes.
+    for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     env = memory = None
     arrays: dict[str, np.ndarray] = {}

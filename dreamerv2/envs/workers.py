@@ -39,7 +39,10 @@ class Workers(abc.ABC):
 
     @abc.abstractmethod
     def begin(self, actions: Mapping[int, Action]) -> None:
-        """Start a step in the environments named by index; `end` must follow for each of them."""
+        """Start a step in the environments named by index.
+
+        `end` must follow for each of them before anything else is asked of it.
+        """
 
     @abc.abstractmethod
     def end(self, indices: Sequence[int]) -> list[Observation]:

@@ -107,7 +107,10 @@ def build_envs(config: Config) -> Workers:
 
 
 def turns(config: Config) -> int:
-    """In how many groups the environments take turns: two where they can be side by side."""
+    """In how many groups the environments take turns: two where an even number is side by side.
+
+    Otherwise one, in which all wait for each other.
+    """
     return 2 if config.envs_parallel != 'none' and config.envs % 2 == 0 else 1
 
 

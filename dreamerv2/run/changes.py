@@ -1,7 +1,9 @@
 """How a run may differ from what it was when it goes on: freely, when accepted, or never.
 
-Every key of the configuration is in one of three classes. What is learned does not depend on the
-free ones. Those that may be accepted change how learning goes on, but fit what the run has: its
+Every key of the configuration is in one of three classes. The free ones say how long, how often,
+where and how fast: neither the task nor the way of learning depends on them. The numbers may, as
+`envs`, `envs_parallel` and `async_collect` decide in which order steps and updates come and which
+weights act. Those that may be accepted change how learning goes on, but fit what the run has: its
 weights and optimizer states, its replay and its environments. All others are fixed, for a reason.
 """
 

@@ -139,7 +139,8 @@ class Driver:
         """Goes on from what `get_state` gave.
 
         The rows of the unfinished episodes are handed on again. An episode that its environment
-        cannot go on with is cut off: its last row is made one of a time limit.
+        cannot go on with is cut off: its last row, the arrived one if there is one, is handed on
+        as one of a time limit.
 
         Args:
             state: from `get_state`.
@@ -148,7 +149,8 @@ class Driver:
             arrived: from `arrived`.
 
         Returns:
-            For each environment whose episode was cut off the transitions that it had.
+            For each environment whose episode was cut off its transitions, the arrived one among
+            them.
         """
         self.reset()
         self._next = state.get('next', 0) % len(self.groups)

@@ -7,6 +7,8 @@ import threading
 from types import FrameType
 from typing import Any
 
+from dreamerv2.signals import STOP_SIGNALS
+
 
 class StopRequest:
     """Remembers that the run was asked to stop, while it is entered as a context.
@@ -16,8 +18,6 @@ class StopRequest:
     may ask several times, as the kernel does for each thread of a parent that dies, and has SIGKILL
     to insist. Outside the main thread, where Python cannot handle signals, nothing is caught.
     """
-
-    SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
     def __init__(self) -> None:
         self.signal_name = ''
@@ -33,7 +33,7 @@ class StopRequest:
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
-            for number in self.SIGNALS:
+            for number in STOP_SIGNALS:
                 self._previous[number] = signal.signal(number, self._handle)
         return self
 
@@ -44,5 +44,5 @@ class StopRequest:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.request(signal.Signals(number).name)
-        for other in self.SIGNALS:
+        for other in STOP_SIGNALS:
             signal.signal(other, signal.SIG_DFL if other == signal.SIGINT else signal.SIG_IGN)

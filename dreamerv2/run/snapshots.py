@@ -106,6 +106,7 @@ class Snapshots:
         rows, arrays, arrived = unfinished.unpack(content) if content else ({}, {}, {})
         for index, steps in self._driver.set_state(state['driver'], rows, arrived).items():
             self._progress.episodes += 1
+            self._progress.step += index in arrived  # A row handed on only now, as its last.
             say(
                 f'Environment {index} did not come back to where it was: its unfinished episode '
                 f'ends after {steps} steps, as by a time limit.'

@@ -90,10 +90,10 @@ def train(
         run = TrainingRun(config, path, envs, replay, evaluator, maker, display, lock, stop)
         run.parent = inheritance.describe_parent(parent) if parent else None
         run.restore(saved)
-        jsonl.truncate(path, run.frames)
-        run.logger = stack.enter_context(
-            Logger([jsonl.JsonLines(path), EventFile(path, run.frames)])
-        )
+        # Restoring may count a step more; what was logged is kept up to the checkpoint only.
+        start = saved.frames if saved else run.frames
+        jsonl.truncate(path, start)
+        run.logger = stack.enter_context(Logger([jsonl.JsonLines(path), EventFile(path, start)]))
         return run.run(command)
 
 

@@ -111,13 +111,16 @@ class TrainingRun:
 
     def run(self, command: Sequence[str] | None = None) -> int:
         """The whole run; returns the exit code."""
-        if not self.progress.prefilled:
+        # Asked for first: a prefill that is stopped may leave environments at their steps.
+        environment = self.envs.describe()
+        prefilled = self.progress.prefilled
+        if not prefilled:
             self._prefill()
         self.display.phase('starting')
         self.agent, device = self.maker.result()
         description = describe_run(
             seed=self.config.seed,
-            environment=self.envs.describe(),
+            environment=environment,
             levels=self.envs.levels,
             device=dataclasses.asdict(device),
             parent=self.parent,
@@ -134,6 +137,7 @@ class TrainingRun:
             stack.callback(self.batches.close)
             if self.snapshots.batch is not None:
                 self.batches.set_state(self.snapshots.batch)
+            if prefilled:  # Else the policy starts anew, or is in the middle of the prefill.
                 self.snapshots.restore_policy(self.agent)
             if self.stop():
                 self._save()

@@ -134,46 +134,6 @@ def test_report_is_a_video_of_truth_model_and_error():
     assert make_agent(image=False).report(make_batch(image=False)) == {}
 
 
-@pytest.mark.parametrize(
-    'changes',
-    [
-        {},
-        {'precision': 'bfloat16', 'levels': ['a', 'b']},
-        {'discrete': False, 'image': False},
-        {'jit': False, 'image': False},
-        {'reward_norm': {'momentum': 0.9}, 'image': False},
-    ],
-)
-def test_updates_made_ahead_are_those_made_one_after_the_other(changes):
-    one, other = make_agent(**changes), make_agent(**changes)
-    kind = {key: changes[key] for key in ('image', 'discrete') if key in changes}
-    state = ahead = None
-    expected, metrics = [], []
-    for step in range(5):
-        batch = make_batch(seed=step, **kind)
-        batch['level'] = np.full(batch['reward'].shape, step % 2, np.int32)
-        state, told = one.train(batch, state, step)
-        expected.append(told)
-        ahead, told = other.train_ahead(batch, ahead, step)
-        assert (told is None) == (step in (0, 3))
-        metrics.append(told)
-        if step == 2:
-            metrics.append(other.finish())
-    with pytest.raises(RuntimeError, match='finish'):
-        other.get_state()
-    metrics.append(other.finish())
-    assert other.finish() is None
-    metrics = [told for told in metrics if told is not None]
-    assert len(metrics) == len(expected)
-    for told, wanted in zip(metrics, expected, strict=True):
-        tf.nest.map_structure(np.testing.assert_array_equal, told, wanted)
-    arrays = other.get_state()
-    for name, value in one.get_state().items():
-        assert (value == arrays[name]).all(), name
-    if changes.get('jit', True):
-        assert other.traces['learn'] == 1
-
-
 @pytest.mark.parametrize('discrete', [True, False])
 def test_acting_beside_a_learner_that_is_ahead_computes_the_same_actions(discrete):
     options = {'discrete': discrete, 'image': discrete, 'expl_noise': 0.3}

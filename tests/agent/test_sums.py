@@ -33,18 +33,18 @@ def test_no_sum_of_many_terms_is_left_to_timing(variant):
         graphs = context.export_run_metadata().function_graphs
     finally:
         context.disable_run_metadata()
-    nodes = {}
+    nodes = []  # With the function that they stand in; names are unique only there.
     for graph in (graph.post_optimization_graph for graph in graphs):
-        for group in (graph.node, *(function.node_def for function in graph.library.function)):
-            nodes.update({node.name: node for node in group if node.op == 'AddN'})
+        bodies = {'': graph.node, **{f.signature.name: f.node_def for f in graph.library.function}}
+        nodes += [(body, n) for body, group in bodies.items() for n in group if n.op == 'AddN']
     assert nodes, 'no optimised graph was seen'
-    found = {
-        name: list(node.input)
-        for name, node in nodes.items()
+    found = [
+        (body, node.name, list(node.input))
+        for body, node in nodes
         if node.attr['N'].i > 2
         and node.attr['T'].type != tf.variant.as_datatype_enum
         # Forwards in the filter's loop one of three terms is zeros, with which any order is the
         # same. Where updates are made ahead the rollouts' loop stands before it.
-        and not name.startswith('while_1/body/' if options.get('ahead') else 'while/body/')
-    }
+        and not node.name.startswith('while_1/body/' if options.get('ahead') else 'while/body/')
+    ]
     assert not found

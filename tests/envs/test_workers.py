@@ -117,6 +117,22 @@ def test_a_failure_reaches_the_parent_in_one_line():
         workers.step([0, 0])
 
 
+def test_a_worker_at_its_step_is_asked_nothing_else():
+    workers = ProcessWorkers([Recorder, Recorder])
+    try:
+        workers.reset()
+        workers.begin({0: 1})
+        begin = functools.partial(workers.begin, {0: 1})
+        for ask in (workers.describe, workers.get_state, workers.reset, begin):
+            with pytest.raises(RuntimeError, match='worker 0 has begun a step'):
+                ask()
+        assert workers.reset([1])[0]['is_first']
+        assert not workers.end([0])[0]['is_first']
+        assert workers.describe()['name'] == 'recorder'
+    finally:
+        workers.close()
+
+
 def test_ctrl_c_within_a_step_comes_after_it():
     workers = ProcessWorkers([Interrupting, Recorder])
     try:
@@ -227,27 +243,40 @@ def test_layout_is_aligned():
 
 
 SCRIPT = """
-import os, sys, time
+import signal, sys
+from multiprocessing import shared_memory
 from dreamerv2.envs.workers import make_workers
 
 if __name__ == '__main__':
+    asked = []
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, lambda *unused: asked.append(True))
     workers = make_workers('pixel', 2, parallel='process')
     workers.reset()
     try:
         print(*[process.pid for process, _ in workers._workers], flush=True)
-        while True:
+        while not asked:
             workers.step([0, 0])
             workers.reset()
     except KeyboardInterrupt:
-        workers.step([0, 0])  # they are still there, for the run to end in order
-        if sys.argv[1] == 'close':
-            workers.close()
-        print('stopped', flush=True)
+        pass
+    workers.step([0, 0])  # they are still there, for the run to end in order
+    shared_memory.SharedMemory(create=True, size=1).unlink()  # and so is what cleans up after all
+    if sys.argv[1] == 'close':
+        workers.close()
+    print('stopped', flush=True)
 """
 
 
 @pytest.mark.parametrize(
-    'mode, number', [('close', signal.SIGINT), ('', signal.SIGINT), ('', signal.SIGKILL)]
+    'mode, number',
+    [
+        ('close', signal.SIGINT),
+        ('', signal.SIGINT),
+        ('', signal.SIGTERM),
+        ('', signal.SIGUSR1),
+        ('', signal.SIGKILL),
+    ],
 )
 def test_signals_leave_nothing_behind(tmp_path, mode, number):
     script = tmp_path / 'script.py'
@@ -263,12 +292,12 @@ def test_signals_leave_nothing_behind(tmp_path, mode, number):
     )
     children = [int(number) for number in process.stdout.readline().split()]
     assert len(children) == 2
-    if number == signal.SIGINT:
-        os.killpg(process.pid, number)  # as a terminal does: to the whole group
-    else:
+    if number == signal.SIGKILL:
         process.kill()
+    else:
+        os.killpg(process.pid, number)  # as a terminal or a batch system does: to the whole group
     out, err = process.communicate(timeout=30)
-    if number == signal.SIGINT:
+    if number != signal.SIGKILL:
         assert (process.returncode, out, err) == (0, 'stopped\n', '')
     for _ in range(100):
         alive = [pid for pid in children if is_running(pid)]

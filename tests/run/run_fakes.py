@@ -1,5 +1,6 @@
 """A tiny environment and a NumPy agent with the interfaces of the real ones, for fast tests."""
 
+import json
 import pathlib
 import sys
 import time
@@ -9,8 +10,10 @@ import numpy as np
 from dreamerv2.config import load_config
 from dreamerv2.envs.contract import Environment, spaces
 from dreamerv2.envs.workers import InProcess
+from dreamerv2.run import seeding
 from dreamerv2.run.devices import Device
 from dreamerv2.run.parts import Parts
+from dreamerv2.run.random_policy import RandomPolicy
 from dreamerv2.run.training import train
 
 SIZE = 8
@@ -85,8 +88,20 @@ class CountingEnv(Environment):
         self.closed += 1
 
 
+class Forgetful(CountingEnv):
+    """Its first observation depends on more than its state."""
+
+    def observe(self, reward):
+        obs = super().observe(reward)
+        return {**obs, 'image': obs['image'] + self.forgotten}
+
+
 def in_process(envs):
     return InProcess([lambda env=env: env for env in envs])
+
+
+def random_policy(env, seed=0):
+    return RandomPolicy(env.act_space, seeding.generator(seed, 'random_policy'))
 
 
 class NumpyAgent:
@@ -205,6 +220,34 @@ def fake_parts(agents, length=10, levels=('a',), envs=1, seed=0, delay=0.0, step
         evaluation={level: (lambda level=level: CountingEnv(5, [level], 7)) for level in levels},
         agent=make_agent,
     )
+
+
+def lines(logdir):
+    text = (pathlib.Path(logdir) / 'metrics.jsonl').read_text()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def with_key(rows, key):
+    return [row for row in rows if key in row]
+
+
+def run(logdir, steps=200, **options):
+    agents = []
+    overrides = options.pop('config', {})
+    code = train(small_config(logdir, steps=steps, **overrides), fake_parts(agents, **options))
+    return code, agents[0] if agents else None
+
+
+def without_time(rows):
+    """Rows without what may differ between equal runs: speed, and memory before and after disk."""
+    return [
+        {
+            key: value
+            for key, value in row.items()
+            if key not in ('fps', 'train_ratio', 'replay_bytes')
+        }
+        for row in rows
+    ]
 
 
 if __name__ == '__main__':

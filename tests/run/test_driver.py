@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from run_fakes import CountingEnv, in_process
+from run_fakes import CountingEnv, Forgetful, in_process, random_policy
 
 from dreamerv2.envs.contract import spaces
 from dreamerv2.replay import Replay
@@ -12,11 +12,6 @@ from dreamerv2.run import seeding
 from dreamerv2.run.driver import Driver, environment_action
 from dreamerv2.run.episodes import episode_metrics
 from dreamerv2.run.random_policy import RandomPolicy
-from dreamerv2.run.unfinished import pack, unpack
-
-
-def random_policy(env, seed=0):
-    return RandomPolicy(env.act_space, seeding.generator(seed, 'random_policy'))
 
 
 def collect(envs, steps, **options):
@@ -86,86 +81,6 @@ def test_several_environments_step_together():
     assert ended.count(0) == 5 and ended.count(1) == 3
 
 
-def test_environments_that_take_turns_act_on_what_they_saw_last():
-    envs = [CountingEnv(length=3 + i, seed=i) for i in range(4)]
-    rows, told = [], []
-
-    def policy(obs, state):
-        told.append(((obs['image'][:, 0, 0, 0]).tolist(), state, len(rows)))
-        return np.eye(3, dtype=np.float32)[[1] * len(obs['is_first'])], (state or 0) + 1
-
-    driver = Driver(
-        in_process(envs), turns=2, on_step=[lambda row, worker: rows.append((worker, row))]
-    )
-    results = [driver.step(policy) for _ in range(6)]
-    assert all(result.transitions == 2 for result in results)
-    workers = [worker for worker, row in rows if not row['is_first']]
-    assert workers == [0, 1, 2, 3] * 3
-    # Both groups act first; then each as soon as its own rows, and no other's, were handed on.
-    seen = [[0, 0], [0, 0], [1, 1], [1, 1], [2, 2], [2, 2], [0, 3]]
-    states = [None, None, 1, 1, 2, 2, 3]
-    assert [(steps, state) for steps, state, _ in told] == list(zip(seen, states, strict=True))
-    assert [count for *_, count in told] == [2, 4, 6, 8, 10, 12, 15]
-    for worker, env in enumerate(envs):
-        own = [int(row['image'][0, 0, 0]) for index, row in rows if index == worker]
-        assert own == [*range(4), *([0] if worker == 0 else [])]
-        assert env.resets == (2 if worker == 0 else 1)
-    with pytest.raises(ValueError, match='4 environments cannot form 3 groups'):
-        Driver(in_process(envs), turns=3)
-
-
-def test_forgetting_waits_for_the_steps_under_way():
-    envs = [CountingEnv(length=9, seed=i) for i in range(2)]
-    rows = []
-    driver = Driver(in_process(envs), turns=2, on_step=[lambda row, worker: rows.append(worker)])
-    policy = random_policy(envs[0])
-    for _ in range(3):
-        driver.step(policy)
-    assert [env.step_count for env in envs] == [2, 1] and rows.count(1) == 2
-    driver.reset()
-    assert [env.step_count for env in envs] == [2, 2] and rows.count(1) == 2
-    driver.step(policy)
-    assert [env.resets for env in envs] == [2, 2] and driver.policy_states == [None, None]
-
-
-@pytest.mark.parametrize('steps', range(1, 12))
-@pytest.mark.parametrize('turns', [1, 2])
-def test_taking_turns_goes_on_in_mid_step_and_in_other_turns(tmp_path, steps, turns):
-    def make(seed, turns, replay):
-        envs = [CountingEnv(length=3 + i, seed=seed + i) for i in range(2)]
-        on = {'on_step': [replay.add_step], 'on_reset': [replay.drop_partial]}
-        return envs, Driver(in_process(envs), turns=turns, **on)
-
-    replay = Replay(None, seed=0)
-    envs, driver = make(0, 2, replay)
-    policy = random_policy(envs[0])
-    for _ in range(steps):
-        driver.step(policy)
-    state = json.loads(json.dumps(driver.get_state()))
-    unfinished, arrived, after = replay.unfinished(), driver.arrived(), policy.get_state()
-    packed = pack(unfinished, {}, arrived)
-    expected = [driver.step(policy).episodes for _ in range(9)]
-
-    again = Replay(None, seed=0)
-    _, restored = make(50, turns, again)
-    unfinished, _, arrived = unpack(packed)
-    assert restored.set_state(state, unfinished, arrived) == {}
-    policy.set_state(after)
-    found = [restored.step(policy).episodes for _ in range(9)]
-    if turns == 1:  # Its first step hands on what is there; then both step together.
-        assert sum(len(episodes) for episodes in found) >= sum(map(len, expected))
-        return
-    for one, other in zip(found, expected, strict=True):
-        assert [(e.score, e.length, e.worker) for e in one] == [
-            (e.score, e.length, e.worker) for e in other
-        ]
-    rows = replay.unfinished()
-    for index, arrays in again.unfinished().items():
-        for key, value in arrays.items():
-            assert value.dtype == rows[index][key].dtype
-            np.testing.assert_array_equal(value, rows[index][key])
-
-
 def test_reset_in_mid_episode_never_glues(tmp_path):
     env = CountingEnv(length=6)
     replay = Replay(tmp_path, seed=0)
@@ -220,14 +135,6 @@ def test_state_gives_the_same_episodes_again():
     restored = Driver(in_process([other]))
     assert restored.set_state(state, {}) == {}
     assert play(restored, other) == expected
-
-
-class Forgetful(CountingEnv):
-    """Its first observation depends on more than its state."""
-
-    def observe(self, reward):
-        obs = super().observe(reward)
-        return {**obs, 'image': obs['image'] + self.forgotten}
 
 
 def interrupted(envs, steps, tmp_path):
@@ -286,29 +193,6 @@ def test_an_episode_that_cannot_go_on_is_cut_off(tmp_path):
     other.forgotten = 0
     restored.step(random_policy(other))  # Starts a new one.
     assert replay.stats['partial_steps'] == 1
-
-
-def test_a_step_under_way_is_the_last_of_an_episode_that_cannot_go_on():
-    envs = [Forgetful(length=7, seed=i) for i in range(2)]
-    for env in envs:
-        env.forgotten = 0
-    replay = Replay(None, seed=0)
-    driver = Driver(in_process(envs), turns=2, on_step=[replay.add_step])
-    policy = random_policy(envs[0])
-    for _ in range(5):
-        driver.step(policy)
-    state, unfinished, arrived = driver.get_state(), replay.unfinished(), driver.arrived()
-    assert [*arrived] == [1] and len(unfinished[1]['is_first']) == 3
-    others = [Forgetful(length=7), Forgetful(length=7)]
-    others[0].forgotten, others[1].forgotten = 0, 1
-    again = Replay(None, seed=0)
-    restored = Driver(in_process(others), turns=2, on_step=[again.add_step])
-    assert restored.set_state(state, unfinished, arrived) == {1: 3}
-    (episode,) = again.episodes()
-    assert episode.array('is_last').tolist() == [False, False, False, True]
-    results = [restored.step(policy) for _ in range(4)]
-    assert [result.transitions for result in results] == [1, 1, 1, 1]
-    assert again.stats['partial_steps'] == 3 + 4
 
 
 def test_an_episode_of_an_environment_that_is_gone_is_cut_off(tmp_path):

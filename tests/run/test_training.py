@@ -2,49 +2,29 @@
 
 import json
 import os
-import signal
 import socket
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
-from run_fakes import CountingEnv, NumpyAgent, fake_parts, in_process, small_config
+from run_fakes import (
+    CountingEnv,
+    NumpyAgent,
+    fake_parts,
+    in_process,
+    lines,
+    run,
+    small_config,
+    with_key,
+    without_time,
+)
 
 import dreamerv2.api
 from dreamerv2.errors import UsageError
 from dreamerv2.run import checkpoint
 from dreamerv2.run.parts import Parts
 from dreamerv2.run.training import train
-from dreamerv2.run.training_run import FINISHED, STOPPED
-
-
-def lines(logdir):
-    text = (Path(logdir) / 'metrics.jsonl').read_text()
-    return [json.loads(line) for line in text.splitlines()]
-
-
-def with_key(rows, key):
-    return [row for row in rows if key in row]
-
-
-def run(logdir, steps=200, **options):
-    agents = []
-    overrides = options.pop('config', {})
-    code = train(small_config(logdir, steps=steps, **overrides), fake_parts(agents, **options))
-    return code, agents[0] if agents else None
-
-
-def without_time(rows):
-    """Rows without what may differ between equal runs: speed, and memory before and after disk."""
-    return [
-        {
-            key: value
-            for key, value in row.items()
-            if key not in ('fps', 'train_ratio', 'replay_bytes')
-        }
-        for row in rows
-    ]
+from dreamerv2.run.training_run import FINISHED
 
 
 def test_logdir_holds_everything(tmp_path):
@@ -148,52 +128,6 @@ def test_collecting_beside_learning_makes_the_same_updates_and_repeats_itself(tm
     staleness = [row['policy_staleness'] for row in with_key(lines(tmp_path / 'a'), 'fps')]
     assert 1 < max(staleness) <= 2
     assert 'policy_staleness' not in with_key(lines(tmp_path / 'c'), 'fps')[0]
-
-
-def assert_same_end(one, other):
-    """Two logdirs end alike: weights, counters, random states, next batch, unfinished episodes."""
-    first, second = checkpoint.find(one), checkpoint.find(other)
-    assert first.frames == second.frames
-    for name, value in first.arrays().items():
-        assert (second.arrays()[name] == value).all(), name
-    assert first.state == second.state
-    for name in (checkpoint.BATCH, checkpoint.UNFINISHED):
-        with np.load(first.path / name) as mine, np.load(second.path / name) as others:
-            assert mine.files == others.files
-            for key in mine.files:
-                np.testing.assert_array_equal(mine[key], others[key])
-    assert without_time(lines(one)) == without_time(lines(other))
-
-
-@pytest.mark.parametrize('stops', [[120], [125], [33, 41, 77, 199]])
-@pytest.mark.parametrize('envs, turns', [(1, 1), (2, 1), (4, 2)])
-def test_going_on_is_exactly_the_same(tmp_path, stops, envs, turns):
-    parallel = {1: 'none', 2: 'thread'}[turns]
-    options = {'envs': envs, 'config': {'envs': envs, 'envs_parallel': parallel}}
-    assert run(tmp_path / 'straight', steps=203, **options)[0] == FINISHED
-    for steps in [*stops, 203]:
-        assert run(tmp_path / 'parts', steps=steps, **options)[0] == FINISHED
-    assert_same_end(tmp_path / 'straight', tmp_path / 'parts')
-    resumes = json.loads((tmp_path / 'parts/provenance.json').read_text())['resumes']
-    assert len(resumes) == len(stops)
-
-
-def test_an_episode_that_cannot_be_played_again_is_said_to_end(tmp_path, capfd):
-    run(tmp_path, steps=125)
-    capfd.readouterr()
-    code, _ = run(tmp_path, steps=127, length=9)  # Other pictures of progress come out.
-    assert code == FINISHED
-    said = ''.join(capfd.readouterr())
-    assert 'Environment 0 did not come back to where it was' in said and '5 steps' in said
-    saved = checkpoint.find(tmp_path)
-    assert saved.state['progress']['episodes'] == 13
-    assert saved.state['replay']['totals'] == {
-        'episodes': 13, 'steps': 125, 'dropped_episodes': 0, 'dropped_steps': 0,
-    }  # fmt: skip
-    newest = sorted((tmp_path / 'train_episodes').glob('*.npz'))[-1]
-    with np.load(newest) as episode:
-        assert episode['is_last'].tolist() == [False] * 5 + [True]
-        assert not episode['is_terminal'].any()
 
 
 def test_a_finished_run_says_so(tmp_path, capsys):
@@ -304,28 +238,6 @@ def test_a_crash_before_the_first_checkpoint_keeps_the_episodes(tmp_path):
     rows = with_key(lines(tmp_path), 'train_return')
     assert [row['step'] for row in rows] == list(range(40, 801, 40))
     assert len(with_key(rows, 'train_prefill')) == 4
-
-
-def test_a_stop_in_the_prefill_goes_on_with_the_prefill(tmp_path):
-    agents = []
-    parts = fake_parts(agents)
-
-    def stopping(say):
-        made = parts(say)
-
-        class Stopping(CountingEnv):
-            def step(self, action):
-                if len(self.actions) == 25:
-                    os.kill(os.getpid(), signal.SIGTERM)
-                return super().step(action)
-
-        return Parts(lambda: in_process([Stopping(10)]), made.evaluation, made.agent)
-
-    assert train(small_config(tmp_path), stopping) == STOPPED
-    assert checkpoint.find(tmp_path).state['progress']['prefilled'] is False
-    assert run(tmp_path)[0] == FINISHED
-    run(tmp_path / 'straight')
-    assert_same_end(tmp_path, tmp_path / 'straight')
 
 
 def test_api_trains_on_an_environment_of_ones_own(tmp_path, monkeypatch):
