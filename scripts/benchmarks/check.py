@@ -26,7 +26,7 @@ from .emulator import BareGame
 from .episodes import collect
 from .learner import part_flops, update_call
 from .options import Options
-from .report import Report, Table
+from .report import Report, Table, counted
 from .timing import time_interleaved
 
 TOLERANCE = 0.15
@@ -38,7 +38,8 @@ MEASURING = 14.0  # Seconds, beside setting up.
 
 def machine_key(machine: Mapping[str, Any]) -> str:
     """The kind of machine, under which shares are stored."""
-    return f'{machine["processor"]}, {machine["cores"]} cores, {machine["gpu"] or "no GPU"}'
+    cores = counted(machine['cores'], 'core')
+    return f'{machine["processor"]}, {cores}, {machine["gpu"] or "no GPU"}'
 
 
 def warnings(found: Mapping[str, float], stored: Mapping[str, float]) -> list[str]:

@@ -99,7 +99,7 @@ def at_once(count: int, frames: int) -> float:
 
 
 def build_plain(target: Path) -> str | None:
-    """Builds nes-py as pip does by itself, without the flags of `scripts/setup.sh`.
+    """Builds nes-py as pip does by itself, without what `scripts/setup.sh` does for speed.
 
     Args:
         target: folder that the package is put into.

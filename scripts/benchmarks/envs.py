@@ -22,7 +22,7 @@ from dreamerv2.run.random_policy import RandomPolicy
 
 from . import emulator, machine
 from .options import Options
-from .report import Report, Table
+from .report import Report, Table, counted
 from .timing import spread
 
 STEPS = 500  # Agent steps of each environment in a repetition.
@@ -125,14 +125,18 @@ def run(options: Options) -> Report:
     columns = ['environments', 'frames/s', 'times one worker', 'share of limit (%)']
     notes = [
         options.spread_note,
-        f'Task {config.task}, a random action every {config.action_repeat} frames, image included.',
+        f'Task {config.task}, a random action every {counted(config.action_repeat, "frame")}, '
+        'image included.',
         'Limit: the bare emulator, once for each core that can be used. What several of them reach '
         'at once says how far the cores are independent of each other.',
         'Even numbers of them take turns, as in training: half are at their steps while the rows '
         'of the others are looked at.',
-        f'Steps take unequally long: {cores} environments that step all together reach at most '
-        f'{most_in_step(alone, cores):.2f} times one, on {cores} cores.',
     ]
+    if cores > 1:
+        notes.append(
+            f'Steps take unequally long: {cores} environments that step all together reach at most '
+            f'{most_in_step(alone, cores):.2f} times one, on {cores} cores.'
+        )
     tables = [Table('Environments', columns, rows, notes)]
     if options.plain:
         tables.append(plain_table(options))

@@ -23,6 +23,8 @@ from dreamerv2.run.driver import Driver
 from dreamerv2.run.random_policy import RandomPolicy
 from dreamerv2.run.types import Row
 
+from .report import counted
+
 Arrays = dict[str, np.ndarray]
 
 
@@ -95,7 +97,10 @@ def real_episodes(
         if len(list(folder.glob(f'{number:02d}-*.npz'))) < each
     ]  # fmt: skip
     if owed:
-        say(f'Playing {each} episodes on each of {len(owed)} levels at random, kept in {folder}.')
+        say(
+            f'Playing at random on {counted(len(owed), "level")}, {counted(each, "episode")} each, '
+            f'kept in {folder}.'
+        )
         context = multiprocessing.get_context('spawn')
         workers = min(len(owed), os.cpu_count() or 1)
         with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:

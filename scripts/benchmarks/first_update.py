@@ -1,7 +1,9 @@
 """Trains until the first update, and says when that was: `python -m benchmarks.first_update FLAGS`.
 
 It is `dreamerv2/train.py` with a watch on the agent. Prints one line of JSON with times of the
-system's monotonic clock: `prefilled`, when the last random step was made, and `updated`.
+system's monotonic clock: `prefilled`, when the last random step was made, and `updated`. Where
+updates are made ahead (`Agent.train_ahead`), the first counts when its first half is computed, the
+world model's.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from dreamerv2.config import load_config
@@ -26,9 +28,10 @@ class _Envs:
         self._target = target
         self.stepped = time.monotonic()
 
-    def step(self, actions: Any) -> Any:
-        result = self._target.step(actions)
-        self.stepped = time.monotonic()
+    def end(self, indices: Sequence[int]) -> Any:
+        result = self._target.end(indices)
+        if result:  # The driver also asks where no step is under way.
+            self.stepped = time.monotonic()
         return result
 
     def __getattr__(self, name: str) -> Any:
@@ -51,12 +54,21 @@ class _Agent:
         return self._target.policy(*args, **kwargs)
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
-        prefilled = self._acted or self._envs[0].stepped
         state, metrics = self._target.train(*args, **kwargs)
-        float(metrics['model_loss'])
-        print(json.dumps({'prefilled': prefilled, 'updated': time.monotonic()}), flush=True)
-        os.kill(os.getpid(), signal.SIGTERM)
+        float(metrics['model_loss'])  # Waits for a GPU.
+        self._end_run()
         return state, metrics
+
+    def train_ahead(self, *args: Any, **kwargs: Any) -> Any:
+        # Used on a CPU only, where a call returns when all of it is computed.
+        result = self._target.train_ahead(*args, **kwargs)
+        self._end_run()
+        return result
+
+    def _end_run(self) -> None:
+        times = {'prefilled': self._acted or self._envs[0].stepped, 'updated': time.monotonic()}
+        print(json.dumps(times), flush=True)
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._target, name)

@@ -43,7 +43,7 @@ def counted_run(flags: Sequence[str], barrier: Any, seconds: float) -> tuple[int
     window: list[tuple[float, int]] = []
 
     def on_act(acted: int) -> None:
-        now, updates = time.perf_counter(), clock.calls.get('busy', 0)
+        now, updates = time.perf_counter(), clock.calls.get('update', 0)
         if not window and acted >= WARMUP:
             try:
                 barrier.wait(PATIENCE)

@@ -17,7 +17,7 @@ from .episodes import real_episodes
 from .learner import part_flops, update_call
 from .options import Options
 from .replay import calls, filled
-from .report import Report, Table
+from .report import Report, Table, counted
 from .timing import spread, time_interleaved
 
 BATCHES = (0.5, 1, 2, 4)  # Multiples of the preset's.
@@ -73,7 +73,7 @@ def replay_table(options: Options) -> Table:
     episodes = real_episodes(config, options.episodes, options.say)
     rows: list[list[Any]] = []
     for size in sorted({max(1, int(capacity * part)) for part in REPLAYS}):
-        options.say(f'Replay of {size} steps.')
+        options.say(f'Replay of {counted(size, "step")}.')
         replay = filled(config, episodes, size)
         sample = calls(config, replay, episodes)['sample']
         samples = time_interleaved({'sample': sample}, options.repeat, seconds=SECONDS)

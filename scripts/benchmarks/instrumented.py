@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import dataclasses
 import os
@@ -9,7 +10,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
@@ -43,8 +44,10 @@ class _WatchedAgent(Timed):
         self._wait = wait
         self._acted = 0
         self._policy = clock.timed('policy', agent.policy)
-        self.train = clock.timed('busy', self._train)
-        self.train_ahead = clock.timed('busy', agent.train_ahead)
+        self.train = clock.timed('busy', clock.timed('update', self._train))
+        self.train_ahead = clock.timed('busy', clock.timed('update', agent.train_ahead))
+        # What completes the last update that was made ahead is no update more; the loop waits.
+        self.finish = clock.timed('learner', clock.timed('busy', agent.finish))
 
     def policy(self, obs: Any, state: Any = None, mode: str = 'train') -> Any:
         self._on_act(self._acted)
@@ -68,8 +71,9 @@ def run_instrumented(
 ) -> devices.Device:
     """Trains until `on_act` calls `stop_run`; needs the process's main thread.
 
-    The clock's parts are `emulator`, `policy`, `replay`, `busy` (the learner computes) and, where
-    it does so in a thread of its own, `learner` (the loop waits for it).
+    The clock's parts are `emulator`, `policy`, `replay`, `busy` (the learner computes), `update`
+    (the calls in which it begins an update) and, where it does so in a thread of its own, `learner`
+    (the loop waits for it).
 
     Args:
         config: without logdir and length, which are set here; there is no evaluation.
@@ -115,6 +119,29 @@ def run_instrumented(
         with timed_replay, timed_take, timed_wait:
             train(config, parts, command=['bench.py'])
     return used[0]
+
+
+@contextlib.contextmanager
+def updates_ended(clock: Clock) -> Iterator[Callable[[], None]]:
+    """Gives a call that waits until a run's learner computes nothing beside the loop.
+
+    Of updates that are made ahead the last one still waits for its second half, as ever between
+    two. The run must begin meanwhile. The time counts as `learner`.
+    """
+    update = updater.Beside.update
+    found: list[updater.Beside] = []
+
+    def noted(beside: updater.Beside, number: int, step: int) -> Any:
+        found[:] = [beside]
+        return update(beside, number, step)
+
+    def wait() -> None:
+        for beside in found:
+            if beside._running is not None:
+                clock.timed('learner', concurrent.futures.wait)([beside._running])
+
+    with mock.patch.object(updater.Beside, 'update', noted):
+        yield wait
 
 
 class Mark(NamedTuple):
@@ -175,7 +202,8 @@ def measure_segments(
         wait: whether to wait for each update.
         plain: compute the direct way.
         packages: a folder with another build of the emulator.
-        turn: to be handed on after the warm-up and after each stretch.
+        turn: to be handed on after the warm-up and after each stretch. The updates that a stretch
+            has begun end in it, or they would be computed in the others' time.
 
     Raises:
         RuntimeError: another build of the emulator was used than that of `packages`.
@@ -193,11 +221,13 @@ def measure_segments(
     begun: list[Mark] = []
 
     def mark() -> Mark:
-        return Mark(time.perf_counter(), dict(clock.seconds), clock.calls.get('busy', 0))
+        return Mark(time.perf_counter(), dict(clock.seconds), clock.calls.get('update', 0))
 
     def on_act(acted: int) -> None:
         if len(stretches) == count or acted < warmup + steps * len(begun):
             return
+        if turn:
+            wait_for_updates()
         if begun:
             stretches.append((begun[-1], mark()))
         if len(stretches) == count:
@@ -209,6 +239,7 @@ def measure_segments(
         begun.append(mark())
 
     with contextlib.ExitStack() as stack:
+        wait_for_updates = stack.enter_context(updates_ended(clock))
         if plain:
             with devices.hidden_native_stderr():  # It imports TensorFlow.
                 from .direct import direct_implementation

@@ -12,7 +12,7 @@ from . import machine, subject
 from .children import in_child
 from .instrumented import measure_segments
 from .options import Options
-from .report import Report, Table
+from .report import Report, Table, counted
 
 UPDATES = 3
 STEPS = 400
@@ -50,7 +50,7 @@ def run(options: Options) -> Report:
     stages: dict[str, Any] = {
         'one environment': (environment_peak, options.flags),
         f'agent, {UPDATES} updates': (learner_peak, options.flags),
-        f'training run, {steps} agent steps after the prefill': (
+        f'training run, {counted(steps, "agent step")} after the prefill': (
             training_peak,
             options.flags,
             steps,

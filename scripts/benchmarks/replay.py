@@ -16,7 +16,7 @@ from dreamerv2.replay.measure import batches_per_second, bytes_per_step, fill
 from . import ceiling, machine
 from .episodes import Arrays, real_episodes
 from .options import Options
-from .report import Report, Table
+from .report import Report, Table, counted
 from .timing import spread, time_interleaved
 
 SECONDS = 1.0  # Of each repetition.
@@ -74,7 +74,7 @@ def run(options: Options) -> Report:
     steps = options.steps or config.replay.capacity
     batch, length = config.dataset.batch, config.dataset.length
     episodes = real_episodes(config, options.episodes, options.say)
-    options.say(f'Filling a replay with {steps} steps.')
+    options.say(f'Filling a replay with {counted(steps, "step")}.')
     before = machine.peak_host_bytes()
     replay = filled(config, episodes, steps)
     grown = machine.peak_host_bytes() - before
@@ -92,7 +92,7 @@ def run(options: Options) -> Report:
 
     speed = [
         row('sampling alone', rates('sample')),
-        row(f'with {config.train_every} steps added for each batch', rates('both')),
+        row(f'with {counted(config.train_every, "step")} added for each batch', rates('both')),
         row('sampling alone, a second of processor time', cpu),
     ]
     held = int(replay.stats['loaded_steps'])

@@ -53,6 +53,11 @@ def number(value: float) -> str:
     return f'{value:.2g}'
 
 
+def counted(count: int, noun: str, plural: str = '') -> str:
+    """`1 step`, `2 steps`; with the plural where it is not the noun with an s."""
+    return f'{count} {noun if count == 1 else plural or noun + "s"}'
+
+
 def cell_text(cell: Cell) -> str:
     """One cell; a spread as `median (lowest-highest)`."""
     match cell:
@@ -106,7 +111,8 @@ def as_json(report: Report) -> str:
 
 def machine_line(machine: dict[str, Any]) -> str:
     """The machine in one line."""
-    parts = [f'{machine["processor"]}, {machine["cores"]} cores', machine['gpu'] or 'no GPU']
+    parts = [f'{machine["processor"]}, {counted(machine["cores"], "core")}']
+    parts.append(machine['gpu'] or 'no GPU')
     parts.append(', '.join(f'{name} {version}' for name, version in machine['versions'].items()))
     parts.append(f'revision {str(machine["revision"])[:12]}')
     load = machine['load']

@@ -20,7 +20,7 @@ from dreamerv2.run import checkpoint, devices, snapshots
 from .children import in_child
 from .instrumented import run_instrumented, stop_run
 from .options import Options
-from .report import Report, Table
+from .report import Report, Table, counted
 from .timing import Clock, spread
 from .train import PREFILL
 
@@ -136,19 +136,21 @@ def run(options: Options) -> Report:
     rate = config.action_repeat * config.train_every / stretch
     # At this many frames a second `WANTED` percent of the time between two would go into one.
     most = WANTED / 100 * steps * config.action_repeat / stall if stall > 0 else None
+    whose = 'its' if config.train_every == 1 else 'their'
+    between = f'{counted(config.train_every, "agent step")} and {whose} update'
     rows: list[list[Any]] = [
         ['size of a checkpoint (MB)', result.size / 1e6],
-        [f'{config.train_every} agent steps and their update (s)', spread(result.clean)],
+        [f'{between} (s)', spread(result.clean)],
         ['gathering, while the loop waits (s)', spread(b - a for a, b in result.taken)],
         ['writing, beside the loop (s)', spread(b - a for a, b in result.written)],
         ['what training lasts longer for each (s)', spread(result.stalls)],
-        [f'from one to the next, {steps} agent steps (s)', interval],
+        [f'from one to the next, {counted(steps, "agent step")} (s)', interval],
         ['share of the time (%)', 100 * stall / (interval + stall)],
         [f'frames/s at which it would be {WANTED} %', most],
     ]
     notes = [
-        f'Median (lowest-highest) of {len(result.stalls)} checkpoints, and of '
-        f'{len(result.clean)} stretches without.',
+        f'Median (lowest-highest) of {counted(len(result.stalls), "checkpoint")}, and of '
+        f'{counted(len(result.clean), "stretch", "stretches")} without.',
         f'At {rate:.0f} frames/s, in {result.precision} on {result.device}. Checkpoints were made '
         f'every {UPDATES} updates to measure them; the share is for the interval of the preset.',
     ]

@@ -15,7 +15,7 @@ from typing import Any
 from dreamerv2.errors import UsageError
 
 from .options import Options
-from .report import Report, Table
+from .report import Report, Table, counted
 from .timing import spread, time_interleaved
 
 SCRIPTS = Path(__file__).resolve().parents[1]
@@ -66,7 +66,7 @@ def run(options: Options) -> Report:
             fresh.append(first_update(flags, Path(folder)))
             resumed.append(first_update(flags, Path(folder)))
     rows: list[list[Any]] = [
-        [f'first update, with a prefill of {options.config.prefill} agent steps',
+        [f'first update, with a prefill of {counted(options.config.prefill, "agent step")}',
          spread(times['updated'] for times in fresh)],
         ['... of which after the last random step',
          spread(times['updated'] - times['prefilled'] for times in fresh)],

@@ -108,13 +108,15 @@ class Timed:
         target: the object; everything else is passed on to it.
         clock: where the times go.
         parts: method name to the part that its time is added to.
+
+    Raises:
+        AttributeError: the object has no such method.
     """
 
     def __init__(self, target: Any, clock: Clock, parts: Mapping[str, str]) -> None:
         self._target = target
         for method, part in parts.items():
-            if hasattr(target, method):
-                setattr(self, method, clock.timed(part, getattr(target, method)))
+            setattr(self, method, clock.timed(part, getattr(target, method)))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._target, name)

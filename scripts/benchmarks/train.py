@@ -19,7 +19,7 @@ from . import emulator
 from .children import in_turn
 from .instrumented import PARTS, Segments, measure_segments
 from .options import Options
-from .report import Report, Table
+from .report import Report, Table, counted
 from .timing import spread
 
 STEPS = 400  # Agent steps of a repetition.
@@ -132,14 +132,14 @@ def run(options: Options) -> Report:
     columns += [f'{part} (%)' for part in PARTS]
     columns += ['rest (%)', 'most waited for', 'learner busy (%)']
     notes = [
-        f'Median (lowest-highest) of {options.repeat} stretches of {options.steps or STEPS} agent '
-        'steps, one of each mode in turn.',
+        f'Median (lowest-highest) of {counted(options.repeat, "stretch", "stretches")} of '
+        f'{counted(options.steps or STEPS, "agent step")}, one of each mode in turn.',
         *how,
         *speedups(results),
         f'Best mode: {best[0]}.',
         'Percent of the time that the loop waited for each part; rest is the loop itself and the '
         'log.',
-        f'Task {config.task}, {config.envs} environments, an update every {config.train_every} '
-        f'agent steps of {config.action_repeat} frames.',
+        f'Task {config.task}, {counted(config.envs, "environment")}, an update every '
+        f'{counted(config.train_every, "agent step")} of {counted(config.action_repeat, "frame")}.',
     ]
     return options.report([Table('Training from end to end', columns, rows, notes)])

@@ -31,6 +31,14 @@ def test_seeds_and_ways_of_running_do_not_part_runs(run):
     assert labels(runs) == {'': ['a', 'b', 'c']}
 
 
+def test_environments_that_take_turns_part_runs(run):
+    runs = [
+        run('a', config={'envs': 4, 'envs_parallel': 'none'}),
+        run('b', config={'envs': 4, 'envs_parallel': 'process'}),
+    ]
+    assert labels(runs) == {'envs_parallel=none': ['a'], 'envs_parallel=process': ['b']}
+
+
 def test_settings_that_differ_are_the_label(run):
     runs = [
         run('a', config={'actor_ent': 0.1, 'rssm': {'deter': 64}}),

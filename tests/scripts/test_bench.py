@@ -199,6 +199,8 @@ def test_train_times_every_part_in_each_mode(measure):
         assert min(parts) > 0
         assert sum(parts) + values['rest (%)'] == pytest.approx(100)
         assert values['learner busy (%)'] > 0
+    every = 'Task pixel, 1 environment, an update every 10 agent steps of 1 frame.'
+    assert table['notes'][-1] == every
     synchronous = dict(zip(table['columns'], table['rows'][0], strict=True))
     assert synchronous['learner (%)'] == synchronous['learner busy (%)']
 

@@ -19,7 +19,16 @@ from benchmarks import (
     startup,
 )
 from benchmarks.flops import forward_flops, policy_flops, update_flops
-from benchmarks.report import Report, Table, as_json, as_markdown, as_text, insert, number
+from benchmarks.report import (
+    Report,
+    Table,
+    as_json,
+    as_markdown,
+    as_text,
+    counted,
+    insert,
+    number,
+)
 from benchmarks.timing import Clock, Spread, Timed, spread, time_interleaved
 
 from dreamerv2.config import load_config
@@ -76,10 +85,12 @@ def test_a_timed_object_does_what_it_did():
             return 3
 
     clock = Clock()
-    box = Timed(Box(), clock, {'open': 'waiting', 'absent': 'never'})
+    box = Timed(Box(), clock, {'open': 'waiting'})
     assert box.open(0.01) == box.open(wait=0.01) == 'open'
     assert (box.size, len(box)) == (7, 3)
     assert clock.calls == {'waiting': 2} and clock.seconds['waiting'] >= 0.02
+    with pytest.raises(AttributeError, match='absent'):
+        Timed(Box(), clock, {'absent': 'never'})
 
 
 @pytest.mark.parametrize(
@@ -88,6 +99,12 @@ def test_a_timed_object_does_what_it_did():
 )
 def test_numbers_have_three_digits(value, text):
     assert number(value) == text
+
+
+def test_counts_have_the_right_number():
+    assert [counted(n, 'step') for n in (0, 1, 2)] == ['0 steps', '1 step', '2 steps']
+    assert counted(1, 'stretch', 'stretches') == '1 stretch'
+    assert counted(5, 'stretch', 'stretches') == '5 stretches'
 
 
 def test_reports_as_text_markdown_and_json():
@@ -216,6 +233,20 @@ def test_the_first_update_and_going_on_from_it(tmp_path, capsys):
         lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith('{')]
         times = json.loads(lines[0])
         assert len(lines) == 1 and start < times['prefilled'] < times['updated'] < time.monotonic()
+
+
+@pytest.mark.parametrize('beside', ['False', 'True'])
+def test_the_first_update_comes_after_the_random_steps(tmp_path, beside):
+    flags = '--configs debug --task pixel --prefill 1000 --steps 1200 --async_collect'.split()
+    start = time.time()
+    times = startup.first_update([*flags, beside], tmp_path)
+    assert 0 < times['prefilled'] < times['updated'] < time.time() - start
+    # The first of the random episodes was on disk long before the last random step.
+    episodes_ended = [file.stat().st_mtime for file in (tmp_path / 'train_episodes').glob('*.npz')]
+    assert len(episodes_ended) >= 1000 // 16
+    assert min(episodes_ended) < start + times['prefilled']
+    rows = map(json.loads, (tmp_path / 'metrics.jsonl').read_text().splitlines())
+    assert 900 < max(row['step'] for row in rows) < 1100
 
 
 def test_a_run_that_ends_too_early_is_told(tmp_path):
