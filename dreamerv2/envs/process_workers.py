@@ -12,6 +12,7 @@ by a time limit.
 import contextlib
 import logging
 import multiprocessing
+import select
 import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -242,7 +243,7 @@ class ProcessWorkers(Workers):
         """A worker's answer. Raises WorkerError when it failed, UsageError when the user did."""
         process, connection = self._workers[index]
         try:
-            if not connection.poll(longest or self._longest):
+            if not _has_answer(connection, longest or self._longest):
                 raise WorkerError(
                     f'environment worker {index} gave no answer for {longest or self._longest:g} s'
                 )
@@ -264,6 +265,13 @@ class ProcessWorkers(Workers):
     def _read(self, index: int) -> Observation:
         # Indexing with () makes numpy scalars of arrays without axes, as environments give them.
         return {key: array.copy()[()] for key, array in self._arrays[index].items()}
+
+
+def _has_answer(connection: Connection, seconds: float) -> bool:
+    """As `connection.poll(seconds)`, which makes much of what is asked for each step."""
+    poller = select.poll()
+    poller.register(connection, select.POLLIN)
+    return bool(poller.poll(1000 * seconds))
 
 
 @contextlib.contextmanager

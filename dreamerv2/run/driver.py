@@ -34,7 +34,7 @@ def environment_action(act_space: Any, vector: np.ndarray) -> Any:
 def stack(rows: Sequence[Row]) -> dict[str, np.ndarray]:
     """Rows as arrays `[N, ...]`, without what the agent must not see (`level`, `log_*`)."""
     return {
-        key: np.stack([row[key] for row in rows])
+        key: np.array([row[key] for row in rows])  # `np.stack` takes four times as long.
         for key in rows[0]
         if key != 'level' and key != 'action' and not key.startswith('log_')
     }
@@ -78,6 +78,9 @@ class Driver:
         self._on_step = tuple(on_step)
         self._on_reset = tuple(on_reset)
         self._video_keys = tuple(video_keys)
+        # Only what the summary needs is kept: the frames of a long episode would fill the memory.
+        shapes = {key: space.shape for key, space in envs.obs_space.items()}
+        self._kept = [key for key, shape in shapes.items() if not shape or key in video_keys]
         self._no_action = np.zeros(action_size(envs.act_space), np.float32)
         self._latest: list[Row] = [{} for _ in range(len(envs))]
         self._episodes: list[list[Row]] = [[] for _ in range(len(envs))]
@@ -195,10 +198,7 @@ class Driver:
 
     def _record(self, index: int, row: Row) -> None:
         self._latest[index] = row
-        # Only what the summary needs is kept: the frames of a long episode would fill the memory.
-        self._episodes[index].append(
-            {k: v for k, v in row.items() if k in self._video_keys or np.ndim(v) == 0}
-        )
+        self._episodes[index].append({key: row[key] for key in self._kept})
         self._hand_on(index, row)
 
     def _hand_on(self, index: int, row: Row) -> None:
