@@ -2,9 +2,9 @@
 //
 // nes-py asks its picture unit (PPU) three times a cycle of the processor (CPU) what the next dot
 // is, and for each visible one fetches tile, pattern and attribute anew. But the CPU sees nothing
-// of the PPU but its registers and its interrupt, and the PPU nothing of the CPU but writes to
-// these registers. So dots are put off until one of them comes, or the interrupt may be due, and
-// are drawn together then: a tile is fetched once for its eight dots, and dots at which nothing
+// of the PPU but its registers and its interrupt, and changes nothing of it but by way of these
+// registers. So dots are put off until a register is read or written, or the interrupt may be due,
+// and are drawn together then: a tile is fetched once for its eight dots, and dots at which nothing
 // happens are stepped over. Everything else is left to nes-py's own `PPU::cycle`. What is computed
 // is the same, dot by dot, its departures from the console included.
 //
