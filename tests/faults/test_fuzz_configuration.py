@@ -1,5 +1,6 @@
 """Whatever is given as a configuration: a configuration, or one clear line, in a short time."""
 
+import gc
 import os
 import random
 
@@ -10,7 +11,7 @@ from dreamerv2.config.files import default_file
 from dreamerv2.errors import UsageError, printable, shown
 from dreamerv2.run.command import exit_code_of
 from tests.faults import configuration_inputs as inputs
-from tests.faults.fuzz_configuration import fuzz, table, wrong_line
+from tests.faults.fuzz_configuration import fuzz, set_apart, table, wrong_line
 
 
 def test_every_input_is_taken_or_refused_in_one_line():
@@ -26,6 +27,13 @@ def test_an_input_is_made_again_from_its_name():
     for make in (inputs.command_line, lambda rng: inputs.yaml_text(rng, inputs.STUDIES[0])):
         assert make(random.Random('0/a/7')) == make(random.Random('0/a/7'))
         assert len({str(make(random.Random(f'0/a/{index}'))) for index in range(50)}) > 25
+
+
+def test_an_input_does_not_pay_for_what_was_there_before_it():
+    before = [[index] for index in range(10_000)]
+    with set_apart():
+        assert gc.get_freeze_count() > len(before) > len(gc.get_objects())
+    assert gc.get_freeze_count() == 0
 
 
 def test_what_counts_as_a_clear_line():
