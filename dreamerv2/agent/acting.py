@@ -12,6 +12,8 @@ import tensorflow as tf
 from dreamerv2.agent.calls import split_seed
 from dreamerv2.agent.exploration import add_noise
 from dreamerv2.agent.world_model import WorldModel
+from dreamerv2.nets.convolutions import Conv
+from dreamerv2.nets.layers import Dense
 from dreamerv2.nets.mlp import Head
 from dreamerv2.nets.rssm import State
 
@@ -39,6 +41,15 @@ def from_arrays(arrays: Mapping[str, np.ndarray]) -> ActState | None:
     return tensors, action
 
 
+def cast_copy(module: tf.Module) -> tf.Module:
+    """A copy whose layers hold kernel and bias in the type that they compute in."""
+    module = copy.deepcopy(module)
+    for layer in (module, *module.submodules):
+        if isinstance(layer, Dense | Conv):
+            layer.kernel, layer.bias = map(tf.Variable, layer.weights())
+    return module
+
+
 class Acting:
     """Makes the functions that act.
 
@@ -47,7 +58,9 @@ class Acting:
         discrete: whether actions are one-hot vectors.
         expl_noise, eval_noise: how much actions are disturbed in training and in evaluation.
         eval_state_mean: take the latent state's mode in evaluation.
-        own_copy: act with a copy of the weights, which `sync` renews.
+        own_copy: act with a copy of the weights, which `sync` renews. It holds kernels and biases
+            in the computation's type: with few environments, casting them takes as long as the
+            rest of a call.
 
     Attributes:
         encoder, rssm, actor: those that act.
@@ -69,7 +82,7 @@ class Acting:
         self._noises = {'train': expl_noise, 'eval': eval_noise, 'eval_sample': eval_noise}
         self._eval_state_mean = eval_state_mean
         learned: tuple[Any, Any, Any] = world_model.encoder, world_model.rssm, actor
-        acting = copy.deepcopy(learned) if own_copy else learned
+        acting = tuple(cast_copy(module) for module in learned) if own_copy else learned
         self.encoder, self.rssm, self.actor = acting
         pairs = zip(learned, acting, strict=True) if own_copy else ()
         self._copied = [(one.parameters(), other.parameters()) for one, other in pairs]
@@ -82,7 +95,7 @@ class Acting:
         """Takes over the newest weights; does nothing without a copy."""
         for values, variables in self._copied:
             for name, variable in variables.items():
-                variable.assign(values[name])
+                variable.assign(tf.cast(values[name], variable.dtype))
 
     def function(self, mode: str) -> Act:
         """`(observations, state, seed) -> (actions, state)` in one of `MODES`.

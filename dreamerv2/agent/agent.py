@@ -151,8 +151,11 @@ class Agent:
             expl_noise=expl_noise,
             eval_noise=eval_noise,
             eval_state_mean=eval_state_mean,
-            own_copy=acting_copy,
+            own_copy=acting_copy or dtype != tf.float32,
         )
+        self._sync = compiled(self._acting.sync, jit)
+        self._acting_copy = acting_copy
+        self._stale = False  # Whether the next action is to follow from newer weights.
         self._seeds = Seeds(seed)
         self.traces = {'act': 0, 'learn': 0, 'report': 0}
         self._act = {m: compiled(self._traced('act', self._acting.function(m)), jit) for m in MODES}
@@ -185,6 +188,8 @@ class Agent:
         seen = {k: tf.convert_to_tensor(obs[k]) for k in (*self._shapes, 'is_first')}
         if state is None:
             state = self._acting.initial(len(obs['is_first']), self._action_size)
+        if self._stale:
+            self.sync_policy()
         seed = self._seeds.take('act' if mode == 'train' else 'evaluate')
         with tf.experimental.function_executor_type(_ONE_THREAD if self._ahead else ''):
             action, state = self._act[mode](seen, state, seed)
@@ -200,7 +205,8 @@ class Agent:
 
     def sync_policy(self):
         """Acts with the newest weights from now on; needed only with `acting_copy`."""
-        self._acting.sync()
+        self._sync()
+        self._stale = False
 
     # Learning
 
@@ -235,12 +241,14 @@ class Agent:
 
     def finish(self) -> dict[str, tf.Tensor] | None:
         """Completes what `train_ahead` has begun; the metrics, or None if there is nothing."""
+        self._stale = not self._acting_copy
         return self._overlap.finish()
 
     def _learning(self, batch: Mapping[str, np.ndarray], state: State | None, step: int) -> tuple:
         data = self.to_device(batch)
         if state is None:
             state = self.world_model.rssm.initial(data['action'].shape[0])
+        self._stale = not self._acting_copy
         return data, state, self._seeds.take('learn'), tf.constant(step, tf.int64)
 
     def to_device(self, batch: Mapping[str, np.ndarray]) -> dict[str, tf.Tensor]:
