@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.agent.tiny import make_agent, make_batch
 from tests.agent.test_agent import observation
+from tests.agent.tiny import make_agent, make_batch
 
 
 def act(agent, calls=3, mode='train'):
