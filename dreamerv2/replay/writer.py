@@ -65,9 +65,14 @@ class EpisodeWriter:
             self._error = None
             if self._queue:
                 self._start()
+        self.wait()
+        self.check()
+
+    def wait(self) -> None:
+        """Wait until nothing is being written, whether it succeeded or not."""
+        with self._changed:
             while self._thread is not None:
                 self._changed.wait()
-        self.check()
 
     def _start(self):
         if self._thread is None:

@@ -119,9 +119,7 @@ def add_episode(folder: Path, number: int) -> None:
     try:
         replay.close()
     except StorageError:
-        writer = replay._archive._writer
-        while writer._thread is not None:  # It tries again.
-            writer._thread.join(0.001)
+        replay._archive._writer.wait()  # It tries again.
         raise
 
 

@@ -174,13 +174,6 @@ def test_leftovers_of_interrupted_writes_are_removed(tmp_path):
     assert not leftover.exists()
 
 
-def wait_for_writer(replay):
-    """Until nothing is being written, whether it succeeded or not."""
-    writer = replay._archive._writer
-    with writer._changed:
-        assert writer._changed.wait_for(lambda: writer._thread is None, timeout=60)
-
-
 def test_a_write_that_fails_leaves_nothing_and_loses_nothing(tmp_path, monkeypatch):
     replay, model = Replay(tmp_path), ListModel()
     model.add_rows(replay, 10, 'terminated')
@@ -200,7 +193,7 @@ def test_a_write_that_fails_leaves_nothing_and_loses_nothing(tmp_path, monkeypat
         assert '\n' not in str(caught.value)
         with pytest.raises(DiskFullError, match='1 unsaved'):
             replay.get_state()
-        wait_for_writer(replay)  # The write is tried again at once, and must fail once more.
+        replay._archive._writer.wait()  # The write is tried again at once, and must fail once more.
         assert [path.name[-7:] for path in tmp_path.glob('*.npz')] == ['-10.npz']
     assert replay.stats['loaded_episodes'] == 2
     replay.sample(4, 10)
@@ -218,10 +211,10 @@ def test_add_step_reports_a_failed_write_without_taking_the_step(tmp_path, monke
     with monkeypatch.context() as patch:
         patch.setattr(os, 'replace', lambda *_: (_ for _ in ()).throw(OSError(5, '')))
         model.add_rows(replay, 10, 'terminated')
-        wait_for_writer(replay)
+        replay._archive._writer.wait()
         with pytest.raises(StorageError, match='Input/output error'):
             replay.add_step(make_row(11, True, False, False))
-        wait_for_writer(replay)
+        replay._archive._writer.wait()
     assert replay.stats['partial_steps'] == 0
     replay.flush()
     model.add_rows(replay, 5, 'terminated')

@@ -127,6 +127,7 @@ class ReplayOnDisk(RuleBasedStateMachine):
             self.add(4, 0, end, True)
             with pytest.raises(DiskFullError, match='1 unsaved'):
                 self.replay.flush()
+            self.replay._archive._writer.wait()  # It tries again.
         self.replay.flush()
         assert max(file.serial for file in disk.list_files(self.folder)) + 1 == (
             self.model.next_serial
