@@ -38,8 +38,8 @@ class Agent:
         precision: `float32`, `bfloat16` or `float16`, the type of the computation.
         jit: compile the calls; False runs them eagerly, for debugging.
         xla: compile the learner with XLA (for GPUs; slow on a CPU).
-        acting_copy: act with a copy of the weights, which `sync_policy` renews, so that an update
-            may be computed in another thread meanwhile.
+        acting_copy: act with the weights of the last `sync_policy`, so that an update may be
+            computed in another thread meanwhile; without it, always with the newest.
         ahead: be ready for `train_ahead` instead of `train`; the policy is then computed in one
             thread, whose operations do not line up behind those of the learner.
         freeze: regular expression; parameters whose whole name matches keep their values.
@@ -304,7 +304,10 @@ class Agent:
     # State
 
     def parameters(self) -> dict[str, tf.Variable]:
-        """Every weight by its name, such as `rssm/gru/kernel`."""
+        """Every weight by its name, such as `rssm/gru/kernel`.
+
+        After assigning to them, call `sync_policy`: in low precisions a copy acts.
+        """
         return {**self.world_model.parameters(), **self.actor_critic.parameters()}
 
     def variables(self) -> dict[str, tf.Variable]:
