@@ -1,5 +1,6 @@
 """Agreement with the recorded outputs of the original, and that disagreement is seen."""
 
+import functools
 import importlib.util
 import json
 import pathlib
@@ -9,7 +10,8 @@ import types
 import numpy as np
 import pytest
 
-from dreamerv2.agent import Agent
+from dreamerv2.agent import Agent, world_model
+from dreamerv2.nets import decoder, encoder
 from tests.agent.tiny import ACTIONS, make_batch, options
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -21,10 +23,16 @@ check_parity = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(check_parity)
 
 
-@pytest.fixture(scope='module', params=FILES)
+@pytest.fixture(scope='module', params=[*((file, 1) for file in FILES), (FILES[0], 2)])
 def computed(request):
-    arrays = check_parity.read_file(str(REFERENCE / request.param))
-    return arrays, check_parity.compute(arrays)
+    file, branches = request.param
+    arrays = check_parity.read_file(str(REFERENCE / file))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(check_parity, 'Agent', functools.partial(Agent, branches=branches))
+        for module in (encoder, decoder):
+            patch.setattr(module, 'LEAST_IMAGES', 1)
+        patch.setattr(world_model, 'LEAST_ROLLOUTS', 1)
+        return arrays, check_parity.compute(arrays)
 
 
 def test_every_quantity_agrees_and_has_a_row(computed):

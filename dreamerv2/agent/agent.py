@@ -42,6 +42,7 @@ class Agent:
             computed in another thread meanwhile; without it, always with the newest.
         ahead: be ready for `train_ahead` instead of `train`; the policy is then computed in one
             thread, whose operations do not line up behind those of the learner.
+        branches: into how many stretches large batches are split, which cores compute side by side.
         freeze: regular expression; parameters whose whole name matches keep their values.
         levels: names of the levels that the batches' `level` counts; with several of them there
             are metrics by level. The networks never see it.
@@ -90,6 +91,7 @@ class Agent:
         xla: bool = False,
         acting_copy: bool = False,
         ahead: bool = False,
+        branches: int = 1,
         freeze: str = '',
         levels: Sequence[str] = (),
     ):
@@ -115,6 +117,7 @@ class Agent:
             clip_rewards=clip_rewards,
             rng=rng,
             dtype=dtype,
+            branches=branches,
         )
         self.actor_critic = ActorCritic(
             self.world_model.rssm.feature_size,
@@ -141,6 +144,7 @@ class Agent:
             actor_opt=actor_opt,
             critic_opt=critic_opt,
             scaled=dtype == tf.float16,
+            branches=1 if ahead else branches,  # Beside a world model's they gain nothing.
             freeze=freeze,
             levels=levels,
         )

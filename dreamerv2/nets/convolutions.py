@@ -76,8 +76,7 @@ def convolve(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor, act: Activation) 
 
     def gradients(x, kernel, upstream):
         of_x = tf.nn.conv2d_transpose(upstream, kernel, tf.shape(x), 1, 'VALID')
-        few = upstream.shape[1] * upstream.shape[2] <= FEW_FOR_GRADIENT
-        return of_x, (products_of_taps if few else correlation)(x, upstream)
+        return of_x, gradient_of_kernel(x, upstream)
 
     return affine(valid, gradients, x, (kernel, bias), act)
 
@@ -94,8 +93,7 @@ def convolve_padded(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor, act: Activ
 
     def gradients(x, kernel, upstream):
         of_x = valid(upstream, turned(kernel))
-        few = x.shape[1] * x.shape[2] <= FEW_FOR_GRADIENT
-        return of_x, turned((products_of_taps if few else correlation)(upstream, x))
+        return of_x, turned(gradient_of_kernel(upstream, x))
 
     return affine(product, gradients, x, (kernel, bias), act)
 
@@ -108,6 +106,13 @@ def valid(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
 def turned(kernel: tf.Tensor) -> tf.Tensor:
     """The kernel of the way back: rotated by 180 degrees, inputs and units swapped."""
     return tf.transpose(tf.reverse(kernel, [0, 1]), [0, 1, 3, 2])
+
+
+def gradient_of_kernel(x: tf.Tensor, upstream: tf.Tensor) -> tf.Tensor:
+    """The gradient of the kernel in `valid(x, kernel)`, in the faster of two equal ways."""
+    few = upstream.shape[1] * upstream.shape[2] <= FEW_FOR_GRADIENT
+    # In float32 they are equally fast at full size, and at a small one the first is faster.
+    return (correlation if x.dtype == tf.float32 or not few else products_of_taps)(x, upstream)
 
 
 def correlation(x: tf.Tensor, upstream: tf.Tensor) -> tf.Tensor:
@@ -249,8 +254,11 @@ class ConvTranspose(tf.Module):
             flat = tf.reshape(tf.transpose(kernel, [3, 0, 1, 2]), [inputs, -1])
             out = linear((flat, tf.tile(bias, [self.size**2])), x[:, 0, 0], act)
             return tf.reshape(out, [-1, self.size, self.size, units])
-        out = depth_to_space(self.blocks(x, act), 2)
         sides = [2 * (side - 1) + self.size for side in (height, width)]
+        if self.size % 2 and self.dtype == tf.float32:
+            # Regrouped, an odd kernel would grow by a row and a column of zeros.
+            return affine(spread, spread_gradients, x, (kernel, bias), act)
+        out = depth_to_space(self.blocks(x, act), 2)
         # The gradient of a slice by size is a padding, that of one by index far slower.
         return tf.slice(out, [0, 0, 0, 0], [-1, *sides, units])
 
@@ -258,6 +266,24 @@ class ConvTranspose(tf.Module):
         """The output with 2x2 pixels as channels; an odd side has a row and a column too many."""
         kernel, bias = self.weights()
         return convolve_padded(x, subpixel_kernel(kernel), bias, act)
+
+
+def spread(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """The transposed convolution of `x [N, H, W, C]` with stride 2 and no padding."""
+    size, _, units, _ = kernel.shape
+    sides = [2 * (side - 1) + size for side in x.shape[1:3]]
+    return tf.nn.conv2d_transpose(x, kernel, [tf.shape(x)[0], *sides, units], 2, 'VALID')
+
+
+def spread_gradients(
+    x: tf.Tensor, kernel: tf.Tensor, upstream: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Gradients of image and kernel in `spread(x, kernel)`, from that of the result."""
+    of_kernel = tf.raw_ops.Conv2DBackpropFilter(
+        input=upstream, filter_sizes=kernel.shape, out_backprop=x, strides=[1, 2, 2, 1],
+        padding='VALID',
+    )  # fmt: skip
+    return strided(upstream, kernel), of_kernel
 
 
 def padded(x: tf.Tensor, pixels: int) -> tf.Tensor:

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from dreamerv2.nets.branches import in_branches
 from dreamerv2.nets.convolutions import (
     ConvTranspose,
     can_pair_transposed,
     conv_transpose_pair,
 )
 from dreamerv2.nets.distributions import UnitNormal
-from dreamerv2.nets.encoder import Shapes, select_keys
+from dreamerv2.nets.encoder import LEAST_IMAGES, Shapes, select_keys
 from dreamerv2.nets.layers import Dense, activation, make_norm, normed
 from dreamerv2.nets.mlp import MLP, DistributionLayer, named
 
@@ -39,11 +40,12 @@ class Decoder(tf.Module):
         mlp_layers: Sequence[int],
         rng: np.random.Generator,
         dtype: tf.DType,
+        branches: int = 1,
     ):
         super().__init__()
         self.cnn_keys = select_keys(shapes, cnn_keys, 3)
         self.mlp_keys = select_keys(shapes, mlp_keys, 1)
-        self._dtype = dtype
+        self._dtype, self._branches = dtype, branches
         self._act = activation(act)
         self._start = None
         self._convs, self._norms = [], []
@@ -84,6 +86,12 @@ class Decoder(tf.Module):
 
     def _images(self, features: tf.Tensor) -> dict[str, UnitNormal]:
         x = tf.reshape(features, [-1, features.shape[-1]])
+        x = in_branches(self._convolve, x, self._branches, least=LEAST_IMAGES)
+        x = tf.reshape(x, [*features.shape[:-1], *x.shape[1:]])
+        means = tf.split(x, self._channels, -1)
+        return {k: UnitNormal(mean, 3) for k, mean in zip(self.cnn_keys, means, strict=True)}
+
+    def _convolve(self, x: tf.Tensor) -> tf.Tensor:
         assert self._start is not None, 'called only with image keys'
         x = self._start(x)[:, None, None, :]
         *hidden, last = self._convs
@@ -91,12 +99,8 @@ class Decoder(tf.Module):
             x = normed(conv, norm, self._act, x)
         norm = self._norms[-2] if hidden else None
         if hidden and norm is None and can_pair_transposed(hidden[-1], last, x):
-            x = conv_transpose_pair(hidden[-1], last, x, self._act)
-        else:
-            x = last(normed(hidden[-1], norm, self._act, x) if hidden else x)
-        x = tf.reshape(x, [*features.shape[:-1], *x.shape[1:]])
-        means = tf.split(x, self._channels, -1)
-        return {k: UnitNormal(mean, 3) for k, mean in zip(self.cnn_keys, means, strict=True)}
+            return conv_transpose_pair(hidden[-1], last, x, self._act)
+        return last(normed(hidden[-1], norm, self._act, x) if hidden else x)
 
     def __call__(self, features: tf.Tensor) -> dict[str, UnitNormal]:
         features = tf.cast(features, self._dtype)

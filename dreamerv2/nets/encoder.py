@@ -8,11 +8,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
+from dreamerv2.nets.branches import in_branches
 from dreamerv2.nets.convolutions import Conv, can_pair, conv_pair
 from dreamerv2.nets.layers import activation, make_norm, normed
 from dreamerv2.nets.mlp import MLP, named
 
 Shapes = Mapping[str, Sequence[int]]
+
+LEAST_IMAGES = 32  # Of a branch; with fewer it is not worth its operations.
 
 
 def select_keys(shapes: Shapes, pattern: str, rank: int) -> list[str]:
@@ -30,6 +33,7 @@ class Encoder(tf.Module):
         cnn_depth: channels of the first convolution; they double with each.
         cnn_kernels: kernel sizes of the stride-2 convolutions.
         mlp_layers: units of the layers for vectors.
+        branches: into how many stretches a batch of images is split (`in_branches`).
     """
 
     def __init__(
@@ -45,6 +49,7 @@ class Encoder(tf.Module):
         mlp_layers: Sequence[int],
         rng: np.random.Generator,
         dtype: tf.DType,
+        branches: int = 1,
     ):
         super().__init__()
         self.cnn_keys = select_keys(shapes, cnn_keys, 3)
@@ -54,7 +59,7 @@ class Encoder(tf.Module):
                 f'The encoder sees nothing: no observation of {dict(shapes)} matches '
                 f'encoder.cnn_keys {cnn_keys!r} or encoder.mlp_keys {mlp_keys!r}.'
             )
-        self._dtype = dtype
+        self._dtype, self._branches = dtype, branches
         self._act = activation(act)
         self._convs, self._norms = [], []
         self.size = 0
@@ -91,7 +96,7 @@ class Encoder(tf.Module):
             x = tf.concat([tf.cast(data[k], self._dtype) for k in self.cnn_keys], -1)
             lead = x.shape[:-3]
             x = tf.reshape(x, [-1, *x.shape[-3:]])
-            x = self._convolve(x)
+            x = in_branches(self._convolve, x, self._branches, least=LEAST_IMAGES)
             outputs.append(tf.reshape(x, [*lead, x.shape[1] * x.shape[2] * x.shape[3]]))
         if self._mlp:
             x = tf.concat([tf.cast(data[k], self._dtype) for k in self.mlp_keys], -1)

@@ -14,7 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dreamerv2.errors import UsageError
 
@@ -30,12 +30,14 @@ class Device:
         name: the card's or the processor's kind.
         precision: number format of the computation, one of `PRECISIONS`.
         count: how many cards there are.
+        branches: into how many stretches a large batch is best split (`nets/branches.py`).
     """
 
     kind: str
     name: str
     precision: str
     count: int = 0
+    branches: int = 1
 
 
 def hide_noise() -> None:
@@ -143,12 +145,37 @@ def choose_precision(
     return 'bfloat16' if flags & {'avx512_bf16', 'amx_bf16'} else 'float32'
 
 
+class Threads(NamedTuple):
+    """How a processor's cores are shared; for `branches` see `Device`.
+
+    Attributes:
+        within: threads of one operation.
+        across: operations at a time.
+    """
+
+    branches: int
+    within: int
+    across: int
+
+
+def share_cores(cores: int, acts_beside: bool) -> Threads:
+    """How so many cores are best shared.
+
+    Two branches keep two cores busy without sharing operations, which at small sizes costs as much
+    as it saves (`experiments/results/speed.md`); more cores than that share the operations of each.
+    A policy that is called meanwhile has a thread of its own, or it would wait for the end of an
+    operation of the learner.
+    """
+    branches = min(2, cores)
+    return Threads(branches, cores // branches, cores + int(acts_beside))
+
+
 def configure(
     precision: str = 'auto',
     *,
     device: str = 'auto',
     gpu_memory: float = 0,
-    spare_cores: int = 0,
+    acts_beside: bool = False,
     deterministic: bool = False,
     say: Callable[[str], Any] = print,
 ) -> Device:
@@ -159,8 +186,7 @@ def configure(
         device: 'auto' (a GPU when there is one), 'cpu' or 'gpu'.
         gpu_memory: cap on the GPU's memory in GB, so that several runs share a card; 0 lets it
             grow as needed.
-        spare_cores: on a CPU, how many cores a single operation leaves to others, such as to
-            environments that are played meanwhile.
+        acts_beside: whether the policy is called while an update is computed.
         deterministic: only operations that repeat themselves bit for bit, which are slower on a
             GPU; on a CPU all that are used here do anyway.
         say: told one line about what is used.
@@ -191,21 +217,17 @@ def configure(
         else:
             tf.config.experimental.set_memory_growth(gpu, True)
     if not gpus:
-        if spare_cores and 'TF_NUM_INTRAOP_THREADS' not in os.environ:
-            threads = max(1, (os.cpu_count() or 1) - spare_cores)
-            with contextlib.suppress(RuntimeError):  # The process has computed something before.
-                tf.config.threading.set_intra_op_parallelism_threads(threads)
-        if spare_cores and 'TF_NUM_INTEROP_THREADS' not in os.environ:
-            # A thread for the policy, so that it need not wait until an operation of the learner
-            # ends; the learner's branches take the others.
-            threads = (os.cpu_count() or 1) + 1
-            with contextlib.suppress(RuntimeError):
-                tf.config.threading.set_inter_op_parallelism_threads(threads)
+        threads = share_cores(os.cpu_count() or 1, acts_beside)
+        with contextlib.suppress(RuntimeError):  # The process has computed something before.
+            if 'TF_NUM_INTRAOP_THREADS' not in os.environ:
+                tf.config.threading.set_intra_op_parallelism_threads(threads.within)
+            if 'TF_NUM_INTEROP_THREADS' not in os.environ:
+                tf.config.threading.set_inter_op_parallelism_threads(threads.across)
         flags = cpu_flags(_read_cpuinfo())
         chosen = choose_precision(precision, compute_capability=None, flags=flags)
         found = 'no GPU asked for' if device == 'cpu' else 'no GPU found'
         say(f'Computing on the CPU in {chosen} ({found}).')
-        return Device('cpu', 'cpu', chosen)
+        return Device('cpu', 'cpu', chosen, branches=threads.branches)
     details = tf.config.experimental.get_device_details(gpus[0])
     capability = details.get('compute_capability') or (0, 0)
     chosen = choose_precision(precision, compute_capability=capability, flags=set())

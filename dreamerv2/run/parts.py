@@ -58,7 +58,7 @@ def agent_maker(config: Config, say: Callable[[str], Any] = print) -> AgentMaker
             config.precision,
             device=config.device,
             gpu_memory=config.gpu_memory,
-            spare_cores=int(config.async_collect),
+            acts_beside=config.async_collect,
             deterministic=config.deterministic,
             say=say,
         )

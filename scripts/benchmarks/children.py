@@ -7,7 +7,8 @@ import contextlib
 import dataclasses
 import multiprocessing
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from multiprocessing.connection import Connection
 from typing import Any
 
 from dreamerv2.run import devices
@@ -21,6 +22,48 @@ def in_child(function: Callable[..., Any], *args: Any) -> Any:
     context = multiprocessing.get_context('spawn')
     with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
         return pool.submit(quietly, function, *args).result()
+
+
+@contextlib.contextmanager
+def called_in_child(make: Callable[..., Callable[[], Any]], *args: Any) -> Iterator[Callable]:
+    """What `make(*args)` returns, as a call that is computed in a process of its own.
+
+    The process has made it when this is entered. What is raised there is raised here.
+    """
+    context = multiprocessing.get_context('spawn')
+    here, there = context.Pipe()
+    process = context.Process(target=_serve, args=(there, make, args), daemon=True)
+    process.start()
+    there.close()  # So that the end of the process is the end of what it sends.
+
+    def receive() -> Any:
+        result, error = here.recv()
+        if error is not None:
+            raise error
+        return result
+
+    def call() -> Any:
+        here.send(True)
+        return receive()
+
+    try:
+        receive()
+        yield call
+    finally:
+        here.close()
+        process.join()
+
+
+def _serve(connection: Connection, make: Callable[..., Callable[[], Any]], args: tuple) -> None:
+    try:
+        call = quietly(make, *args)
+        connection.send((None, None))
+        while connection.recv():
+            connection.send((call(), None))
+    except EOFError:  # Nobody asks any more.
+        return
+    except Exception as error:
+        connection.send((None, error))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,15 +1,16 @@
 """The agent's mathematics written the direct way, to compare with.
 
 What an implementation does that takes the model's formulas as they stand, as the original
-DreamerV2 does: strided and transposed convolutions by TensorFlow's own operations, time loops
-unrolled in Python, in each step all of the step's layers, and all gradients as TensorFlow has them.
-It gives the same numbers (a test compares), at the direct way's price. Layers, losses and
-optimizers are otherwise this package's own.
+DreamerV2 does: strided and transposed convolutions by TensorFlow's own operations, a batch as one,
+time loops unrolled in Python, in each step all of the step's layers, all gradients as TensorFlow
+has them, and TensorFlow's own choice of threads. It gives the same numbers (a test compares), at
+the direct way's price. Layers, losses and optimizers are otherwise this package's own.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
@@ -29,6 +30,9 @@ def direct_implementation() -> Iterator[None]:
     with (
         mock.patch.object(encoder, 'can_pair', _never),
         mock.patch.object(decoder, 'can_pair_transposed', _never),
+        mock.patch.object(encoder, 'in_branches', _at_once),
+        mock.patch.object(decoder, 'in_branches', _at_once),
+        mock.patch.object(world_model, 'in_branches', _at_once),
         mock.patch.object(layers, 'affine', _affine),
         mock.patch.object(Conv, '__call__', _convolve),
         mock.patch.object(ConvTranspose, '__call__', _convolve_transposed),
@@ -38,8 +42,17 @@ def direct_implementation() -> Iterator[None]:
         yield
 
 
+def use_default_threads() -> None:
+    """Leaves the number of threads to TensorFlow; to be called before anything is computed."""
+    os.environ.update(TF_NUM_INTRAOP_THREADS='0', TF_NUM_INTEROP_THREADS='0')
+
+
 def _never(*unused: object) -> bool:
     return False
+
+
+def _at_once(function: Callable[[Any], Any], inputs: Any, *_: Any, **__: Any) -> Any:
+    return function(inputs)
 
 
 def _affine(

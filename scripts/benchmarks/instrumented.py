@@ -242,7 +242,8 @@ def measure_segments(
         wait_for_updates = stack.enter_context(updates_ended(clock))
         if plain:
             with devices.hidden_native_stderr():  # It imports TensorFlow.
-                from .direct import direct_implementation
+                from .direct import direct_implementation, use_default_threads
+            use_default_threads()
             stack.enter_context(direct_implementation())
         device = run_instrumented(config, clock, on_act, wait=wait)
     if packages and not Path(sys.modules['nes_py'].__file__ or '').is_relative_to(packages):

@@ -7,11 +7,15 @@ reward and discount heads, losses, the model's optimizer, and handing over the b
 
 from __future__ import annotations
 
+import contextlib
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from dreamerv2.config import load_config
+
 from . import ceiling, flops, subject
+from .children import called_in_child
 from .options import Options
 from .report import Report, Table
 from .timing import spread, time_interleaved
@@ -117,13 +121,19 @@ def part_flops(config: Any, spaces: subject.Spaces, agent: Any) -> dict[str, flo
     )
 
 
-def plain_update(
-    config: Any, spaces: subject.Spaces, device: Any, batch: Mapping[str, Any]
-) -> Callable[[], float]:
-    """An update in float32, written the direct way; traced here."""
-    from .direct import direct_implementation
+def plain_update(flags: Sequence[str], batch: Mapping[str, Any]) -> Callable[[], float]:
+    """An update in float32, written the direct way; for a process of its own, where it is traced.
 
-    agent = subject.make_agent(config, spaces, device, 'float32')
+    Args:
+        flags: for the configuration.
+        batch: what to learn from.
+    """
+    from .direct import direct_implementation, use_default_threads
+
+    use_default_threads()
+    config = load_config([*flags, '--precision', 'float32'])
+    device = subject.configure(config, lambda line: None)
+    agent = subject.make_agent(config, subject.find_spaces(config), device, device.precision)
     call = update_call(agent, batch)
     with direct_implementation():
         call()
@@ -145,10 +155,12 @@ def run(options: Options) -> Report:
         calls[f'limit {precision}'] = ceiling.matrix_product(precision)
         parts = part_calls(agent, batch, xla=config.jit and device.kind == 'gpu')
         calls |= {f'{name} {precision}': call for name, call in parts.items()}
-    if options.plain:
-        options.say('Compiling the plain way.')
-        calls['plain float32'] = plain_update(config, spaces, device, batch)
-    samples = time_interleaved(calls, options.repeat)
+    with contextlib.ExitStack() as stack:
+        if options.plain:
+            options.say('Compiling the plain way.')
+            child = called_in_child(plain_update, options.flags, batch)
+            calls['plain float32'] = stack.enter_context(child)
+        samples = time_interleaved(calls, options.repeat)
     rows: list[list[Any]] = []
     for precision in formats:
         rows += rows_of(precision, samples, counts)
@@ -164,7 +176,8 @@ def run(options: Options) -> Report:
         title = 'whole update, plain'
         rows.append(row_of(title, 'float32', samples['plain float32'], counts['update'], limit))
         notes += [
-            'Plain: the same formulas written directly, as the original has them.',
+            'Plain: the same formulas written directly, as the original has them, with '
+            "TensorFlow's own choice of threads.",
             *(speedup(samples, precision) for precision in formats),
         ]
     columns = ['part', 'precision', 'ms', 'GFLOP', 'TFLOP/s', 'share of limit (%)']

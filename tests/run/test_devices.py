@@ -163,10 +163,11 @@ def test_a_later_process_takes_the_compiled_programs(tmp_path, python_env):
 
 THREADS_SCRIPT = """
 from dreamerv2.run import devices
-devices.configure('float32', device='cpu', spare_cores=1, say=lambda line: None)
+device = devices.configure('float32', device='cpu', acts_beside=True, say=lambda line: None)
 import tensorflow as tf
 print(tf.config.threading.get_intra_op_parallelism_threads())
 print(tf.config.threading.get_inter_op_parallelism_threads())
+print(device.branches)
 """
 
 
@@ -183,12 +184,21 @@ def test_only_deterministic_operations_where_asked_for(python_env, wanted):
     assert result.stdout.strip() == str(wanted)
 
 
+@pytest.mark.parametrize(
+    ('cores', 'acts_beside', 'expected'),
+    [(1, False, (1, 1, 1)), (2, False, (2, 1, 2)), (2, True, (2, 1, 3)), (16, True, (2, 8, 17))],
+)
+def test_branches_come_before_threads_within_an_operation(cores, acts_beside, expected):
+    assert devices.share_cores(cores, acts_beside) == expected
+
+
 @pytest.mark.parametrize('own', ['', '3'])
-def test_a_core_is_left_to_the_environments_unless_the_user_chose(python_env, own):
+def test_threads_are_shared_out_unless_the_user_chose(python_env, own):
     names = 'TF_NUM_INTRAOP_THREADS', 'TF_NUM_INTEROP_THREADS'
     env = {**python_env, **dict.fromkeys(names, own)} if own else python_env
     command = [sys.executable, '-c', THREADS_SCRIPT]
     result = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
-    cores = os.cpu_count()
-    expected = [0, 0] if own else [max(1, cores - 1), cores + 1]
+    threads = devices.share_cores(os.cpu_count(), acts_beside=True)
+    expected = [0, 0] if own else [threads.within, threads.across]
+    expected.append(threads.branches)
     assert [int(line) for line in result.stdout.split()] == expected

@@ -1,0 +1,48 @@
+"""Rows computed side by side: stretches of a batch as branches of one graph.
+
+A processor's cores can share a single operation or compute different ones. Where operations are
+short, as in small networks, sharing one costs as much as it saves; branches have work of their own
+from the first layer to the last and wait for each other only at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+Structure = Any
+
+
+def in_branches(
+    function: Callable[[Structure], Structure],
+    inputs: Structure,
+    number: int,
+    *,
+    least: int = 1,
+    axis: int = 0,
+) -> Structure:
+    """`function(inputs)`, computed for `number` equal stretches of rows and joined.
+
+    Gradients of what the function captures are sums over the stretches. With two of them the sum
+    does not depend on which is ready first; more would need `gradients.forked`.
+
+    Args:
+        function: computes each row by itself.
+        inputs: structure of tensors that have their rows along one axis.
+        number: of stretches.
+        least: fewest rows of a stretch; where there are fewer, all rows are computed at once.
+        axis: of the rows, in all tensors in and out.
+
+    Returns:
+        What the function returns, a structure of tensors.
+    """
+    flat = tf.nest.flatten(inputs)
+    rows = flat[0].shape[axis]
+    if number == 1 or rows is None or rows % number or rows < number * least:
+        return function(inputs)
+    columns = [tf.split(x, number, axis) for x in flat]
+    stretches = [tf.nest.pack_sequence_as(inputs, row) for row in zip(*columns, strict=True)]
+    results = [function(stretch) for stretch in stretches]
+    return tf.nest.map_structure(lambda *parts: tf.concat(parts, axis), *results)
