@@ -23,7 +23,7 @@ check_parity = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(check_parity)
 
 
-@pytest.fixture(scope='module', params=[*((file, 1) for file in FILES), (FILES[0], 2)])
+@pytest.fixture(scope='module', params=[*((file, 1) for file in FILES), (FILES[0], 3)])
 def computed(request):
     file, branches = request.param
     arrays = check_parity.read_file(str(REFERENCE / file))
