@@ -127,6 +127,14 @@ def cpu_flags(cpuinfo: str) -> set[str]:
     return set()
 
 
+def read_cpu_flags() -> set[str]:
+    """This processor's instruction sets; none where they cannot be read."""
+    try:
+        return cpu_flags(Path('/proc/cpuinfo').read_text())
+    except OSError:
+        return set()
+
+
 def choose_precision(
     wanted: str, *, compute_capability: tuple[int, int] | None, flags: set[str]
 ) -> str:
@@ -223,8 +231,7 @@ def configure(
                 tf.config.threading.set_intra_op_parallelism_threads(threads.within)
             if 'TF_NUM_INTEROP_THREADS' not in os.environ:
                 tf.config.threading.set_inter_op_parallelism_threads(threads.across)
-        flags = cpu_flags(_read_cpuinfo())
-        chosen = choose_precision(precision, compute_capability=None, flags=flags)
+        chosen = choose_precision(precision, compute_capability=None, flags=read_cpu_flags())
         found = 'no GPU asked for' if device == 'cpu' else 'no GPU found'
         say(f'Computing on the CPU in {chosen} ({found}).')
         return Device('cpu', 'cpu', chosen, branches=threads.branches)
@@ -234,10 +241,3 @@ def configure(
     name = str(details.get('device_name', 'GPU'))
     say(f'Computing on {name} in {chosen}.')
     return Device('gpu', name, chosen, len(gpus))
-
-
-def _read_cpuinfo() -> str:
-    try:
-        return Path('/proc/cpuinfo').read_text()
-    except OSError:
-        return ''

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from dreamerv2.run.devices import Device
+
 from . import subject
 from .options import Options
 from .report import Report, Table
@@ -79,18 +81,23 @@ def core(size: int = CORE_BYTES) -> Callable[[], Any]:
     return lambda: zlib.compress(data, 6)
 
 
-def precisions(kind: str, wanted: str = 'auto') -> list[str]:
-    """What a learner is worth measuring in on a 'cpu' or 'gpu', or only what was asked for."""
+def precisions(device: Device, wanted: str = 'auto') -> list[str]:
+    """What a learner is worth measuring in on a device, or only what was asked for.
+
+    A processor without instructions for bfloat16 imitates it, far slower than float32.
+    """
     if wanted != 'auto':
         return [wanted]
-    return ['float32', 'bfloat16', *(['float16'] if kind == 'gpu' else [])]
+    if device.kind == 'gpu':
+        return ['float32', 'bfloat16', 'float16']
+    return list(dict.fromkeys(['float32', device.precision]))
 
 
 def run(options: Options) -> Report:
     """Measures all limits."""
     config = options.config
     device = subject.configure(config, options.say)
-    formats = precisions(device.kind, config.precision)
+    formats = precisions(device, config.precision)
     functions = {name: matrix_product(name) for name in formats}
     rates = {name: (matrix_flops() / 1e12, 'TFLOP/s') for name in formats}
     titles = {name: f'{SIZE}-cube matrix product, {name}' for name in formats}

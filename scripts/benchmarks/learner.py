@@ -147,7 +147,7 @@ def run(options: Options) -> Report:
     spaces = subject.find_spaces(config)
     batch = subject.random_batch(spaces, config.dataset.batch, config.dataset.length)
     calls: dict[str, Callable[[], Any]] = {}
-    formats = ceiling.precisions(device.kind, config.precision)
+    formats = ceiling.precisions(device, config.precision)
     for precision in formats:
         options.say(f'Compiling in {precision}.')
         agent = subject.make_agent(config, spaces, device, precision)

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from dreamerv2.run import devices
 from dreamerv2.run.provenance import git_revision, package_versions, processor
 
 PACKAGES = ('tensorflow', 'numpy', 'nes-py')
@@ -19,13 +20,22 @@ PACKAGES = ('tensorflow', 'numpy', 'nes-py')
 def describe() -> dict[str, Any]:
     """Processor, cores, GPU, versions, revision and how busy the machine is, ready for JSON."""
     return {
-        'processor': processor(),
+        'processor': with_instructions(processor(), devices.read_cpu_flags()),
         'cores': cores(),
         'gpu': gpu_name(),
         'load': busy_cores(),
         'versions': {'Python': platform.python_version(), **package_versions(PACKAGES)},
         'revision': git_revision(Path(__file__).resolve().parent),
     }
+
+
+def with_instructions(name: str, flags: set[str]) -> str:
+    """A processor's name and what it computes matrices with, by the names in `/proc/cpuinfo`.
+
+    Processors of one name have them or not, as whoever rents them out has decided.
+    """
+    known = {'amx_bf16': 'AMX', 'avx512_bf16': 'AVX-512 and bfloat16', 'avx512f': 'AVX-512'}
+    return next((f'{name} with {units}' for flag, units in known.items() if flag in flags), name)
 
 
 def cores() -> int:

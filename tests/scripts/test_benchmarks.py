@@ -9,6 +9,7 @@ import time
 import numpy as np
 import pytest
 from benchmarks import (
+    ceiling,
     check,
     children,
     emulator,
@@ -33,6 +34,7 @@ from benchmarks.timing import Clock, Spread, Timed, spread, time_interleaved
 
 from dreamerv2.config import load_config
 from dreamerv2.errors import UsageError
+from dreamerv2.run.devices import Device
 
 PIXEL = ['--configs', 'debug', '--task', 'pixel', '--prefill', '30']
 MACHINE = {
@@ -263,6 +265,44 @@ def test_a_child_returns_and_raises():
     assert children.in_child(sum, [1, 2]) == 3
     with pytest.raises(UsageError, match='unknown preset'):
         children.in_child(load_config, ['--configs', 'maryo'])
+
+
+def counter(start):
+    """Counts up, and raises at 3."""
+    seen = iter(range(start, 3))
+
+    def call():
+        return os.getpid(), next(seen)
+
+    return call
+
+
+def test_a_call_is_computed_again_and_again_in_one_child():
+    with children.called_in_child(counter, 1) as call:
+        (process, first), (again, second) = call(), call()
+        with pytest.raises(StopIteration):
+            call()
+    assert (first, second) == (1, 2)
+    assert process == again != os.getpid()
+    with pytest.raises(TypeError), children.called_in_child(counter, 'one'):
+        pytest.fail('nothing was made')
+
+
+def test_a_processor_is_named_with_what_it_computes_in():
+    assert machine.with_instructions('A', {'avx2', 'avx512f', 'amx_bf16'}) == 'A with AMX'
+    assert machine.with_instructions('A', {'avx2', 'avx512f'}) == 'A with AVX-512'
+    assert machine.with_instructions('A', {'neon'}) == 'A'
+
+
+def test_bfloat16_is_measured_where_it_is_no_imitation():
+    assert ceiling.precisions(Device('cpu', 'cpu', 'float32')) == ['float32']
+    assert ceiling.precisions(Device('cpu', 'cpu', 'bfloat16')) == ['float32', 'bfloat16']
+    assert ceiling.precisions(Device('gpu', 'card', 'float16')) == [
+        'float32',
+        'bfloat16',
+        'float16',
+    ]
+    assert ceiling.precisions(Device('cpu', 'cpu', 'float32'), 'bfloat16') == ['bfloat16']
 
 
 def test_updates_are_counted_in_a_window_that_all_runs_share(monkeypatch):
