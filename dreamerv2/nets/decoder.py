@@ -8,15 +8,15 @@ import numpy as np
 import tensorflow as tf
 
 from dreamerv2.nets.branches import in_branches
-from dreamerv2.nets.convolutions import (
-    ConvTranspose,
-    can_pair_transposed,
-    conv_transpose_pair,
-)
 from dreamerv2.nets.distributions import UnitNormal
 from dreamerv2.nets.encoder import LEAST_IMAGES, Shapes, select_keys
 from dreamerv2.nets.layers import Dense, activation, make_norm, normed
 from dreamerv2.nets.mlp import MLP, DistributionLayer, named
+from dreamerv2.nets.transposed_convolutions import (
+    ConvTranspose,
+    can_pair_transposed,
+    conv_transpose_pair,
+)
 
 
 class Decoder(tf.Module):

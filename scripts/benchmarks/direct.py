@@ -19,9 +19,10 @@ import tensorflow as tf
 
 from dreamerv2.agent import world_model
 from dreamerv2.nets import decoder, encoder, layers
-from dreamerv2.nets.convolutions import Conv, ConvTranspose
+from dreamerv2.nets.convolutions import Conv
 from dreamerv2.nets.gradients import Activation, Product, Weights
 from dreamerv2.nets.rssm import RSSM, State
+from dreamerv2.nets.transposed_convolutions import ConvTranspose
 
 
 @contextlib.contextmanager

@@ -200,7 +200,7 @@ def measure_segments(
         flags: for the configuration.
         count, steps, warmup: as above.
         wait: whether to wait for each update.
-        plain: compute the direct way.
+        plain: compute the direct way, in float32.
         packages: a folder with another build of the emulator.
         turn: to be handed on after the warm-up and after each stretch. The updates that a stretch
             has begun end in it, or they would be computed in the others' time.
@@ -244,6 +244,7 @@ def measure_segments(
             with devices.hidden_native_stderr():  # It imports TensorFlow.
                 from .direct import direct_implementation, use_default_threads
             use_default_threads()
+            config = config.update({'precision': 'float32'})
             stack.enter_context(direct_implementation())
         device = run_instrumented(config, clock, on_act, wait=wait)
     if packages and not Path(sys.modules['nes_py'].__file__ or '').is_relative_to(packages):

@@ -131,7 +131,7 @@ def plain_update(flags: Sequence[str], batch: Mapping[str, Any]) -> Callable[[],
     from .direct import direct_implementation, use_default_threads
 
     use_default_threads()
-    config = load_config([*flags, '--precision', 'float32'])
+    config = load_config(list(flags)).update({'precision': 'float32'})
     device = subject.configure(config, lambda line: None)
     agent = subject.make_agent(config, subject.find_spaces(config), device, device.precision)
     call = update_call(agent, batch)
@@ -160,6 +160,7 @@ def run(options: Options) -> Report:
             options.say('Compiling the plain way.')
             child = called_in_child(plain_update, options.flags, batch)
             calls['plain float32'] = stack.enter_context(child)
+            calls.setdefault('limit float32', ceiling.matrix_product('float32'))
         samples = time_interleaved(calls, options.repeat)
     rows: list[list[Any]] = []
     for precision in formats:

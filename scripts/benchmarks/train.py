@@ -51,8 +51,7 @@ def modes(options: Options, packages: Path | None = None) -> dict[str, Mode]:
     in_turns = ['--async_collect', 'False']
     found = {'synchronous': Mode(in_turns), 'async_collect': Mode(['--async_collect', 'True'])}
     if options.plain:
-        flags = [*in_turns, '--precision', 'float32']
-        found = {PLAIN: Mode(flags, plain=True, packages=packages), **found}
+        found = {PLAIN: Mode(in_turns, plain=True, packages=packages), **found}
     if options.machine.get('gpu') and options.config.device != 'cpu':
         found['synchronous, waiting'] = Mode(in_turns, wait=True)
     return found

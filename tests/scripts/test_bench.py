@@ -1,5 +1,6 @@
 """The command `scripts/bench.py`: its arguments, its output, and each benchmark at a tiny size."""
 
+import contextlib
 import json
 import pathlib
 import re
@@ -13,11 +14,13 @@ from benchmarks import (
     ceiling,
     check,
     children,
+    direct,
     envs,
     episodes,
     gpu_share,
     growth,
     instrumented,
+    learner,
     memory,
     replay,
     saving,
@@ -25,6 +28,8 @@ from benchmarks import (
     train,
 )
 from benchmarks.options import BENCHMARKS, RESULTS, parse
+
+from dreamerv2.run import devices
 
 TINY = ['--preset', 'mario', 'debug', '--repeat', '2']
 SPEED = pathlib.Path(RESULTS) / 'speed.md'
@@ -106,7 +111,8 @@ def test_other_flags_go_to_the_configuration():
     assert options.command == 'learner --preset mario debug --dataset.batch 3'
 
 
-def test_learner(measure):
+def test_learner(measure, monkeypatch):
+    monkeypatch.setattr(devices, 'read_cpu_flags', lambda: {'amx_bf16'})
     found = measure('learner', *TINY)
     (table,) = found['tables']
     parts = column(table, 'part')
@@ -349,3 +355,27 @@ def test_every_place_in_the_results_has_a_command_that_is_understood():
 def test_the_checks_before_a_change_look_for_regressions_before_the_tests(repository):
     script = (repository / '.ci' / 'run').read_text()
     assert 0 < script.index('scripts/bench.py check') < script.index('scripts/test.sh')
+
+
+def test_plain_updates_are_in_float32_whatever_was_asked_for(measure, monkeypatch):
+    @contextlib.contextmanager
+    def here(make, *arguments):
+        yield make(*arguments)
+
+    monkeypatch.setattr(learner, 'called_in_child', here)
+    monkeypatch.setattr(direct, 'use_default_threads', lambda: None)  # Of this very process.
+    argv = [*TINY, '--task', 'pixel', '--precision', 'bfloat16', '--plain']
+    (table,) = measure('learner', *argv)['tables']
+    named = dict(zip(column(table, 'part'), column(table, 'precision'), strict=True))
+    assert named['whole update'] == 'bfloat16' and named['whole update, plain'] == 'float32'
+    assert any(note.startswith('In bfloat16') for note in table['notes'])
+
+
+def test_modes_of_training_keep_the_precision_that_was_asked_for(measure, monkeypatch):
+    monkeypatch.setattr(direct, 'use_default_threads', lambda: None)
+    argv = [*TINY, '--task', 'pixel', '--precision', 'bfloat16', '--plain', '--steps', '20']
+    (table,) = measure('train', *argv)['tables']
+    named = dict(zip(column(table, 'mode'), column(table, 'precision'), strict=True))
+    named.pop('on a GPU')
+    assert named.pop('plain, synchronous') == 'float32'
+    assert named == dict.fromkeys(['synchronous', 'async_collect'], 'bfloat16')

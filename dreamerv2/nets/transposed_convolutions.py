@@ -1,0 +1,145 @@
+"""Transposed convolutions with stride 2 and no padding, each in the fastest of several equal ways.
+
+What they compute is TensorFlow's `conv2d_transpose`, which multiplies mostly zeros. Blocks of
+pixels as channels (see `convolutions`) make a stride-1 convolution of one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from dreamerv2.nets.convolutions import (
+    blocked_kernel,
+    correlation,
+    depth_to_space,
+    gradient_of_kernel,
+    quadrupled_kernel,
+    strided,
+    turned,
+    valid,
+)
+from dreamerv2.nets.gradients import Activation, affine
+from dreamerv2.nets.layers import glorot_uniform, linear
+
+
+class ConvTranspose(tf.Module):
+    """Transposed convolution with stride 2 and no padding.
+
+    `[N, H, W, inputs]` to `[N, 2 (H - 1) + size, 2 (W - 1) + size, units]`, kernel
+    `[size, size, units, inputs]`. Computed as the stride-1 convolution with a regrouped kernel and
+    a depth-to-space that it equals: the pixels of each of the four parities are an ordinary
+    convolution of the input with every other tap of the kernel. An odd kernel grows by a row and a
+    column of zeros in that; in float32 it is faster as it is.
+    """
+
+    def __init__(
+        self, inputs: int, units: int, size: int, *, rng: np.random.Generator, dtype: tf.DType
+    ):
+        super().__init__()
+        self.dtype = dtype
+        self.size = size
+        self.kernel = tf.Variable(glorot_uniform(rng, (size, size, units, inputs)))
+        self.bias = tf.Variable(tf.zeros([units]))
+
+    def weights(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Kernel and bias in the computation's type."""
+        return tf.cast(self.kernel, self.dtype), tf.cast(self.bias, self.dtype)
+
+    def __call__(self, x: tf.Tensor, act: Activation = tf.identity) -> tf.Tensor:
+        """The layer's output under the elementwise function `act`.
+
+        Bias and `act` come before the depth-to-space, so that they fuse with the convolution.
+        """
+        kernel, bias = self.weights()
+        units, inputs = kernel.shape[2:]
+        height, width = x.shape[1:3]
+        if height == width == 1:  # A matrix product in disguise.
+            flat = tf.reshape(tf.transpose(kernel, [3, 0, 1, 2]), [inputs, -1])
+            out = linear((flat, tf.tile(bias, [self.size**2])), x[:, 0, 0], act)
+            return tf.reshape(out, [-1, self.size, self.size, units])
+        if self.size % 2 and self.dtype == tf.float32:
+            return affine(spread, spread_gradients, x, (kernel, bias), act)
+        out = depth_to_space(self.blocks(x, act), 2)
+        sides = [2 * (side - 1) + self.size for side in (height, width)]
+        # The gradient of a slice by size is a padding, that of one by index far slower.
+        return tf.slice(out, [0, 0, 0, 0], [-1, *sides, units])
+
+    def blocks(self, x: tf.Tensor, act: Activation) -> tf.Tensor:
+        """The output with 2x2 pixels as channels; an odd side has a row and a column too many."""
+        kernel, bias = self.weights()
+        return convolve_padded(x, subpixel_kernel(kernel), bias, act)
+
+
+def spread(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """The transposed convolution of `x [N, H, W, C]` with stride 2 and no padding."""
+    size, _, units, _ = kernel.shape
+    sides = [2 * (side - 1) + size for side in x.shape[1:3]]
+    return tf.nn.conv2d_transpose(x, kernel, [tf.shape(x)[0], *sides, units], 2, 'VALID')
+
+
+def spread_gradients(
+    x: tf.Tensor, kernel: tf.Tensor, upstream: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Gradients of image and kernel in `spread(x, kernel)`, from that of the result."""
+    return strided(upstream, kernel), correlation(upstream, x, kernel.shape[0], 2)
+
+
+def convolve_padded(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor, act: Activation) -> tf.Tensor:
+    """As `convolve`, of `x` between as many zeros as the kernel can reach beyond it.
+
+    The way back leaves the zeros out, which are up to half of the way there.
+    """
+    bias = tf.tile(bias, [kernel.shape[3] // bias.shape[0]])
+
+    def product(x, kernel):
+        return valid(padded(x, kernel.shape[0] - 1), kernel)
+
+    def gradients(x, kernel, upstream):
+        of_x = valid(upstream, turned(kernel))
+        return of_x, turned(gradient_of_kernel(upstream, x))
+
+    return affine(product, gradients, x, (kernel, bias), act)
+
+
+def padded(x: tf.Tensor, pixels: int) -> tf.Tensor:
+    """`x [N, H, W, C]` with zeros around it."""
+    return tf.pad(x, [[0, 0], [pixels, pixels], [pixels, pixels], [0, 0]])
+
+
+def can_pair_transposed(first: ConvTranspose, second: ConvTranspose, x: tf.Tensor) -> bool:
+    """Whether `conv_transpose_pair` computes these two layers on `x [N, H, W, inputs]`."""
+    return first.size % 2 == 0 and second.size == 6 and max(x.shape[1:3]) > 1
+
+
+def conv_transpose_pair(
+    first: ConvTranspose, second: ConvTranspose, x: tf.Tensor, act: Activation
+) -> tf.Tensor:
+    """`second(act(first(x)))`, with the pixels in between left as channels of 2x2 blocks.
+
+    `act` works elementwise. Blocks of 4x4 pixels are put in their places at the end.
+    """
+    x = first.blocks(x, act)
+    kernel, bias = second.weights()
+    units = bias.shape[0]
+    kernel = quadrupled_kernel(subpixel_kernel(kernel), 1, 4)
+    # From row and column of the block, then of the parity, to row, then column.
+    shape = kernel.shape
+    kernel = tf.transpose(tf.reshape(kernel, [-1, 2, 2, 2, 2, units]), [0, 1, 3, 2, 4, 5])
+    kernel = blocked_kernel(tf.reshape(kernel, shape), 2)
+    return depth_to_space(convolve_padded(x, kernel, bias, tf.identity), 4)
+
+
+def subpixel_kernel(kernel: tf.Tensor) -> tf.Tensor:
+    """Regroups a transposed convolution's kernel `[size, size, units, inputs]` by output parity.
+
+    Returns `[taps, taps, inputs, 4 units]` with `taps = ceil(size / 2)`; the last axis is ordered
+    as depth-to-space wants it.
+    """
+    size, _, units, inputs = kernel.shape
+    taps = (size + 1) // 2
+    odd = 2 * taps - size
+    kernel = tf.pad(kernel, [[0, odd], [0, odd], [0, 0], [0, 0]])
+    kernel = tf.reshape(kernel, [taps, 2, taps, 2, units, inputs])
+    kernel = tf.reverse(tf.transpose(kernel, [0, 2, 5, 1, 3, 4]), [0, 1])
+    return tf.reshape(kernel, [taps, taps, inputs, 4 * units])
