@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dreamerv2.config import load_config
+from dreamerv2.run import devices
 
 from . import ceiling, flops, subject
 from .children import called_in_child
@@ -128,8 +129,8 @@ def plain_update(flags: Sequence[str], batch: Mapping[str, Any]) -> Callable[[],
         flags: for the configuration.
         batch: what to learn from.
     """
-    from .direct import direct_implementation, use_default_threads
-
+    with devices.hidden_native_stderr():  # It imports TensorFlow.
+        from .direct import direct_implementation, use_default_threads
     use_default_threads()
     config = load_config(list(flags)).update({'precision': 'float32'})
     device = subject.configure(config, lambda line: None)
