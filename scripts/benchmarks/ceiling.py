@@ -26,15 +26,21 @@ COPY_BYTES = 256 * 2**20
 CORE_BYTES = 2**20
 
 
-def matrix_product(precision: str) -> Callable[[], Any]:
-    """A call that multiplies two `[SIZE, SIZE]` matrices and waits for the result."""
+def matrix_product(precision: str, branches: int) -> Callable[[], Any]:
+    """A call that multiplies two `[SIZE, SIZE]` matrices and waits for the result.
+
+    Computed in as many branches as the device is best given, so that all of its cores take part.
+    """
     import tensorflow as tf
+
+    from dreamerv2.nets.branches import in_branches
 
     generator = np.random.default_rng(0)
     left, right = (
         tf.cast(generator.standard_normal((SIZE, SIZE), np.float32), precision) for _ in range(2)
     )
-    product = tf.function(lambda: tf.matmul(left, right), autograph=False)
+    multiply = functools.partial(in_branches, lambda rows: tf.matmul(rows, right), left, branches)
+    product = tf.function(multiply, autograph=False)
     # Reading one number waits for a GPU, and copies next to nothing.
     return lambda: product()[0, 0].numpy()
 
@@ -98,7 +104,7 @@ def run(options: Options) -> Report:
     config = options.config
     device = subject.configure(config, options.say)
     formats = precisions(device, config.precision)
-    functions = {name: matrix_product(name) for name in formats}
+    functions = {name: matrix_product(name, device.branches) for name in formats}
     rates = {name: (matrix_flops() / 1e12, 'TFLOP/s') for name in formats}
     titles = {name: f'{SIZE}-cube matrix product, {name}' for name in formats}
     functions |= {'copy': copy(), 'core': core()}

@@ -110,7 +110,7 @@ def measure_shares(options: Options) -> dict[str, float]:
     calls, close = env_calls(config)
     calls |= {
         'update': update_call(agent, subject.random_batch(spaces, batch, length)),
-        'product': ceiling.matrix_product(device.precision),
+        'product': ceiling.matrix_product(device.precision, device.branches),
         'sample': replay.calls(config, store, episodes)['both'],
         'copy': ceiling.copy(),
         'core': ceiling.core(),

@@ -94,7 +94,7 @@ def run(options: Options) -> Report:
     config = options.config
     replay = replay_table(options)
     device = subject.configure(config, options.say)
-    limit = ceiling.matrix_product(device.precision)
+    limit = ceiling.matrix_product(device.precision, device.branches)
     setting = Setting(subject.find_spaces(config), device, limit, options.repeat)
     base = config.dataset.batch
     batches = sorted({max(1, int(base * factor)) for factor in BATCHES})

@@ -153,7 +153,7 @@ def run(options: Options) -> Report:
         options.say(f'Compiling in {precision}.')
         agent = subject.make_agent(config, spaces, device, precision)
         counts = part_flops(config, spaces, agent)
-        calls[f'limit {precision}'] = ceiling.matrix_product(precision)
+        calls[f'limit {precision}'] = ceiling.matrix_product(precision, device.branches)
         parts = part_calls(agent, batch, xla=config.jit and device.kind == 'gpu')
         calls |= {f'{name} {precision}': call for name, call in parts.items()}
     with contextlib.ExitStack() as stack:
@@ -161,7 +161,8 @@ def run(options: Options) -> Report:
             options.say('Compiling the plain way.')
             child = called_in_child(plain_update, options.flags, batch)
             calls['plain float32'] = stack.enter_context(child)
-            calls.setdefault('limit float32', ceiling.matrix_product('float32'))
+            limit = ceiling.matrix_product('float32', device.branches)
+            calls.setdefault('limit float32', limit)
         samples = time_interleaved(calls, options.repeat)
     rows: list[list[Any]] = []
     for precision in formats:

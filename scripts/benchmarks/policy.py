@@ -34,7 +34,9 @@ def run(options: Options) -> Report:
     device = subject.configure(config, options.say)
     spaces = subject.find_spaces(config)
     agent = subject.make_agent(config, spaces, device, device.precision)
-    calls: dict[str, Callable[[], Any]] = {'limit': ceiling.matrix_product(device.precision)}
+    calls: dict[str, Callable[[], Any]] = {
+        'limit': ceiling.matrix_product(device.precision, device.branches)
+    }
     for envs in ENVS:
         calls[str(envs)] = policy_call(agent, subject.random_observations(spaces, envs))
     samples = time_interleaved(calls, options.repeat, warmup=2)

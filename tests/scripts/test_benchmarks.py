@@ -335,3 +335,9 @@ def test_only_a_share_that_is_much_worse_is_warned_of():
     assert len(lines) == 2
     assert 'b: 0.42' in lines[0] and '16 % worse' in lines[0]
     assert 'c: not measured' in lines[1]
+
+
+def test_the_limit_is_one_product_however_many_branches(monkeypatch):
+    monkeypatch.setattr(ceiling, 'SIZE', 16)
+    one, two = (ceiling.matrix_product('float32', branches)() for branches in (1, 2))
+    assert one == pytest.approx(two, rel=1e-5) and one != 0
