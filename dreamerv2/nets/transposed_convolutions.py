@@ -20,7 +20,7 @@ from dreamerv2.nets.convolutions import (
     valid,
 )
 from dreamerv2.nets.gradients import Activation, affine
-from dreamerv2.nets.layers import glorot_uniform, linear
+from dreamerv2.nets.layers import glorot_uniform
 
 
 class ConvTranspose(tf.Module):
@@ -55,8 +55,8 @@ class ConvTranspose(tf.Module):
         units, inputs = kernel.shape[2:]
         height, width = x.shape[1:3]
         if height == width == 1:  # A matrix product in disguise.
-            flat = tf.reshape(tf.transpose(kernel, [3, 0, 1, 2]), [inputs, -1])
-            out = linear((flat, tf.tile(bias, [self.size**2])), x[:, 0, 0], act)
+            flat = tf.reshape(kernel, [-1, inputs]), tf.tile(bias, [self.size**2])
+            out = affine(to_all_pixels, to_all_pixels_gradients, x[:, 0, 0], flat, act)
             return tf.reshape(out, [-1, self.size, self.size, units])
         if self.size % 2 and self.dtype == tf.float32:
             return affine(spread, spread_gradients, x, (kernel, bias), act)
@@ -69,6 +69,18 @@ class ConvTranspose(tf.Module):
         """The output with 2x2 pixels as channels; an odd side has a row and a column too many."""
         kernel, bias = self.weights()
         return convolve_padded(x, subpixel_kernel(kernel), bias, act)
+
+
+def to_all_pixels(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """`x [N, inputs]` times the kernel `[outputs, inputs]`, which is not transposed for it."""
+    return tf.matmul(x, kernel, transpose_b=True)
+
+
+def to_all_pixels_gradients(
+    x: tf.Tensor, kernel: tf.Tensor, upstream: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Gradients of `x` and of the kernel in `to_all_pixels(x, kernel)`."""
+    return tf.matmul(upstream, kernel), tf.matmul(upstream, x, transpose_a=True)
 
 
 def spread(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
