@@ -1,8 +1,8 @@
 """Rows computed side by side: stretches of a batch as branches of one graph.
 
 A processor's cores can share a single operation or compute different ones. Where operations are
-short, as in small networks, sharing one costs as much as it saves; branches have work of their own
-from the first layer to the last and wait for each other only at the end.
+short, as in small networks, sharing one costs much of what it saves; branches have work of their
+own from the first layer to the last and wait for each other only at the end.
 """
 
 from __future__ import annotations

@@ -169,8 +169,8 @@ class Threads(NamedTuple):
 def share_cores(cores: int, acts_beside: bool) -> Threads:
     """How so many cores are best shared.
 
-    Two branches keep two cores busy without sharing operations, which at small sizes costs as much
-    as it saves (`experiments/results/speed.md`); more cores than that share the operations of each.
+    Two branches keep two cores busy without sharing operations, which at small sizes costs much of
+    what it saves (`experiments/results/speed.md`); more cores share the operations of each.
     A policy that is called meanwhile has a thread of its own, or it would wait for the end of an
     operation of the learner.
     """
