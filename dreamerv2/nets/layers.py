@@ -99,12 +99,33 @@ class LayerNorm(tf.Module):
 
 
 def layer_norm(weights: Weights, x: tf.Tensor, epsilon: float = 1e-3) -> tf.Tensor:
-    """Normalises `x [..., units]` in float32 and returns it in its own type."""
-    scale, offset = weights
-    value = tf.cast(x, tf.float32)
-    centered = value - tf.reduce_mean(value, -1, keepdims=True)
-    variance = tf.reduce_mean(tf.square(centered), -1, keepdims=True)
-    return tf.cast(centered * tf.math.rsqrt(variance + epsilon) * scale + offset, x.dtype)
+    """Normalises `x [..., units]` in float32 and returns it in its own type.
+
+    The way back is written out: TensorFlow's takes three times as many operations.
+    """
+
+    @tf.custom_gradient
+    def run(x, scale, offset):
+        value = tf.cast(x, tf.float32)
+        centered = value - tf.reduce_mean(value, -1, keepdims=True)
+        variance = tf.reduce_mean(tf.square(centered), -1, keepdims=True)
+        inverse = tf.math.rsqrt(variance + epsilon)
+        normalized = centered * inverse
+
+        def gradient(upstream):
+            upstream = tf.cast(upstream, tf.float32)
+            of_scale = upstream * normalized
+            of_normalized = upstream * scale
+            mean = tf.reduce_mean(of_normalized, -1, keepdims=True)
+            along = tf.reduce_mean(of_normalized * normalized, -1, keepdims=True)
+            of_x = (of_normalized - mean - normalized * along) * inverse
+            rows = list(range(x.shape.rank - 1))
+            sums = tf.reduce_sum(of_scale, rows), tf.reduce_sum(upstream, rows)
+            return tf.cast(of_x, x.dtype), *sums
+
+        return tf.cast(normalized * scale + offset, x.dtype), gradient
+
+    return run(x, *weights)
 
 
 def normed(

@@ -27,7 +27,7 @@ from dreamerv2.nets.layers import (
     normed,
 )
 from dreamerv2.nets.mlp import named
-from dreamerv2.nets.scan import scan_with_kernels
+from dreamerv2.nets.scan import scan_with_products
 
 State = dict[str, tf.Tensor]
 
@@ -166,36 +166,33 @@ class RSSM(tf.Module):
         kernel, bias = self._obs_out.weights()
         out_deter, out_embed = tf.split(kernel, [self._deter, -1])
         from_embed = linear((out_embed, bias), tf.cast(embed, self._dtype))
-        gru, gru_bias = self._gru.weights()
-        dist, dist_bias = self._obs_dist.weights()
-        kernels = {'stoch': in_stoch, 'gru': gru, 'deter': out_deter, 'dist': dist}
-        norms = {'img_in': self._img_in_norm, 'gru': self._gru_norm, 'obs_out': self._obs_out_norm}
-        others = {
-            'norms': {key: norm.weights() for key, norm in norms.items() if norm},
-            'biases': {'gru': gru_bias, 'dist': dist_bias},
+        products = {
+            'stoch': (in_stoch, swap(from_action)),
+            'gru': self._gru.weights(),
+            'deter': (out_deter, swap(from_embed)),
+            'dist': self._obs_dist.weights(),
         }
+        norms = {'img_in': self._img_in_norm, 'gru': self._gru_norm, 'obs_out': self._obs_out_norm}
+        weights = {key: norm.weights() for key, norm in norms.items() if norm}
 
-        def step(product, others, carry, now):
-            norms, biases = others['norms'], others['biases']
+        def step(product, norms, carry, now):
             deter, stoch = carry
             deter, stoch = deter * now['keep'], stoch * tf.cast(now['keep'], self._dtype)
-            hidden = self._hidden(norms.get('img_in'), product('stoch', stoch) + now['action'])
+            hidden = self._hidden(norms.get('img_in'), product('stoch', stoch))
             joint = tf.concat([hidden, tf.cast(deter, self._dtype)], -1)
-            deter = recur(norms['gru'], product('gru', joint) + biases['gru'], deter)
+            deter = recur(norms['gru'], product('gru', joint), deter)
             deter, inner = forked(deter)
-            wide = product('deter', tf.cast(inner, self._dtype)) + now['embed']
-            hidden = self._hidden(norms.get('obs_out'), wide)
-            stats = self._statistics(product('dist', hidden) + biases['dist'])
+            wide = product('deter', tf.cast(inner, self._dtype))
+            stats = self._statistics(product('dist', self._hidden(norms.get('obs_out'), wide)))
             stoch = self.distribution(stats).sample(now.get('noise'))
             flat = tf.cast(self._flat(stoch), self._dtype)
             return (deter, flat), {**stats, 'stoch': stoch, 'deter': deter}
 
-        inputs = {'keep': keep, 'action': from_action, 'embed': from_embed}
+        inputs = {'keep': swap(keep)}
         if noise is not None:
-            inputs['noise'] = noise
+            inputs['noise'] = swap(noise)
         start = state['deter'], tf.cast(self._flat(state['stoch']), self._dtype)
-        inputs = tf.nest.map_structure(swap, inputs)
-        _, posterior = scan_with_kernels(step, start, inputs, kernels, others)
+        _, posterior = scan_with_products(step, start, inputs, products, weights)
         posterior = tf.nest.map_structure(swap, posterior)
         prior = self.prior(posterior['deter'], prior_noise, member)
         return posterior, prior

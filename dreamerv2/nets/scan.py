@@ -7,15 +7,16 @@ from typing import Any
 
 import tensorflow as tf
 
-Structure = Any
+from dreamerv2.nets.gradients import sum_of_rows
 
-INTEGERS = {2: tf.int16, 4: tf.int32, 8: tf.int64}
+Structure = Any
 
 
 def scan(
     step: Callable[[Structure, Structure], tuple[Structure, Structure]],
     carry: Structure,
     inputs: Structure,
+    backwards: bool = False,
 ) -> tuple[Structure, Structure]:
     """Runs `step(carry, input) -> (carry, output)` over the first axis of `inputs`.
 
@@ -23,9 +24,10 @@ def scan(
         step: one step; structures of tensors with static shapes in and out.
         carry: structure that goes from step to step.
         inputs: structure of tensors `[time, ...]`, with static `time`.
+        backwards: begin with the last input.
 
     Returns:
-        The last carry and the outputs, stacked to `[time, ...]`.
+        The carry after the last step, and the outputs `[time, ...]` in the order of the inputs.
     """
     length = tf.nest.flatten(inputs)[0].shape[0]
     first = tf.nest.map_structure(lambda x: x[0], inputs)
@@ -41,10 +43,11 @@ def scan(
     ]
 
     def body(index, carry, arrays):
-        now = tf.nest.pack_sequence_as(inputs, [source.read(index) for source in sources])
+        at = length - 1 - index if backwards else index
+        now = tf.nest.pack_sequence_as(inputs, [source.read(at) for source in sources])
         carry, output = step(carry, now)
         flat = tf.nest.flatten(output)
-        arrays = [array.write(index, value) for array, value in zip(arrays, flat, strict=True)]
+        arrays = [array.write(at, value) for array, value in zip(arrays, flat, strict=True)]
         return index + 1, carry, arrays
 
     _, carry, arrays = tf.while_loop(
@@ -65,82 +68,110 @@ def _output_spec(step, carry, first) -> Structure:
     return traced.get_concrete_function(*spec).structured_outputs
 
 
-def scan_with_kernels(
+def scan_with_products(
     step: Callable[..., tuple[Structure, Structure]],
     carry: Structure,
     inputs: Structure,
-    kernels: dict[str, tf.Tensor],
+    products: dict[str, tuple[tf.Tensor, tf.Tensor]],
     others: Structure,
 ) -> tuple[Structure, Structure]:
-    """Like `scan`, with the kernels' gradients taken out of the loop.
+    """Like `scan`, with the gradients of kernels taken out of the loop.
 
     Backwards through a loop, each step adds an outer product as large as the kernel to its
-    gradient. Here the loop only finds the gradient with respect to each step's product, and one
-    matrix product over all steps makes the kernel's: the same sum.
+    gradient. Here the way back only finds the gradient of each step's product, and one matrix
+    product over all steps makes the kernel's: the same sum. It is a loop of our own, too, which
+    starts each step from its products and carry and computes again what lies between them;
+    TensorFlow's would have every value in between put on a stack and taken off again.
 
     Args:
-        step: `step(linear, others, carry, input) -> (carry, output)`; `linear(name, x)` is
-            `x [batch, in]` times the kernel of that name, each used once a step.
+        step: `step(product, others, carry, input) -> (carry, output)`; `product(name, x)` is
+            `x [batch, in]` times the kernel of that name plus its addend, each used once a step.
         carry: structure that goes from step to step.
-        inputs: structure of tensors `[time, ...]`.
-        kernels: name to `[in, out]`.
+        inputs: structure of tensors `[time, ...]` without gradients.
+        products: name to kernel `[in, out]` and addend, a bias `[out]` or one for each step
+            `[time, batch, out]`.
         others: further tensors with gradients that the step uses. What it captures has none.
 
     Returns:
         As `scan`.
     """
-    sources = (kernels, others, carry, inputs)
-    time = tf.nest.flatten(inputs)[0].shape[0]
-    batch = tf.nest.flatten(carry)[0].shape[0]
+    sources = (products, others, carry, inputs)
     packed = {}
 
     @tf.custom_gradient
     def run(*flat):
-        # Out of sight of tapes around this one: TensorFlow would prepare the loop for gradients of
-        # gradients, which makes the way back much longer.
+        # Out of sight of tapes around this one: TensorFlow would prepare the loop for its own way
+        # back, which makes the way there much longer.
         flat = tuple(tf.stop_gradient(x) for x in flat)
-        kernels, others, carry, inputs = tf.nest.pack_sequence_as(sources, flat)
-        shifts = {k: tf.zeros([time, batch, v.shape[1]], v.dtype) for k, v in kernels.items()}
-        # As integers, or each step backwards would add zeros of the kernels' size.
-        integers = {k: tf.bitcast(v, INTEGERS[v.dtype.size]) for k, v in kernels.items()}
-        watched = tf.nest.flatten((others, carry, inputs, shifts))
+        products, others, carry, inputs = tf.nest.pack_sequence_as(sources, flat)
+        kernels = {name: kernel for name, (kernel, _) in products.items()}
+        biases = {name: addend for name, (_, addend) in products.items() if addend.shape.rank == 1}
+        addends = {name: addend for name, (_, addend) in products.items() if name not in biases}
 
-        def recorded(carry, now):
-            inputs, shifts = now
-            factors = {}
+        def there(carry, now):
+            inputs, addends = now
+            factors, results = {}, {}
 
-            def linear(name, x):
-                factors[name] = tf.stop_gradient(x)
-                return tf.matmul(x, tf.bitcast(integers[name], x.dtype)) + shifts[name]
+            def product(name, x):
+                factors[name] = x
+                result = tf.matmul(x, kernels[name])
+                if name in biases:
+                    results[name] = tf.nn.bias_add(result, biases[name])
+                else:
+                    results[name] = result + addends[name]
+                return results[name]
 
-            carry, output = step(linear, others, carry, inputs)
-            return carry, (output, factors)
+            after, output = step(product, others, carry, inputs)
+            return after, (output, carry, factors, results)
 
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(watched)
-            last, (outputs, factors) = scan(recorded, carry, (inputs, shifts))
+        last, (outputs, carries, factors, results) = scan(there, carry, (inputs, addends))
         packed['results'] = (last, outputs)
-        results = tf.nest.flatten((last, outputs))
+
+        def back(later, now):
+            of_carry, of_others = later
+            of_output, carry, results, inputs = now
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch((others, carry, results))
+
+                def product(name, x):
+                    return _with_factor(x, kernels[name], results[name])
+
+                ends = step(product, others, carry, inputs)
+            more, of_carry, of_results = tape.gradient(
+                ends,
+                (others, carry, results),
+                output_gradients=(of_carry, of_output),
+                unconnected_gradients='zero',
+            )
+            of_others = tf.nest.map_structure(tf.add, of_others, more)
+            return (of_carry, of_others), of_results
 
         def gradient(*upstream):
-            found = tape.gradient(
-                results, watched, output_gradients=upstream, unconnected_gradients='zero'
+            of_last, of_outputs = tf.nest.pack_sequence_as(packed['results'], upstream)
+            zeros = tf.nest.map_structure(tf.zeros_like, others)
+            (of_carry, of_others), of_results = scan(
+                back, (of_last, zeros), (of_outputs, carries, results, inputs), backwards=True
             )
-            found, products = found[: -len(shifts)], found[-len(shifts) :]
-            products = tf.nest.pack_sequence_as(shifts, products)
-            flat_kernels = tf.nest.flatten(
-                {
-                    name: tf.matmul(
-                        tf.reshape(factors[name], [-1, kernel.shape[0]]),
-                        tf.reshape(products[name], [-1, kernel.shape[1]]),
-                        transpose_a=True,
-                    )
-                    for name, kernel in kernels.items()
-                }
-            )
-            return flat_kernels + found
+            of_products = {}
+            for name, of_result in of_results.items():
+                of_rows = tf.reshape(of_result, [-1, of_result.shape[-1]])
+                rows = tf.reshape(factors[name], [-1, factors[name].shape[-1]])
+                of_addend = sum_of_rows(of_rows) if name in biases else of_result
+                of_products[name] = tf.matmul(rows, of_rows, transpose_a=True), of_addend
+            of_inputs = tf.nest.map_structure(tf.zeros_like, inputs)
+            return tf.nest.flatten((of_products, of_others, of_carry, of_inputs))
 
-        return results, gradient
+        return tf.nest.flatten((last, outputs)), gradient
 
     results = run(*tf.nest.flatten(sources))
     return tf.nest.pack_sequence_as(packed['results'], results)
+
+
+@tf.custom_gradient
+def _with_factor(x: tf.Tensor, kernel: tf.Tensor, result: tf.Tensor) -> tuple:
+    """The known result of `x` times the kernel plus something, with the gradients of both."""
+
+    def gradient(upstream):
+        return tf.matmul(upstream, kernel, transpose_b=True), None, upstream
+
+    return tf.identity(result), gradient
