@@ -9,6 +9,7 @@ that are made ahead (see `Agent.train_ahead`) add one: by it the actor is behind
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
@@ -78,6 +79,10 @@ class InTurn:
 class Beside:
     """Makes updates in a thread while the environments go on (`async_collect`).
 
+    The next updates are handed over while the last are still computed, so that the thread goes from
+    one to the other without waiting for this one to be woken. In between it renews the acting
+    weights, for which it waits until nothing acts: until the caller waits for it.
+
     Args:
         agent: an agent that acts with a copy of its weights, renewed by `sync_policy`.
         take: gives the next batch; called in the caller's thread.
@@ -88,6 +93,8 @@ class Beside:
         self._trainer = _Trainer(agent, take)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix='learner')
         self._running: Future[list[Metrics | None]] | None = None
+        self._waited_for = threading.Semaphore(0)  # Once for each that may renew the weights.
+        self._failed = False
         self._ahead = ahead
         self._number = 0  # Updates that are computed now.
         self._begun = 0  # Updates before them that wait to be completed.
@@ -100,20 +107,35 @@ class Beside:
         if not number:
             return []
         batches = [self._trainer.take() for _ in range(number)]
-        ended = self.wait()
+        last, self._running = self._running, self._pool.submit(self._train, batches, step)
+        ended = self._end(last)
         self._number = number
-        train = self._trainer.train_ahead if self._ahead else self._trainer.train
-        self._running = self._pool.submit(lambda: [train(batch, step) for batch in batches])
         return ended
 
     def wait(self) -> list[Metrics]:
         """Waits for what is being computed; metrics of the updates that ended."""
-        if self._running is None:
-            return []
         running, self._running = self._running, None
+        return self._end(running)
+
+    def _end(self, running: Future[list[Metrics | None]] | None) -> list[Metrics]:
+        if running is None:
+            return []
+        self._waited_for.release()
         ended = [metrics for metrics in running.result() if metrics is not None]
-        self._trainer.agent.sync_policy()
         self._number, self._begun = 0, int(self._ahead)
+        return ended
+
+    def _train(self, batches: list[Batch], step: int) -> list[Metrics | None]:
+        if self._failed:  # What follows a failure would start from its ruins.
+            return []
+        train = self._trainer.train_ahead if self._ahead else self._trainer.train
+        try:
+            ended = [train(batch, step) for batch in batches]
+        except BaseException:
+            self._failed = True
+            raise
+        self._waited_for.acquire()
+        self._trainer.agent.sync_policy()
         return ended
 
     def drain(self) -> list[Metrics]:
@@ -126,4 +148,5 @@ class Beside:
         return ended
 
     def close(self) -> None:
+        self._waited_for.release()
         self._pool.shutdown(wait=True, cancel_futures=True)

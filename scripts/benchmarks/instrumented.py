@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
 import dataclasses
 import os
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -114,8 +114,8 @@ def run_instrumented(
         )
         take = clock.timed('replay', batches.Batches.take)
         timed_take = mock.patch.object(batches.Batches, 'take', lambda self: take(self))
-        end = clock.timed('learner', updater.Beside.wait)
-        timed_wait = mock.patch.object(updater.Beside, 'wait', lambda self: end(self))
+        end = clock.timed('learner', updater.Beside._end)
+        timed_wait = mock.patch.object(updater.Beside, '_end', lambda self, last: end(self, last))
         with timed_replay, timed_take, timed_wait:
             train(config, parts, command=['bench.py'])
     return used[0]
@@ -128,19 +128,40 @@ def updates_ended(clock: Clock) -> Iterator[Callable[[], None]]:
     Of updates that are made ahead the last one still waits for its second half, as ever between
     two. The run must begin meanwhile. The time counts as `learner`.
     """
+    asked, made = 0, 0
+    progress = threading.Condition()
     update = updater.Beside.update
-    found: list[updater.Beside] = []
 
     def noted(beside: updater.Beside, number: int, step: int) -> Any:
-        found[:] = [beside]
+        nonlocal asked
+        asked += number
         return update(beside, number, step)
 
-    def wait() -> None:
-        for beside in found:
-            if beside._running is not None:
-                clock.timed('learner', concurrent.futures.wait)([beside._running])
+    def counted(name: str) -> Any:
+        train = getattr(updater._Trainer, name)
 
-    with mock.patch.object(updater.Beside, 'update', noted):
+        def call(trainer: Any, batch: Any, step: int) -> Any:
+            nonlocal made
+            metrics = train(trainer, batch, step)
+            with progress:
+                made += 1
+                progress.notify_all()
+            return metrics
+
+        return mock.patch.object(updater._Trainer, name, call)
+
+    def wait() -> None:
+        def wait_for_all() -> None:
+            with progress:
+                progress.wait_for(lambda: made >= asked)
+
+        clock.timed('learner', wait_for_all)()
+
+    with (
+        counted('train'),
+        counted('train_ahead'),
+        mock.patch.object(updater.Beside, 'update', noted),
+    ):
         yield wait
 
 

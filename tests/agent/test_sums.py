@@ -48,7 +48,6 @@ def test_no_sum_of_many_terms_is_left_to_timing(variant, monkeypatch):
     found = [
         (body, node.name, list(node.input))
         for body, node in nodes
-        if node.attr['N'].i > 2
-        and node.attr['T'].type != tf.variant.as_datatype_enum
+        if node.attr['N'].i > 2 and node.attr['T'].type != tf.variant.as_datatype_enum
     ]
     assert not found
