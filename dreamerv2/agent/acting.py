@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from dreamerv2.agent.calls import split_seed
+from dreamerv2.agent.calls import compiled, split_seed
 from dreamerv2.agent.exploration import add_noise
 from dreamerv2.agent.world_model import WorldModel
 from dreamerv2.nets.convolutions import Conv
@@ -29,7 +29,7 @@ def to_arrays(state: ActState | None) -> dict[str, np.ndarray]:
     if state is None:
         return {}
     latent, action = state
-    return {'action': action.numpy(), **{key: value.numpy() for key, value in latent.items()}}
+    return {key: np.array(value) for key, value in {'action': action, **latent}.items()}
 
 
 def from_arrays(arrays: Mapping[str, np.ndarray]) -> ActState | None:
@@ -128,3 +128,29 @@ class Acting:
             return action, (latent, action)
 
         return act
+
+
+class ActingFunctions:
+    """Acts by compiled functions, one for each mode.
+
+    Args:
+        acting: what acts.
+        traced: called with each function before it is compiled; returns it.
+        jit: whether they are compiled.
+    """
+
+    def __init__(self, acting: Acting, traced: Callable[[Callable], Callable], jit: bool):
+        self._functions = {mode: compiled(traced(acting.function(mode)), jit) for mode in MODES}
+        self._sync = compiled(acting.sync, jit)
+
+    def sync(self):
+        """Takes over the newest weights; does nothing without a copy."""
+        self._sync()
+
+    def act(
+        self, mode: str, obs: Mapping[str, np.ndarray], state: ActState, seed: tf.Tensor
+    ) -> tuple[np.ndarray, ActState]:
+        """Actions as an array, and the state; args as those of `Acting.function(mode)`."""
+        seen = {key: tf.convert_to_tensor(value) for key, value in obs.items()}
+        action, state = self._functions[mode](seen, state, seed)
+        return action.numpy(), state

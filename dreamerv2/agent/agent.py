@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from dreamerv2.agent.acting import MODES, Acting, from_arrays, to_arrays
+from dreamerv2.agent.acting import Acting, ActingFunctions, from_arrays, to_arrays
+from dreamerv2.agent.acting_session import ActingSession
 from dreamerv2.agent.actor_critic import ActorCritic
 from dreamerv2.agent.calls import agent_shapes, compiled
 from dreamerv2.agent.learner import Learner
@@ -20,7 +21,6 @@ from dreamerv2.agent.state import assign_arrays, read_arrays
 from dreamerv2.agent.world_model import WorldModel
 from dreamerv2.nets.rssm import State
 
-_ONE_THREAD = 'SINGLE_THREADED_EXECUTOR'  # Must not be used where there are loops: it hangs.
 REPORT_SEQUENCES = 6  # Sequences side by side in an open-loop video.
 
 
@@ -40,8 +40,9 @@ class Agent:
         xla: compile the learner with XLA (for GPUs; slow on a CPU).
         acting_copy: act with the weights of the last `sync_policy`, so that an update may be
             computed in another thread meanwhile; without it, always with the newest.
-        ahead: be ready for `train_ahead` instead of `train`; the policy is then computed in one
-            thread, whose operations do not line up behind those of the learner.
+        ahead: be ready for `train_ahead` instead of `train`.
+        caller_acts: compute the policy in the thread that calls for it (`ActingSession`), with a
+            copy of the weights; for processors. Without `jit` it has no effect.
         branches: into how many stretches large batches are split, which cores compute side by side.
         freeze: regular expression; parameters whose whole name matches keep their values.
         levels: names of the levels that the batches' `level` counts; with several of them there
@@ -91,6 +92,7 @@ class Agent:
         xla: bool = False,
         acting_copy: bool = False,
         ahead: bool = False,
+        caller_acts: bool = False,
         branches: int = 1,
         freeze: str = '',
         levels: Sequence[str] = (),
@@ -155,14 +157,18 @@ class Agent:
             expl_noise=expl_noise,
             eval_noise=eval_noise,
             eval_state_mean=eval_state_mean,
-            own_copy=acting_copy or dtype != tf.float32,
+            own_copy=(acting_copy or dtype != tf.float32) and not (caller_acts and jit),
         )
-        self._sync = compiled(self._acting.sync, jit)
         self._acting_copy = acting_copy
         self._stale = False  # Whether the next action is to follow from newer weights.
         self._seeds = Seeds(seed)
         self.traces = {'act': 0, 'learn': 0, 'report': 0}
-        self._act = {m: compiled(self._traced('act', self._acting.function(m)), jit) for m in MODES}
+        traced = functools.partial(self._traced, 'act')
+        self._calls: ActingSession | ActingFunctions
+        if caller_acts and jit:
+            self._calls = ActingSession(self._acting, traced)
+        else:
+            self._calls = ActingFunctions(self._acting, traced, jit)
         self._learn = compiled(self._traced('learn', self.learner.update), jit, xla)
         self._ahead = ahead
         self._overlap = Overlap(
@@ -189,15 +195,13 @@ class Agent:
         Returns:
             Actions `[envs, actions]` float32, one-hot or in [-1, 1], and the next state.
         """
-        seen = {k: tf.convert_to_tensor(obs[k]) for k in (*self._shapes, 'is_first')}
+        seen = {k: obs[k] for k in (*self._shapes, 'is_first')}
         if state is None:
             state = self._acting.initial(len(obs['is_first']), self._action_size)
         if self._stale:
             self.sync_policy()
         seed = self._seeds.take('act' if mode == 'train' else 'evaluate')
-        with tf.experimental.function_executor_type(_ONE_THREAD if self._ahead else ''):
-            action, state = self._act[mode](seen, state, seed)
-        return action.numpy(), state
+        return self._calls.act(mode, seen, state, seed)
 
     def policy_arrays(self, state: Any) -> dict[str, np.ndarray]:
         """The state that `policy` returned, as arrays `[envs, ...]` by name; none for None."""
@@ -209,7 +213,7 @@ class Agent:
 
     def sync_policy(self):
         """Acts with the newest weights from now on; needed only with `acting_copy`."""
-        self._sync()
+        self._calls.sync()
         self._stale = False
 
     # Learning
@@ -310,7 +314,7 @@ class Agent:
     def parameters(self) -> dict[str, tf.Variable]:
         """Every weight by its name, such as `rssm/gru/kernel`.
 
-        After assigning to them, call `sync_policy`: in low precisions a copy acts.
+        After assigning to them, call `sync_policy`: a copy may act.
         """
         return {**self.world_model.parameters(), **self.actor_critic.parameters()}
 

@@ -163,6 +163,7 @@ def build_agent(
             xla=config.jit and device.kind == 'gpu',
             acting_copy=config.async_collect,
             ahead=learns_ahead(config, device),
+            caller_acts=device.kind == 'cpu',
             branches=device.branches,
             freeze=config.init.freeze,
             levels=list(single_level_tasks(config.task, task_sets(config))),

@@ -1,0 +1,109 @@
+"""The policy in the thread that asks for it.
+
+A compiled function is computed by TensorFlow's pool of threads: beside a learner each call lines up
+behind the learner's operations. A session may compute in the calling thread, and calling it costs
+less, which counts where a call is short: one environment and a small network.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.protobuf import config_pb2
+
+from dreamerv2.agent.acting import Acting, ActState
+from dreamerv2.nets.convolutions import Conv
+from dreamerv2.nets.layers import Dense
+
+Placed = tuple[Callable[..., list[np.ndarray]], Any]  # A call, and the structure of its results.
+
+
+class ActingSession:
+    """Acts, on a processor, with a copy of the weights that `sync` renews.
+
+    The copy holds kernels and biases in the type that their layers compute in: with few
+    environments, casting them in each call takes as long as the rest of it.
+
+    Args:
+        acting: what acts, with the weights that learn.
+        traced: called with each function before it becomes a graph; returns it.
+    """
+
+    def __init__(self, acting: Acting, traced: Callable[[Callable], Callable]):
+        self._traced = traced
+        modules = acting.encoder, acting.rssm, acting.actor
+        layers = [x for module in modules for x in (module, *module.submodules)]
+        types = {
+            id(weight): layer.dtype
+            for layer in layers
+            if isinstance(layer, Dense | Conv)
+            for weight in (layer.kernel, layer.bias)
+        }
+        self._learned = [v for module in modules for v in module.parameters().values()]
+        self._graph = tf.Graph()
+        with self._graph.as_default():
+            copies = [
+                tf.Variable(tf.zeros(v.shape, types.get(id(v), v.dtype))) for v in self._learned
+            ]
+            instead = dict(zip(map(id, self._learned), copies, strict=True))
+            self._acting = copy.copy(acting)
+            self._acting.encoder, self._acting.rssm, self._acting.actor = (
+                copy.deepcopy(module, instead) for module in modules
+            )
+            values = [_placeholder(variable) for variable in self._learned]
+            renewed = tf.group(
+                *(v.assign(tf.cast(new, v.dtype)) for v, new in zip(copies, values, strict=True))
+            )
+        threads = tf.config.threading.get_intra_op_parallelism_threads()
+        options = tf.compat.v1.ConfigProto(
+            device_count={'GPU': 0},
+            intra_op_parallelism_threads=threads,
+            inter_op_parallelism_threads=-1,  # Those of the caller: none but itself.
+        )
+        self._session = tf.compat.v1.Session(graph=self._graph, config=options)
+        self._renew = self._callable(values, [], [renewed])
+        self._calls: dict[tuple, Placed] = {}
+        self.sync()
+
+    def sync(self):
+        """Takes over the newest weights."""
+        read = tf.raw_ops.ReadVariableOp  # A quarter of what `read_value` takes.
+        self._renew(*(np.asarray(read(resource=v.handle, dtype=v.dtype)) for v in self._learned))
+
+    def act(
+        self, mode: str, obs: Mapping[str, np.ndarray], state: ActState, seed: tf.Tensor
+    ) -> tuple[np.ndarray, ActState]:
+        """Actions and state as arrays; args as those of `Acting.function(mode)`."""
+        given = [np.asarray(x) for x in tf.nest.flatten((obs, state, seed))]
+        key = mode, *((x.shape, x.dtype) for x in given)
+        if key not in self._calls:
+            self._calls[key] = self._placed(mode, (obs, state, seed), given)
+        call, structure = self._calls[key]
+        return tf.nest.pack_sequence_as(structure, call(*given))
+
+    def _placed(self, mode: str, structure: Any, given: list[np.ndarray]) -> Placed:
+        with self._graph.as_default():
+            inputs = [_placeholder(x) for x in given]
+            function = self._traced(self._acting.function(mode))
+            results = function(*tf.nest.pack_sequence_as(structure, inputs))
+        call = self._callable(inputs, tf.nest.flatten(results))
+        return call, tf.nest.map_structure(lambda x: 0, results)
+
+    def _callable(
+        self, inputs: list[tf.Tensor], results: list[tf.Tensor], also: list[tf.Operation] = []
+    ) -> Callable[..., list[np.ndarray]]:
+        options = config_pb2.CallableOptions(
+            feed=[x.name for x in inputs],
+            fetch=[x.name for x in results],
+            target=[operation.name for operation in also],
+        )
+        # Not public; the public `make_callable` takes as long again as the policy's computation.
+        return self._session._make_callable_from_options(options)
+
+
+def _placeholder(like: tf.Variable | np.ndarray) -> tf.Tensor:
+    return tf.compat.v1.placeholder(tf.as_dtype(like.dtype), like.shape)
