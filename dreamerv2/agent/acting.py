@@ -148,9 +148,9 @@ class ActingFunctions:
         self._sync()
 
     def act(
-        self, mode: str, obs: Mapping[str, np.ndarray], state: ActState, seed: tf.Tensor
+        self, mode: str, obs: Mapping[str, np.ndarray], state: ActState, seed: np.ndarray
     ) -> tuple[np.ndarray, ActState]:
         """Actions as an array, and the state; args as those of `Acting.function(mode)`."""
         seen = {key: tf.convert_to_tensor(value) for key, value in obs.items()}
-        action, state = self._functions[mode](seen, state, seed)
+        action, state = self._functions[mode](seen, state, tf.constant(seed))
         return action.numpy(), state

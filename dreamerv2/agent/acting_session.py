@@ -8,8 +8,7 @@ less, which counts where a call is short: one environment and a small network.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -19,7 +18,7 @@ from dreamerv2.agent.acting import Acting, ActState
 from dreamerv2.nets.convolutions import Conv
 from dreamerv2.nets.layers import Dense
 
-Placed = tuple[Callable[..., list[np.ndarray]], Any]  # A call, and the structure of its results.
+Call = Callable[..., list[np.ndarray]]
 
 
 class ActingSession:
@@ -66,7 +65,7 @@ class ActingSession:
         )
         self._session = tf.compat.v1.Session(graph=self._graph, config=options)
         self._renew = self._callable(values, [], [renewed])
-        self._calls: dict[tuple, Placed] = {}
+        self._calls: dict[tuple, Call] = {}
         self.sync()
 
     def sync(self):
@@ -75,27 +74,33 @@ class ActingSession:
         self._renew(*(np.asarray(read(resource=v.handle, dtype=v.dtype)) for v in self._learned))
 
     def act(
-        self, mode: str, obs: Mapping[str, np.ndarray], state: ActState, seed: tf.Tensor
+        self, mode: str, obs: Mapping[str, np.ndarray], state: ActState, seed: np.ndarray
     ) -> tuple[np.ndarray, ActState]:
         """Actions and state as arrays; args as those of `Acting.function(mode)`."""
-        given = [np.asarray(x) for x in tf.nest.flatten((obs, state, seed))]
-        key = mode, *((x.shape, x.dtype) for x in given)
+        latent, action = state
+        seen, names = sorted(obs), sorted(latent)
+        given = [*(obs[key] for key in seen), *(latent[key] for key in names), action, seed]
+        given = [np.asarray(value) for value in given]
+        key = mode, *((value.shape, value.dtype) for value in given)
         if key not in self._calls:
-            self._calls[key] = self._placed(mode, (obs, state, seed), given)
-        call, structure = self._calls[key]
-        return tf.nest.pack_sequence_as(structure, call(*given))
+            self._calls[key] = self._place(mode, seen, names, given)
+        action, *values = self._calls[key](*given)
+        return action, (dict(zip(names, values, strict=True)), action)
 
-    def _placed(self, mode: str, structure: Any, given: list[np.ndarray]) -> Placed:
+    def _place(self, mode: str, seen: list[str], names: list[str], given: list) -> Call:
+        """Puts a function of inputs like those given into the graph."""
         with self._graph.as_default():
-            inputs = [_placeholder(x) for x in given]
+            inputs = [_placeholder(value) for value in given]
+            *rest, action, seed = inputs
+            obs = dict(zip(seen, rest, strict=False))
+            latent = dict(zip(names, rest[len(seen) :], strict=True))
             function = self._traced(self._acting.function(mode))
-            results = function(*tf.nest.pack_sequence_as(structure, inputs))
-        call = self._callable(inputs, tf.nest.flatten(results))
-        return call, tf.nest.map_structure(lambda x: 0, results)
+            action, (latent, _) = function(obs, (latent, action), seed)
+        return self._callable(inputs, [action, *(latent[name] for name in names)])
 
     def _callable(
-        self, inputs: list[tf.Tensor], results: list[tf.Tensor], also: list[tf.Operation] = []
-    ) -> Callable[..., list[np.ndarray]]:
+        self, inputs: list[tf.Tensor], results: list[tf.Tensor], also: Sequence[tf.Operation] = ()
+    ) -> Call:
         options = config_pb2.CallableOptions(
             feed=[x.name for x in inputs],
             fetch=[x.name for x in results],

@@ -257,7 +257,8 @@ class Agent:
         if state is None:
             state = self.world_model.rssm.initial(data['action'].shape[0])
         self._stale = not self._acting_copy
-        return data, state, self._seeds.take('learn'), tf.constant(step, tf.int64)
+        seed = tf.constant(self._seeds.take('learn'))
+        return data, state, seed, tf.constant(step, tf.int64)
 
     def to_device(self, batch: Mapping[str, np.ndarray]) -> dict[str, tf.Tensor]:
         """What `train` needs of a batch, as tensors; `train` takes either."""
@@ -300,7 +301,7 @@ class Agent:
         if batch['action'].shape[1] < 7:
             return {}
         data = {k: v[:REPORT_SEQUENCES] for k, v in self.to_device(batch).items()}
-        return as_uint8(self._report(data, self._seeds.take('report')))
+        return as_uint8(self._report(data, tf.constant(self._seeds.take('report'))))
 
     def reconstruct(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """What the model makes of every image that it sees, by key: uint8, as the batch has them.

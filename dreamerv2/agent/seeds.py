@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import tensorflow as tf
 
 _PURPOSES = ('act', 'learn', 'report', 'evaluate')
 
@@ -23,11 +22,11 @@ class Seeds:
         self._key = np.random.SeedSequence([seed, 1]).generate_state(2).view(np.int32)
         self.calls = dict.fromkeys(_PURPOSES, 0)
 
-    def take(self, purpose: str) -> tf.Tensor:
+    def take(self, purpose: str) -> np.ndarray:
         """The seed of the next call, int32 [2]."""
         self.calls[purpose] += 1
         stream = _PURPOSES.index(purpose)
-        return tf.constant(self._key ^ np.array([stream, self.calls[purpose]], np.int32))
+        return self._key ^ np.array([stream, self.calls[purpose]], np.int32)
 
     def get_state(self) -> dict[str, np.ndarray]:
         """Copies of key and counters, by name."""

@@ -166,16 +166,15 @@ class Threads(NamedTuple):
     across: int
 
 
-def share_cores(cores: int, acts_beside: bool) -> Threads:
+def share_cores(cores: int) -> Threads:
     """How so many cores are best shared.
 
     Two branches keep two cores busy without sharing operations, which at small sizes costs much of
-    what it saves (`experiments/results/speed.md`); more cores share the operations of each.
-    A policy that is called meanwhile has a thread of its own, or it would wait for the end of an
-    operation of the learner.
+    what it saves (`experiments/results/speed.md`); more cores share the operations of each. None of
+    these threads is kept for a policy that is called meanwhile: its caller's computes it.
     """
     branches = min(2, cores)
-    return Threads(branches, cores // branches, cores + int(acts_beside))
+    return Threads(branches, cores // branches, cores)
 
 
 def configure(
@@ -183,7 +182,6 @@ def configure(
     *,
     device: str = 'auto',
     gpu_memory: float = 0,
-    acts_beside: bool = False,
     deterministic: bool = False,
     say: Callable[[str], Any] = print,
 ) -> Device:
@@ -194,7 +192,6 @@ def configure(
         device: 'auto' (a GPU when there is one), 'cpu' or 'gpu'.
         gpu_memory: cap on the GPU's memory in GB, so that several runs share a card; 0 lets it
             grow as needed.
-        acts_beside: whether the policy is called while an update is computed.
         deterministic: only operations that repeat themselves bit for bit, which are slower on a
             GPU; on a CPU all that are used here do anyway.
         say: told one line about what is used.
@@ -225,7 +222,7 @@ def configure(
         else:
             tf.config.experimental.set_memory_growth(gpu, True)
     if not gpus:
-        threads = share_cores(os.cpu_count() or 1, acts_beside)
+        threads = share_cores(os.cpu_count() or 1)
         with contextlib.suppress(RuntimeError):  # The process has computed something before.
             if 'TF_NUM_INTRAOP_THREADS' not in os.environ:
                 tf.config.threading.set_intra_op_parallelism_threads(threads.within)

@@ -58,7 +58,6 @@ def agent_maker(config: Config, say: Callable[[str], Any] = print) -> AgentMaker
             config.precision,
             device=config.device,
             gpu_memory=config.gpu_memory,
-            acts_beside=config.async_collect,
             deterministic=config.deterministic,
             say=say,
         )

@@ -19,9 +19,10 @@ def encode_gif(frames: np.ndarray, fps: int = FRAMES_PER_SECOND) -> bytes:
     """An animated GIF of frames uint8 `[T, H, W, C]`, C being 1 or 3."""
     import imageio.v3 as imageio
 
-    frames = np.repeat(frames, 3, -1) if frames.shape[-1] == 1 else frames
+    frames = frames[..., 0] if frames.shape[-1] == 1 else frames  # Grey needs no palette found.
     buffer = io.BytesIO()
-    imageio.imwrite(buffer, frames, extension='.gif', duration=1000 / fps, loop=0)
+    options = {'duration': 1000 / fps, 'loop': 0, 'is_batch': True}
+    imageio.imwrite(buffer, frames, extension='.gif', **options)
     return buffer.getvalue()
 
 

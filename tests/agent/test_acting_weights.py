@@ -37,9 +37,10 @@ def test_weights_cast_once_act_as_those_cast_in_each_call(precision, norm):
 
 
 @pytest.mark.parametrize('precision', ['float32', 'bfloat16'])
+@pytest.mark.parametrize('caller_acts', [False, True])
 @pytest.mark.parametrize('ahead', [False, True])
-def test_without_a_copy_asked_for_the_newest_weights_act(precision, ahead):
-    agent = make_agent(precision=precision, ahead=ahead)
+def test_without_a_copy_asked_for_the_newest_weights_act(precision, caller_acts, ahead):
+    agent = make_agent(precision=precision, ahead=ahead, caller_acts=caller_acts)
     before = act(agent, mode='eval')
     if ahead:
         agent.train_ahead(make_batch())

@@ -163,7 +163,7 @@ def test_a_later_process_takes_the_compiled_programs(tmp_path, python_env):
 
 THREADS_SCRIPT = """
 from dreamerv2.run import devices
-device = devices.configure('float32', device='cpu', acts_beside=True, say=lambda line: None)
+device = devices.configure('float32', device='cpu', say=lambda line: None)
 import tensorflow as tf
 print(tf.config.threading.get_intra_op_parallelism_threads())
 print(tf.config.threading.get_inter_op_parallelism_threads())
@@ -184,12 +184,9 @@ def test_only_deterministic_operations_where_asked_for(python_env, wanted):
     assert result.stdout.strip() == str(wanted)
 
 
-@pytest.mark.parametrize(
-    ('cores', 'acts_beside', 'expected'),
-    [(1, False, (1, 1, 1)), (2, False, (2, 1, 2)), (2, True, (2, 1, 3)), (16, True, (2, 8, 17))],
-)
-def test_branches_come_before_threads_within_an_operation(cores, acts_beside, expected):
-    assert devices.share_cores(cores, acts_beside) == expected
+@pytest.mark.parametrize(('cores', 'expected'), [(1, (1, 1, 1)), (2, (2, 1, 2)), (16, (2, 8, 16))])
+def test_branches_come_before_threads_within_an_operation(cores, expected):
+    assert devices.share_cores(cores) == expected
 
 
 @pytest.mark.parametrize('own', ['', '3'])
@@ -198,7 +195,7 @@ def test_threads_are_shared_out_unless_the_user_chose(python_env, own):
     env = {**python_env, **dict.fromkeys(names, own)} if own else python_env
     command = [sys.executable, '-c', THREADS_SCRIPT]
     result = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
-    threads = devices.share_cores(os.cpu_count(), acts_beside=True)
+    threads = devices.share_cores(os.cpu_count())
     expected = [0, 0] if own else [threads.within, threads.across]
     expected.append(threads.branches)
     assert [int(line) for line in result.stdout.split()] == expected
