@@ -2,7 +2,8 @@
 
 A compiled function is computed by TensorFlow's pool of threads: beside a learner each call lines up
 behind the learner's operations. A session may compute in the calling thread, and calling it costs
-less, which counts where a call is short: one environment and a small network.
+less, which counts where a call is short: one environment and a small network. Where environments
+are so many that the encoder has branches, it has threads of its own for them.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from tensorflow.core.protobuf import config_pb2
 
 from dreamerv2.agent.acting import Acting, ActState
 from dreamerv2.nets.convolutions import Conv
+from dreamerv2.nets.encoder import LEAST_IMAGES
 from dreamerv2.nets.layers import Dense
 
 Call = Callable[..., list[np.ndarray]]
@@ -57,11 +59,11 @@ class ActingSession:
             renewed = tf.group(
                 *(v.assign(tf.cast(new, v.dtype)) for v, new in zip(copies, values, strict=True))
             )
-        threads = tf.config.threading.get_intra_op_parallelism_threads()
+        threads = tf.config.threading
         options = tf.compat.v1.ConfigProto(
             device_count={'GPU': 0},
-            intra_op_parallelism_threads=threads,
-            inter_op_parallelism_threads=-1,  # Those of the caller: none but itself.
+            intra_op_parallelism_threads=threads.get_intra_op_parallelism_threads(),
+            inter_op_parallelism_threads=threads.get_inter_op_parallelism_threads(),
         )
         self._session = tf.compat.v1.Session(graph=self._graph, config=options)
         self._renew = self._callable(values, [], [renewed])
@@ -96,16 +98,23 @@ class ActingSession:
             latent = dict(zip(names, rest[len(seen) :], strict=True))
             function = self._traced(self._acting.function(mode))
             action, (latent, _) = function(obs, (latent, action), seed)
-        return self._callable(inputs, [action, *(latent[name] for name in names)])
+        split = len(given[-2]) >= 2 * LEAST_IMAGES  # Actions: one for each environment.
+        return self._callable(inputs, [action, *(latent[name] for name in names)], split=split)
 
     def _callable(
-        self, inputs: list[tf.Tensor], results: list[tf.Tensor], also: Sequence[tf.Operation] = ()
+        self,
+        inputs: list[tf.Tensor],
+        results: list[tf.Tensor],
+        also: Sequence[tf.Operation] = (),
+        split: bool = False,
     ) -> Call:
+        """A call of the graph; in threads of the session's own where its operations are `split`."""
         options = config_pb2.CallableOptions(
             feed=[x.name for x in inputs],
             fetch=[x.name for x in results],
             target=[operation.name for operation in also],
         )
+        options.run_options.inter_op_thread_pool = 0 if split else -1  # -1: the caller's thread.
         # Not public; the public `make_callable` takes as long again as the policy's computation.
         return self._session._make_callable_from_options(options)
 

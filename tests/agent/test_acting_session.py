@@ -106,3 +106,12 @@ def test_without_compilation_there_is_no_session():
     one, other = make_agent(jit=False), make_agent(jit=False, caller_acts=True)
     for ours, theirs in zip(play(other, batch)[0], play(one, batch)[0], strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_many_environments_are_computed_alike_in_branches():
+    row = observation(make_batch(), 1)
+    obs = {key: np.repeat(value, 64, 0) for key, value in row.items()}
+    one, other = make_agent(branches=2), make_agent(branches=2, caller_acts=True)
+    (expected, _), (found, _) = one.policy(obs), other.policy(obs)
+    np.testing.assert_array_equal(found, expected)
+    assert len({tuple(action) for action in found}) > 1  # Each environment has its own draw.
