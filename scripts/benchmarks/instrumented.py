@@ -155,7 +155,8 @@ def updates_ended(clock: Clock) -> Iterator[Callable[[], None]]:
             with progress:
                 progress.wait_for(lambda: made >= asked)
 
-        clock.timed('learner', wait_for_all)()
+        if asked:  # Else the loop makes its updates itself, and nothing is waited for.
+            clock.timed('learner', wait_for_all)()
 
     with (
         counted('train'),

@@ -47,15 +47,17 @@ def test_blocks_of_pixels_are_those_of_tensorflow(height, width, block):
     ('size', 'side', 'inputs'),
     [(4, 64, 1), (4, 64, 3), (4, 31, 8), (4, 6, 8), (4, 5, 2), (3, 9, 1)],
 )
-def test_conv_equals_tensorflows(size, side, inputs):
+@pytest.mark.parametrize('dtype', [tf.float32, tf.float64])  # Only the latter in blocks.
+def test_conv_equals_tensorflows(size, side, inputs, dtype):
     rng = np.random.default_rng(size + side)
-    layer = Conv(inputs, 5, size, rng=rng, dtype=tf.float32)
+    layer = Conv(inputs, 5, size, rng=rng, dtype=dtype)
     layer.bias.assign(rng.normal(size=5))
-    x = tf.constant(rng.normal(size=(2, side, side, inputs)), tf.float32)
+    x = tf.constant(rng.normal(size=(2, side, side, inputs)), dtype)
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(x)
         ours = layer(x)
-        reference = tf.nn.conv2d(x, layer.kernel, 2, 'VALID') + layer.bias
+        kernel, bias = layer.weights()
+        reference = tf.nn.conv2d(x, kernel, 2, 'VALID') + bias
         losses = tf.reduce_sum(ours**2), tf.reduce_sum(reference**2)
     np.testing.assert_allclose(ours, reference, rtol=1e-4, atol=1e-5)
     for source in (x, layer.kernel, layer.bias):

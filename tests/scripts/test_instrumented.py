@@ -54,3 +54,12 @@ def test_completing_the_last_update_made_ahead_is_learning(monkeypatch):
     # Two are completed for the log in each stretch.
     assert all(min(part['learner'], part['busy']) > 0.4 for part in found.parts)
     assert all(abs(updates - 4) <= 1 for updates in found.updates)
+
+
+def test_a_loop_that_makes_its_updates_itself_waits_for_no_learner(monkeypatch):
+    turn = Others(lengthen(monkeypatch, 'train', 0.1))
+    in_turn = [*BESIDE[:-1], 'False']
+    found = instrumented.measure_segments(in_turn, count=2, steps=4, warmup=4, turn=turn)
+    assert turn.stolen == [0, 0]
+    assert not any('learner' in part for part in found.parts)
+    assert all(part['busy'] > 0.4 for part in found.parts)
