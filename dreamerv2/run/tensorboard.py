@@ -21,8 +21,7 @@ def encode_gif(frames: np.ndarray, fps: int = FRAMES_PER_SECOND) -> bytes:
 
     frames = frames[..., 0] if frames.shape[-1] == 1 else frames  # Grey needs no palette found.
     buffer = io.BytesIO()
-    options = {'duration': 1000 / fps, 'loop': 0, 'is_batch': True}
-    imageio.imwrite(buffer, frames, extension='.gif', **options)
+    imageio.imwrite(buffer, frames, extension='.gif', duration=1000 / fps, loop=0, is_batch=True)
     return buffer.getvalue()
 
 
