@@ -2,20 +2,21 @@
 
 A worker first makes its environment and tells its spaces; the parent then makes a block of shared
 memory of that size and names it to the worker. Once the worker has opened it the name is removed
-again, so that nothing is left behind however the processes end. After that a command goes down the
-worker's pipe and a short answer comes back up; only observations take the shared way.
+again, so that nothing is left behind however the processes end. After that a command goes down one
+pipe and a short answer comes back up another; only observations take the shared way. Two pipes, for
+of one that leads both ways, a socket pair, Linux wakes the writer too when its answer is read.
 
 A worker that raises, dies or hangs can be replaced by a new one; the episode that it was in ends as
 by a time limit.
 """
 
 import contextlib
+import dataclasses
 import logging
 import multiprocessing
+import pickle
 import select
-import signal
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from multiprocessing import resource_tracker, shared_memory, util
 from multiprocessing.connection import Connection
 from typing import Any
@@ -23,10 +24,10 @@ from typing import Any
 import numpy as np
 
 from dreamerv2.envs.contract import Action, Observation
-from dreamerv2.envs.worker_process import layout, serve, views
+from dreamerv2.envs.worker_process import DONE, layout, serve, views
 from dreamerv2.envs.workers import Maker, Workers
 from dreamerv2.errors import UsageError
-from dreamerv2.signals import STOP_SIGNALS
+from dreamerv2.signals import InterruptDeferred, signals_blocked
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,27 @@ class WorkerError(RuntimeError):
     def __init__(self, message: str, details: str = ''):
         super().__init__(message)
         self.details = details
+
+
+@dataclasses.dataclass
+class _Worker:
+    """A process and our ends of its two pipes."""
+
+    process: Any
+    commands: Connection
+    answers: Connection
+
+    def __post_init__(self) -> None:
+        # As `answers.poll`, which makes much of what is asked for each step.
+        self._poller = select.poll()
+        self._poller.register(self.answers, select.POLLIN)
+
+    def has_answer(self, seconds: float) -> bool:
+        return bool(self._poller.poll(1000 * seconds))
+
+    def close_pipes(self) -> None:
+        self.commands.close()
+        self.answers.close()
 
 
 class ProcessWorkers(Workers):
@@ -75,7 +97,7 @@ class ProcessWorkers(Workers):
         self._starts: list[Any] = [None] * len(makers)
         self._steps = [0] * len(makers)
         self._owing: set[int] = set()  # Workers whose answer was not read yet.
-        self._workers: list[tuple[Any, Connection]] = []
+        self._workers: list[_Worker] = []
         self._memories: list[shared_memory.SharedMemory] = []
         self._arrays: list[dict[str, np.ndarray]] = []
         # Runs when the object is forgotten and before the interpreter joins its children.
@@ -94,7 +116,8 @@ class ProcessWorkers(Workers):
     def reset(self, indices: Sequence[int] | None = None) -> list[Observation]:
         self._check_open()
         indices = range(len(self)) if indices is None else indices
-        with _interrupt_deferred():
+        # Ctrl-C between a command and its answer would give that answer to the next command.
+        with InterruptDeferred():
             for index in indices:
                 self._send(index, ('reset', ()))
             for index in indices:
@@ -103,18 +126,18 @@ class ProcessWorkers(Workers):
 
     def begin(self, actions: Mapping[int, Action]) -> None:
         self._check_open()
-        with _interrupt_deferred():
+        with InterruptDeferred():
             for index, action in actions.items():
                 self._send(index, ('step', (action,)))
 
     def end(self, indices: Sequence[int]) -> list[Observation]:
         self._check_open()
-        with _interrupt_deferred():
+        with InterruptDeferred():
             return [self._finish_step(index) for index in indices]
 
     def step(self, actions: Sequence[Action]) -> list[Observation]:
         self._check_open()
-        with _interrupt_deferred():  # Else Ctrl-C could come between beginning and end.
+        with InterruptDeferred():  # Else Ctrl-C could come between beginning and end.
             return super().step(actions)
 
     def get_state(self) -> list[dict[str, Any]]:
@@ -133,7 +156,7 @@ class ProcessWorkers(Workers):
     def _start(self) -> None:
         # Before the workers, for its start unblocks signals; SIGUSR1, which it would die of, stays
         # blocked in it.
-        with _signals_blocked():
+        with signals_blocked():
             resource_tracker.ensure_running()
         for maker in self._makers:
             self._workers.append(self._start_process(maker))
@@ -144,13 +167,16 @@ class ProcessWorkers(Workers):
             self._memories.append(memory)
             self._arrays.append(views(obs_space, memory.buf))
 
-    def _start_process(self, maker: Maker) -> tuple[Any, Connection]:
-        ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=serve, args=(theirs, maker), daemon=True)
-        with _signals_blocked():
+    def _start_process(self, maker: Maker) -> _Worker:
+        its_commands, commands = self._context.Pipe(duplex=False)
+        answers, its_answers = self._context.Pipe(duplex=False)
+        arguments = (its_commands, its_answers, maker)
+        process = self._context.Process(target=serve, args=arguments, daemon=True)
+        with signals_blocked():
             process.start()
-        theirs.close()
-        return process, ours
+        its_commands.close()
+        its_answers.close()
+        return _Worker(process, commands, answers)
 
     def _share_memory(self, index: int, obs_space: Any) -> shared_memory.SharedMemory:
         memory = shared_memory.SharedMemory(create=True, size=layout(obs_space)[1])
@@ -199,11 +225,11 @@ class ProcessWorkers(Workers):
             'may happen %d more times. What was random in the episode: %s\n%s',
             error, place, self._restarts, self._starts[index], error.details,
         )  # fmt: skip
-        process, connection = self._workers[index]
-        connection.close()
-        process.kill()
-        process.join()
-        process.close()
+        failed = self._workers[index]
+        failed.close_pipes()
+        failed.process.kill()
+        failed.process.join()
+        failed.process.close()
         self._workers[index] = self._start_process(self._makers[index])
         self._owing.discard(index)
         obs_space, *_ = self._receive(index, _START)
@@ -218,7 +244,7 @@ class ProcessWorkers(Workers):
 
     def _call(self, indices: Sequence[int], name: str, arguments: Sequence[tuple]) -> list[Any]:
         self._check_open()
-        with _interrupt_deferred():
+        with InterruptDeferred():
             for index, values in zip(indices, arguments, strict=True):
                 self._send(index, (name, values))
             try:
@@ -235,25 +261,29 @@ class ProcessWorkers(Workers):
         if index in self._owing:  # Its answer would be taken for the one to this message.
             raise RuntimeError(f'environment worker {index} has begun a step: call end() first')
         # A worker that failed has closed its end; its last words are read instead of an answer.
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            self._workers[index][1].send(message)
+        with contextlib.suppress(BrokenPipeError):
+            self._workers[index].commands.send_bytes(pickle.dumps(message))
         self._owing.add(index)
 
     def _receive(self, index: int, longest: float = 0.0) -> Any:
         """A worker's answer. Raises WorkerError when it failed, UsageError when the user did."""
-        process, connection = self._workers[index]
+        worker = self._workers[index]
         try:
-            if not _has_answer(connection, longest or self._longest):
+            if not worker.has_answer(longest or self._longest):
                 raise WorkerError(
                     f'environment worker {index} gave no answer for {longest or self._longest:g} s'
                 )
-            succeeded, result = connection.recv()
+            answer = worker.answers.recv_bytes()
             self._owing.discard(index)
-        except (EOFError, ConnectionResetError):
-            process.join(_PATIENCE)
+        except EOFError:
+            worker.process.join(_PATIENCE)
+            code = worker.process.exitcode
             raise WorkerError(
-                f'environment worker {index} ended unexpectedly (exit code {process.exitcode})'
+                f'environment worker {index} ended unexpectedly (exit code {code})'
             ) from None
+        if answer == DONE:
+            return None
+        succeeded, result = pickle.loads(answer)
         if succeeded:
             return result
         name, text, details = result
@@ -267,62 +297,17 @@ class ProcessWorkers(Workers):
         return {key: array.copy()[()] for key, array in self._arrays[index].items()}
 
 
-def _has_answer(connection: Connection, seconds: float) -> bool:
-    """As `connection.poll(seconds)`, which makes much of what is asked for each step."""
-    poller = select.poll()
-    poller.register(connection, select.POLLIN)
-    return bool(poller.poll(1000 * seconds))
-
-
-@contextlib.contextmanager
-def _signals_blocked() -> Iterator[None]:
-    """Children started inside never see these signals, not even before they ignore them."""
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-
-
-@contextlib.contextmanager
-def _interrupt_deferred() -> Iterator[None]:
-    """Ctrl-C raises KeyboardInterrupt at the end, not between a command and its answer.
-
-    Otherwise the next command would get this one's answer. Pressed twice it raises at once, in case
-    an environment hangs. Only Python's own handler raises, and only in the main thread; a program's
-    own handler is left in place.
-    """
-    in_main = threading.current_thread() is threading.main_thread()
-    if not in_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield
-        return
-    pressed: list[int] = []
-
-    def note(number: int, frame: Any) -> None:
-        if pressed:
-            signal.default_int_handler(number, frame)
-        pressed.append(number)
-
-    signal.signal(signal.SIGINT, note)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        if pressed:
-            raise KeyboardInterrupt
-
-
-def _shut_down(workers: list, arrays: list, memories: list) -> None:
-    for _, connection in workers:
+def _shut_down(workers: list[_Worker], arrays: list, memories: list) -> None:
+    for worker in workers:
         with contextlib.suppress(OSError):
-            connection.send(('close', ()))
-        connection.close()
-    for process, _ in workers:
-        process.join(_PATIENCE)
-        if process.is_alive():
-            process.kill()
-            process.join()
-        process.close()
+            worker.commands.send(('close', ()))
+        worker.close_pipes()
+    for worker in workers:
+        worker.process.join(_PATIENCE)
+        if worker.process.is_alive():
+            worker.process.kill()
+            worker.process.join()
+        worker.process.close()
     workers.clear()
     arrays.clear()
     for memory in memories:

@@ -1,6 +1,7 @@
 """What happens in the process of one environment, and the shared memory that it answers through."""
 
 import contextlib
+import pickle
 import signal
 import traceback
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from dreamerv2.envs.workers import Maker
 from dreamerv2.signals import STOP_SIGNALS
 
 _ALIGNMENT = 64
+DONE = b''  # The answer to what gives nothing back; all others are pickled.
 
 
 def layout(obs_space: Mapping[str, Any]) -> tuple[dict[str, int], int]:
@@ -43,8 +45,15 @@ def views(obs_space: Mapping[str, Any], buffer: Any) -> dict[str, np.ndarray]:
     }
 
 
-def serve(connection: Connection, maker: Maker) -> None:
-    """What a worker does: answers commands until told to close, or until the parent is gone."""
+def serve(commands: Connection, answers: Connection, maker: Maker) -> None:
+    """What a worker does: answers commands until told to close, or until the parent is gone.
+
+    Args:
+        commands: where pairs of a method's name and its arguments come from.
+        answers: takes `DONE`, or a pickled pair: whether the method succeeded, and what came of it,
+            or of a failure the error's name, its text and the traceback.
+        maker: makes the environment.
+    """
     # The parent decides when to end: Ctrl-C and a batch system's signals reach all processes.
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
@@ -52,12 +61,12 @@ def serve(connection: Connection, maker: Maker) -> None:
     arrays: dict[str, np.ndarray] = {}
     try:
         env = ResumableEnv(maker())
-        connection.send((True, (env.obs_space, env.act_space, env.levels, env.action_repeat)))
-        memory = shared_memory.SharedMemory(connection.recv())
+        answers.send((True, (env.obs_space, env.act_space, env.levels, env.action_repeat)))
+        memory = shared_memory.SharedMemory(commands.recv())
         arrays = views(env.obs_space, memory.buf)
-        connection.send((True, None))
+        answers.send_bytes(DONE)
         while True:
-            name, arguments = connection.recv()
+            name, arguments = commands.recv()
             if name == 'close':
                 break
             result = getattr(env, name)(*arguments)
@@ -66,17 +75,18 @@ def serve(connection: Connection, maker: Maker) -> None:
                     array[...] = result[key]
                 # From where another process could begin this episode again.
                 result = env.start if name == 'reset' else None
-            connection.send((True, result))
+            answers.send_bytes(DONE if result is None else pickle.dumps((True, result)))
     except (EOFError, BrokenPipeError):
         pass  # the parent is gone
     except BaseException as error:
         with contextlib.suppress(OSError):
             text = str(error) or type(error).__name__
-            connection.send((False, (type(error).__name__, text, traceback.format_exc())))
+            answers.send((False, (type(error).__name__, text, traceback.format_exc())))
     finally:
         if env is not None:
             env.close()
         arrays.clear()  # the memory cannot be closed while arrays lie in it
         if memory is not None:
             memory.close()
-        connection.close()
+        commands.close()
+        answers.close()

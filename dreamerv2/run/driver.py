@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -27,7 +28,7 @@ class StepResult:
 def environment_action(act_space: Any, vector: np.ndarray) -> Any:
     """The action an environment takes: an int for a one-hot vector, else a float array."""
     if hasattr(act_space, 'n'):
-        return int(np.argmax(vector))
+        return int(vector.argmax())
     return np.asarray(vector, np.float32).reshape(act_space.shape)
 
 
@@ -35,9 +36,13 @@ def stack(rows: Sequence[Row]) -> dict[str, np.ndarray]:
     """Rows as arrays `[N, ...]`, without what the agent must not see (`level`, `log_*`)."""
     return {
         key: np.array([row[key] for row in rows])  # `np.stack` takes four times as long.
-        for key in rows[0]
-        if key != 'level' and key != 'action' and not key.startswith('log_')
+        for key in _seen(tuple(rows[0]))
     }
+
+
+@functools.cache
+def _seen(keys: tuple[str, ...]) -> list[str]:
+    return [key for key in keys if key not in ('level', 'action') and not key.startswith('log_')]
 
 
 class Driver:

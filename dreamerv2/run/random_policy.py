@@ -20,6 +20,7 @@ class RandomPolicy:
     def __init__(self, act_space: Any, generator: np.random.Generator) -> None:
         self._discrete = hasattr(act_space, 'n')
         self._size = action_size(act_space)
+        self._one_hot = np.eye(self._size, dtype=np.float32)
         self._generator = generator
 
     def __call__(
@@ -28,8 +29,9 @@ class RandomPolicy:
         """Actions `[N, A]` for the stacked observations `[N, ...]`; the state is handed through."""
         count = len(obs['is_first'])
         if self._discrete:
-            action = np.zeros((count, self._size), np.float32)
-            action[np.arange(count), self._generator.integers(self._size, size=count)] = 1
+            # One at a time gives the same numbers, and sooner where they are few.
+            chosen = [self._generator.integers(self._size) for _ in range(count)]
+            action = self._one_hot[chosen]
         else:
             action = self._generator.uniform(-1, 1, (count, self._size)).astype(np.float32)
         return action, state

@@ -3,6 +3,7 @@
 import functools
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -106,7 +107,7 @@ def test_mario_in_a_process():
 
 def test_a_failure_reaches_the_parent_in_one_line():
     workers = ProcessWorkers([Recorder, Failing])
-    processes = [process for process, _ in workers._workers]
+    processes = [worker.process for worker in workers._workers]
     workers.reset()
     workers.step([0, 0])
     with pytest.raises(WorkerError, match=r'worker 1 failed: ZeroDivisionError: no more') as caught:
@@ -142,6 +143,23 @@ def test_ctrl_c_within_a_step_comes_after_it():
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
         assert [row['is_last'] for row in workers.step([0, 0])] == [True, False]
         assert workers.reset()[0]['is_first']
+    finally:
+        workers.close()
+
+
+@pytest.mark.skipif(not pathlib.Path('/proc/self/status').exists(), reason='Linux tells this')
+def test_a_worker_is_woken_once_for_each_step():
+    def sleeps():
+        status = pathlib.Path(f'/proc/{workers._workers[0].process.pid}/status').read_text()
+        return int(re.search(r'^voluntary_ctxt_switches:\s*(\d+)', status, re.MULTILINE)[1])
+
+    workers = ProcessWorkers([functools.partial(Recorder, frames=1000)])
+    try:
+        workers.reset()
+        before = sleeps()
+        for _ in range(200):
+            workers.step([0])
+        assert sleeps() - before < 250  # 400 if our reading of an answer woke it too.
     finally:
         workers.close()
 
@@ -208,7 +226,7 @@ def test_workers_are_not_replaced_for_ever(tmp_path, caplog):
     for _ in range(2):
         workers.reset()
         workers.step([0])
-        processes += [process for process, _ in workers._workers]
+        processes += [worker.process for worker in workers._workers]
         assert workers.step([0])[0]['is_last']
     assert len(caplog.records) == 2
     workers.reset()
@@ -231,7 +249,7 @@ def test_a_users_mistake_stays_one():
 
 def test_processes_end_with_a_forgotten_object():
     workers = ProcessWorkers([functools.partial(Recorder, frames=3)])
-    processes = [process for process, _ in workers._workers]
+    processes = [worker.process for worker in workers._workers]
     del workers
     assert_ended(processes)
 
@@ -254,7 +272,7 @@ if __name__ == '__main__':
     workers = make_workers('pixel', 2, parallel='process')
     workers.reset()
     try:
-        print(*[process.pid for process, _ in workers._workers], flush=True)
+        print(*[worker.process.pid for worker in workers._workers], flush=True)
         while not asked:
             workers.step([0, 0])
             workers.reset()

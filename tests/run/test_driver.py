@@ -217,6 +217,8 @@ def test_random_policy_covers_the_space_and_has_a_state():
     actions, _ = policy(obs)
     assert (actions.sum(1) == 1).all()
     assert (np.abs(actions.mean(0) - 0.25) < 0.05).all()
+    together = seeding.generator(0, 'random_policy').integers(4, size=1000)
+    assert (actions.argmax(1) == together).all()
     state = policy.get_state()
     again, _ = policy(obs)
     policy.set_state(state)
