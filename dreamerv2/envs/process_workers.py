@@ -4,7 +4,7 @@ A worker first makes its environment and tells its spaces; the parent then makes
 memory of that size and names it to the worker. Once the worker has opened it the name is removed
 again, so that nothing is left behind however the processes end. After that a command goes down one
 pipe and a short answer comes back up another; only observations take the shared way. Two pipes, for
-of one that leads both ways, a socket pair, Linux wakes the writer too when its answer is read.
+of one that leads both ways, a socket pair, Linux mostly wakes the writer when its answer is read.
 
 A worker that raises, dies or hangs can be replaced by a new one; the episode that it was in ends as
 by a time limit.
