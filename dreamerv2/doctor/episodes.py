@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 import contextlib
 import logging
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from dreamerv2.config import Config
+from dreamerv2.cores import usable_cores
 from dreamerv2.doctor.rows import Row, failed, ok, warning, words_of
 from dreamerv2.replay import disk
 from dreamerv2.replay.disk import EpisodeFile
@@ -44,7 +44,7 @@ def check(
         levels = disk.keep_levels(folder, None)
         way_out = 'move it elsewhere, if it is yours; or restore it from a copy'
         rows = [warning('episodes', line, way_out) for line in said]
-        with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
+        with ThreadPoolExecutor(min(16, usable_cores())) as pool:
             read = list(pool.map(lambda file: _look(file, levels), files))
     found = [(file, flaw, spec) for file, (flaw, spec) in zip(files, read, strict=True)]
     present = [(file, flaw, spec) for file, flaw, spec in found if flaw or spec]

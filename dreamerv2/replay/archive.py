@@ -1,13 +1,13 @@
 """The folder of episode files of one replay: what is loaded, written, dropped and put aside."""
 
 import logging
-import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
+from dreamerv2.cores import usable_cores
 from dreamerv2.errors import UsageError
 from dreamerv2.replay import disk
 from dreamerv2.replay.episode import Episode, from_arrays
@@ -58,7 +58,7 @@ class EpisodeArchive:
         self.next_serial = files[-1].serial + 1 if files else 0
         episodes, checked = dict(loaded), set(loaded)
         # zlib, lz4 and hashlib let other threads run.
-        with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
+        with ThreadPoolExecutor(min(16, usable_cores())) as pool:
             bad: set[disk.EpisodeFile] | None = None
             while bad is None or bad:  # Older files take the place of damaged ones.
                 wanted = newest_within(files, capacity)

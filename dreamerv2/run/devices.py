@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from dreamerv2.cores import usable_cores
 from dreamerv2.errors import UsageError
 
 PRECISIONS = ('float32', 'float16', 'bfloat16')
@@ -222,7 +223,7 @@ def configure(
         else:
             tf.config.experimental.set_memory_growth(gpu, True)
     if not gpus:
-        threads = share_cores(os.cpu_count() or 1)
+        threads = share_cores(usable_cores())
         with contextlib.suppress(RuntimeError):  # The process has computed something before.
             if 'TF_NUM_INTRAOP_THREADS' not in os.environ:
                 tf.config.threading.set_intra_op_parallelism_threads(threads.within)

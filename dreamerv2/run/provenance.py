@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import importlib.metadata
-import os
 import platform
 import socket
 import subprocess
@@ -12,6 +11,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from dreamerv2.cores import usable_cores
 
 PACKAGES = (
     'tensorflow',
@@ -110,7 +111,7 @@ def describe_run(
             'hostname': socket.gethostname(),
             'system': platform.platform(),
             'processor': processor(),
-            'cores': os.cpu_count(),
+            'cores': usable_cores(),
             **device,
         },
     }

@@ -8,6 +8,7 @@ import signal
 import subprocess
 from collections.abc import Sequence
 
+from dreamerv2.cores import usable_cores
 from dreamerv2.errors import UsageError
 
 from .jobs import Job
@@ -32,7 +33,7 @@ class LocalEngine:
                 f'{len(places)} runs; lower the one or the other'
             )
         self._free: list[str] = (places or [''] * count)[:count]
-        self._threads = max(1, (os.cpu_count() or 1) // count)
+        self._threads = max(1, usable_cores() // count)
         self._running: dict[Job, tuple[subprocess.Popen[bytes], str]] = {}
 
     @property

@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 
 from dreamerv2.config import Config
+from dreamerv2.cores import usable_cores
 from dreamerv2.envs.workers import Workers, make_workers
 from dreamerv2.run import build, seeding
 from dreamerv2.run.driver import Driver
 from dreamerv2.run.random_policy import RandomPolicy
 
-from . import emulator, machine
+from . import emulator
 from .options import Options
 from .report import Report, Table, counted
 from .timing import spread
@@ -79,7 +80,7 @@ def run(options: Options) -> Report:
     """Measures all numbers of workers, and the bare emulator, in turn."""
     config = options.config
     steps = options.steps or STEPS
-    cores = machine.cores()
+    cores = usable_cores()
     counts = sorted({1, *(2**n for n in range(cores.bit_length())), cores, 2 * cores})
     kinds = [('in this process', 1, 'none', 1)]
     for count in counts:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from dreamerv2.config import Config
+from dreamerv2.cores import usable_cores
 from dreamerv2.envs.level_lengths import LEVELS
 from dreamerv2.envs.workers import InProcess
 from dreamerv2.run import build, seeding
@@ -102,7 +103,7 @@ def real_episodes(
             f'kept in {folder}.'
         )
         context = multiprocessing.get_context('spawn')
-        workers = min(len(owed), os.cpu_count() or 1)
+        workers = min(len(owed), usable_cores())
         with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
             jobs = [
                 pool.submit(_store, config, task, each, number, folder) for number, task in owed

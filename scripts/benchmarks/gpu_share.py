@@ -16,8 +16,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dreamerv2.config import load_config
+from dreamerv2.cores import usable_cores
 
-from . import machine
 from .children import quietly
 from .instrumented import run_instrumented, stop_run
 from .options import RESULTS, Options
@@ -121,7 +121,7 @@ def run(options: Options) -> Report:
     flags = options.flags
     if '--prefill' not in options.overrides:
         flags = [*flags, '--prefill', str(min(config.prefill, PREFILL))]
-    most = machine.cores() if on_cpu else MOST_RUNS
+    most = usable_cores() if on_cpu else MOST_RUNS
     seconds = SECONDS * options.repeat / 5
     totals = measure(flags, seconds, most, options.say)
     frames = config.train_every / config.train_steps * config.action_repeat

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from dreamerv2.cores import usable_cores
 from dreamerv2.run import devices
 from dreamerv2.run.provenance import git_revision, package_versions, processor
 
@@ -21,7 +22,7 @@ def describe() -> dict[str, Any]:
     """Processor, cores, GPU, versions, revision and how busy the machine is, ready for JSON."""
     return {
         'processor': with_instructions(processor(), devices.read_cpu_flags()),
-        'cores': cores(),
+        'cores': usable_cores(),
         'gpu': gpu_name(),
         'load': busy_cores(),
         'versions': {'Python': platform.python_version(), **package_versions(PACKAGES)},
@@ -36,13 +37,6 @@ def with_instructions(name: str, flags: set[str]) -> str:
     """
     known = {'amx_bf16': 'AMX', 'avx512_bf16': 'AVX-512 and bfloat16', 'avx512f': 'AVX-512'}
     return next((f'{name} with {units}' for flag, units in known.items() if flag in flags), name)
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, 'sched_getaffinity'):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def busy_cores(seconds: float = 1.0) -> float:

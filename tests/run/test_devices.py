@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 
+from dreamerv2.cores import usable_cores
 from dreamerv2.run import devices, seeding, statistics
 
 AMX = 'processor : 0\nflags\t\t: fpu avx2 amx_bf16 amx_tile\n'
@@ -189,13 +190,21 @@ def test_branches_come_before_threads_within_an_operation(cores, expected):
     assert devices.share_cores(cores) == expected
 
 
+@pytest.mark.skipif(not hasattr(os, 'sched_setaffinity'), reason='no such thing here')
+def test_only_cores_that_are_allowed_count(python_env):
+    one = f'os.sched_setaffinity(0, [{min(os.sched_getaffinity(0))}])'
+    command = [sys.executable, '-c', f'import os; {one}\n{THREADS_SCRIPT}']
+    result = subprocess.run(command, env=python_env, capture_output=True, text=True, check=True)
+    assert [int(line) for line in result.stdout.split()] == [1, 1, 1]
+
+
 @pytest.mark.parametrize('own', ['', '3'])
 def test_threads_are_shared_out_unless_the_user_chose(python_env, own):
     names = 'TF_NUM_INTRAOP_THREADS', 'TF_NUM_INTEROP_THREADS'
     env = {**python_env, **dict.fromkeys(names, own)} if own else python_env
     command = [sys.executable, '-c', THREADS_SCRIPT]
     result = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
-    threads = devices.share_cores(os.cpu_count())
+    threads = devices.share_cores(usable_cores())
     expected = [0, 0] if own else [threads.within, threads.across]
     expected.append(threads.branches)
     assert [int(line) for line in result.stdout.split()] == expected
