@@ -149,7 +149,7 @@ def test_ceiling(measure, monkeypatch):
 
 def test_envs(measure, monkeypatch):
     monkeypatch.setattr(envs, 'EMULATOR_FRAMES', 100)
-    monkeypatch.setattr(envs.machine, 'cores', lambda: 2)
+    monkeypatch.setattr(envs, 'usable_cores', lambda: 2)
     (table,) = measure('envs', *TINY, '--steps', '5')['tables']
     names = column(table, 'environments')
     assert names[:3] == ['bare emulator', 'bare emulator, 2 at once', 'in this process']
@@ -308,7 +308,7 @@ def test_gpu_share_without_a_gpu_measures_nothing(measure):
 def test_gpu_share_writes_its_result(measure, monkeypatch, tmp_path):
     rates = {1: 10.0, 2: 19.0, 4: 19.5, 8: 12.0}
     monkeypatch.setattr(gpu_share, 'updates_per_second', lambda flags, runs, seconds: rates[runs])
-    monkeypatch.setattr(gpu_share.machine, 'cores', lambda: 8)
+    monkeypatch.setattr(gpu_share, 'usable_cores', lambda: 8)
     out = tmp_path / 'share.json'
     flags = ['gpu_share', '--device', 'cpu', '--out', str(out), *TINY]
     (table,) = measure(*flags)['tables']
