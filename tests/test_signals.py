@@ -1,3 +1,5 @@
+"""When Ctrl-C comes to a program that puts it off."""
+
 import signal
 import threading
 
