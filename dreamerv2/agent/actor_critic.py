@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow as tf
 
+from dreamerv2.agent.return_normalizer import ReturnNormalizer
 from dreamerv2.agent.returns import lambda_return, masked_mean
 from dreamerv2.agent.reward_normalizer import RewardNormalizer
 from dreamerv2.agent.schedules import schedule
@@ -18,7 +19,8 @@ Tensors = dict[str, tf.Tensor]
 class ActorCritic(tf.Module):
     """Policy, value function and the slow copy of it that gives the targets.
 
-    Args are those of the configuration; `features` is the size of the latent features.
+    Args are those of the configuration; `features` is the size of the latent features, `levels`
+    the number of levels.
     """
 
     def __init__(
@@ -37,6 +39,10 @@ class ActorCritic(tf.Module):
         slow_target_update: int,
         slow_target_fraction: float,
         reward_norm: Mapping,
+        slow_regularizer: float = 0.0,
+        bootstrap: str = 'slow',
+        return_norm: Mapping | None = None,
+        levels: int = 1,
         rng: np.random.Generator,
         dtype: tf.DType,
     ):
@@ -46,19 +52,23 @@ class ActorCritic(tf.Module):
             actor['dist'] = 'onehot' if discrete else 'trunc_normal'
         if actor['dist'] == 'onehot':
             actor.pop('min_std', None)
+        else:
+            actor.pop('unimix', None)
         if actor_grad == 'auto':
             actor_grad = 'reinforce' if discrete else 'dynamics'
         self.actor_grad = actor_grad
         # Shape of the uniform numbers that an action is drawn from, without batch axes.
         self.noise_shape = [] if actor['dist'] == 'onehot' else [action_size]
         self._lambda, self._grad_mix, self._entropy = discount_lambda, actor_grad_mix, actor_ent
-        self._slow_target = slow_target
+        self._slow_target, self._slow_regularizer = slow_target, slow_regularizer
+        self._online = bootstrap == 'online'
         self._slow_update, self._slow_fraction = slow_target_update, float(slow_target_fraction)
         kwargs = {'rng': rng, 'dtype': dtype}
         self.actor = Head(features, [action_size], **actor, **kwargs)
         self.critic = Head(features, [], **critic, **kwargs)
         self.slow_critic = Head(features, [], **critic, **kwargs) if slow_target else self.critic
         self.reward_norm = RewardNormalizer(**reward_norm)
+        self.return_norm = ReturnNormalizer(levels, **(return_norm or {}))
         self.updates = tf.Variable(0, dtype=tf.int64)
         if slow_target:
             self._copy_slow(1.0)
@@ -83,10 +93,13 @@ class ActorCritic(tf.Module):
             mask: rows that count, `[horizon + 1, N]`.
 
         Returns:
-            Targets `[horizon, N]`, and metrics; `slow_value` is in the sequence afterwards.
+            Targets `[horizon, N]`, and metrics; afterwards `value`, which the targets bootstrap
+            from and the actor takes as its baseline, is in the sequence, and `slow_value`, the
+            slow critic's.
         """
-        value = self.slow_critic(sequence['feat']).mode()
-        sequence['slow_value'] = value
+        slow = self.slow_critic(sequence['feat']).mode()
+        value = self.critic(sequence['feat']).mode() if self._online else slow
+        sequence['value'], sequence['slow_value'] = value, slow
         target = lambda_return(
             sequence['reward'][:-1],
             value[:-1],
@@ -95,13 +108,18 @@ class ActorCritic(tf.Module):
             self._lambda,
         )
         metrics = {
-            'critic_slow': masked_mean(value, mask),
+            'critic_slow': masked_mean(slow, mask),
             'critic_target': masked_mean(target, mask[:-1]),
         }
         return target, metrics
 
     def actor_loss(
-        self, sequence: Tensors, target: tf.Tensor, mask: tf.Tensor, step: tf.Tensor
+        self,
+        sequence: Tensors,
+        target: tf.Tensor,
+        mask: tf.Tensor,
+        step: tf.Tensor,
+        scale: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, Tensors]:
         """Loss of the policy (arXiv:2010.02193, equation 6).
 
@@ -118,36 +136,44 @@ class ActorCritic(tf.Module):
         no target follows it.
 
         Args:
-            sequence: `[horizon + 1, N, ...]` with `slow_value`, from `targets`.
+            sequence: `[horizon + 1, N, ...]` with `value`, from `targets`.
             target: `[horizon, N]`.
             mask: rows that count, `[horizon + 1, N]`.
             step: agent steps so far, for the schedules.
+            scale: what the returns are divided by, `[N]`; None for nothing.
         """
+        baseline = sequence['value'][:-2]
+        target = target[1:]
+        if scale is not None:
+            target, baseline = target / scale, baseline / scale
         policy = self.actor(tf.stop_gradient(sequence['feat'][:-2]))
         metrics = {}
         if self.actor_grad == 'dynamics':
-            objective = target[1:]
+            objective = target
         else:
-            advantage = tf.stop_gradient(target[1:] - sequence['slow_value'][:-2])
+            advantage = tf.stop_gradient(target - baseline)
             action = tf.stop_gradient(sequence['action'][1:-1])
             objective = policy.log_prob(action) * advantage
             if self.actor_grad == 'both':
                 objective = policy.log_prob(sequence['action'][1:-1]) * advantage
                 mix = schedule(self._grad_mix, step)
-                objective = mix * target[1:] + (1 - mix) * objective
+                objective = mix * target + (1 - mix) * objective
                 metrics['actor_grad_mix'] = mix
         entropy = policy.entropy()
-        scale = schedule(self._entropy, step)
-        objective += scale * entropy
+        entropy_scale = schedule(self._entropy, step)
+        objective += entropy_scale * entropy
         weight = tf.stop_gradient(sequence['weight'])[:-2]
         metrics['actor_ent'] = masked_mean(entropy, mask[:-2])
-        metrics['actor_ent_scale'] = scale
+        metrics['actor_ent_scale'] = entropy_scale
         return -masked_mean(weight * objective, mask[:-2]), metrics
 
     def critic_loss(
         self, sequence: Tensors, target: tf.Tensor, mask: tf.Tensor
     ) -> tuple[tf.Tensor, Tensors]:
-        """Squared error to the targets as a log-likelihood (arXiv:2010.02193, equation 5).
+        """Log-likelihood of the targets: squared error with `mse` (arXiv:2010.02193, equation 5).
+
+        With `slow_regularizer`, that of the slow critic's values, too (arXiv:2301.04104v2,
+        "Critic learning").
 
         States:     [z0]  [z1]  [z2]   z3
         Values:     [v0]  [v1]  [v2]   v3
@@ -157,7 +183,11 @@ class ActorCritic(tf.Module):
         """
         dist = self.critic(tf.stop_gradient(sequence['feat'][:-1]))
         weight = tf.stop_gradient(sequence['weight'])[:-1]
-        loss = -masked_mean(dist.log_prob(tf.stop_gradient(target)) * weight, mask[:-1])
+        fit = dist.log_prob(tf.stop_gradient(target))
+        if self._slow_regularizer:
+            slow = tf.stop_gradient(sequence['slow_value'][:-1])
+            fit += self._slow_regularizer * dist.log_prob(slow)
+        loss = -masked_mean(fit * weight, mask[:-1])
         return loss, {'critic': masked_mean(dist.mode(), mask[:-1])}
 
     def update_slow_critic(self, updated: tf.Tensor | bool = True):

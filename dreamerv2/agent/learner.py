@@ -21,7 +21,7 @@ class Begun(NamedTuple):
 
     Attributes:
         start: posterior states `[batch, length, ...]`, where rollouts begin.
-        is_terminal, mask: of the batch, `[batch, length]`.
+        is_terminal, mask, level: of the batch, `[batch, length]`.
         seed: int32 [2], or None.
         step: agent steps at the update.
         sound: whether the world model's loss and gradients were finite.
@@ -30,6 +30,7 @@ class Begun(NamedTuple):
     start: State
     is_terminal: tf.Tensor
     mask: tf.Tensor
+    level: tf.Tensor
     seed: tf.Tensor | None
     step: tf.Tensor
     sound: tf.Tensor
@@ -78,6 +79,8 @@ class Learner:
         for name, optimizer in self._optimizers.items():
             found.update({f'{name}_opt/{k}': v for k, v in optimizer.state().items()})
         found['reward_norm/magnitude'] = self._actor_critic.reward_norm.magnitude
+        if self._actor_critic.return_norm.range is not None:
+            found['return_norm/range'] = self._actor_critic.return_norm.range
         found['slow_critic_updates'] = self._actor_critic.updates
         found.update({f'skipped/{name}': count for name, count in self._skipped.items()})
         return found
@@ -125,12 +128,16 @@ class Learner:
         mask = tf.cast(data['mask'], tf.float32)
         # What is carried on must not spoil the next batch.
         state = {k: tf.where(tf.math.is_finite(v), v, tf.zeros_like(v)) for k, v in state.items()}
-        return state, Begun(start, data['is_terminal'], mask, seeds[1], step, sound), metrics
+        level = level_of(data)
+        begun = Begun(start, data['is_terminal'], mask, level, seeds[1], step, sound)
+        return state, begun, metrics
 
     def complete(self, begun: Begun) -> Tensors:
         """The second half of an update, that of actor and critic; its metrics."""
-        start, is_terminal, mask, seed, step, sound = begun
-        sound, metrics = self.update_behavior(start, is_terminal, mask, seed, step, allowed=sound)
+        start, is_terminal, mask, level, seed, step, sound = begun
+        sound, metrics = self.update_behavior(
+            start, is_terminal, mask, seed, step, level, allowed=sound
+        )
         return {**metrics, **self._count(sound)}
 
     def _count(self, sound: tf.Tensor) -> Tensors:
@@ -171,9 +178,12 @@ class Learner:
         mask: tf.Tensor,
         seed: tf.Tensor | None,
         step: tf.Tensor,
+        level: tf.Tensor | None = None,
         allowed: tf.Tensor | bool = True,
     ) -> tuple[tf.Tensor, Tensors]:
         """Updates actor, critic and slow critic on rollouts from `start [batch, time, ...]`.
+
+        `level [batch, time]` says which range of returns a rollout belongs to; None for the first.
 
         Returns:
             Whether they were updated (`allowed`, and losses and gradients finite), and metrics.
@@ -183,7 +193,12 @@ class Learner:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(actor_opt.variables_to_watch)
             sequence, target, rows, metrics = self.imagine(start, is_terminal, mask, seed)
-            loss, more = behavior.actor_loss(sequence, target, rows, step)
+            scale = None
+            if behavior.return_norm.range is not None:
+                level = tf.zeros(mask.shape, tf.int32) if level is None else level
+                scale, more = behavior.return_norm(target, rows[:-1], tf.reshape(level, [-1]))
+                metrics.update(more)
+            loss, more = behavior.actor_loss(sequence, target, rows, step, scale)
         metrics.update(more)
         with tf.GradientTape(watch_accessed_variables=False) as critic_tape:
             critic_tape.watch(critic_opt.variables_to_watch)
@@ -238,6 +253,13 @@ class Learner:
             self._world_model.rssm.noise([self._horizon, number], seeds[0]),
             tf.random.stateless_uniform([self._horizon, number, *event], seeds[1]),
         )
+
+
+def level_of(data: Tensors) -> tf.Tensor:
+    """Level of each row of a batch; 0 where the batch does not tell, as with a single level."""
+    if 'level' in data:
+        return tf.cast(data['level'], tf.int32)
+    return tf.zeros(data['is_terminal'].shape, tf.int32)
 
 
 def _free(

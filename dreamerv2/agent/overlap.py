@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import tensorflow as tf
 
-from dreamerv2.agent.learner import Begun, Learner, Tensors
+from dreamerv2.agent.learner import Begun, Learner, Tensors, level_of
 from dreamerv2.nets.rssm import State
 
 
@@ -96,4 +96,4 @@ def _blank(data: Tensors, state: State, seed: tf.Tensor, step: tf.Tensor) -> Beg
     lead = data['is_terminal'].shape
     start = {k: tf.zeros([*lead, *v.shape[1:]], v.dtype) for k, v in state.items()}
     mask = tf.cast(data['mask'], tf.float32)
-    return Begun(start, data['is_terminal'], mask, seed, step, tf.constant(True))
+    return Begun(start, data['is_terminal'], mask, level_of(data), seed, step, tf.constant(True))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 
@@ -14,6 +17,26 @@ def masked_std(values: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
     """Standard deviation over the rows that count."""
     mean = masked_mean(values, mask)
     return tf.sqrt(masked_mean(tf.square(values - mean), mask))
+
+
+def masked_quantiles(values: tf.Tensor, mask: tf.Tensor, quantiles: Sequence[float]) -> tf.Tensor:
+    """Quantiles of the rows that count, interpolated linearly as `np.quantile` does.
+
+    Args:
+        values, mask: of one shape; the mask holds 0 and 1.
+        quantiles: in [0, 1].
+
+    Returns:
+        `[quantiles]`; infinite where no row counts.
+    """
+    counted = tf.reshape(mask, [-1]) > 0
+    ordered = tf.sort(tf.where(counted, tf.reshape(values, [-1]), math.inf))
+    last = tf.maximum(tf.reduce_sum(tf.cast(counted, tf.int32)) - 1, 0)
+    place = tf.constant(quantiles, tf.float32) * tf.cast(last, tf.float32)
+    below = tf.cast(place, tf.int32)
+    low = tf.gather(ordered, below)
+    high = tf.gather(ordered, tf.minimum(below + 1, last))
+    return low + (place - tf.floor(place)) * (high - low)
 
 
 def lambda_return(

@@ -71,6 +71,7 @@ def _vision(what: str) -> dict[str, Key]:
         'mlp_layers': Key(
             several(whole(1, WIDTH), 0, 100, 'layer widths'), f'units per MLP layer of the {what}'
         ),
+        'symlog': Key(boolean(), f'squash vector observations of the {what} by symlog'),
     }
 
 
@@ -81,6 +82,13 @@ def _optimizer(what: str) -> dict[str, Key]:
         'eps': Key(number(0, above=True), f'epsilon of Adam for the {what}'),
         'clip': Key(number(0), f'largest global gradient norm of the {what} (0: no clipping)'),
         'wd': Key(number(0, 1), f'weight decay per update of the {what}'),
+        'agc': Key(
+            number(0),
+            f'largest gradient of each parameter of the {what}, as a share of its norm (0: off)',
+        ),
+        'warmup': Key(
+            whole(0), f'updates over which the learning rate of the {what} rises from 0 (0: off)'
+        ),
     }
 
 
@@ -210,10 +218,15 @@ WORLD_MODEL = {
         choice('softplus', 'sigmoid', 'sigmoid2'), 'deviation of Gaussian latent variables'
     ),
     'rssm.min_std': Key(number(0), 'smallest deviation of Gaussian latent variables'),
+    'rssm.unimix': Key(RATIO, 'share of the uniform distribution in categorical latent variables'),
     **_with_prefix('encoder', _vision('encoder')),
     **_with_prefix('decoder', _vision('decoder')),
-    **_with_prefix('reward_head', _head('reward head', 'mse', 'normal', 'binary')),
+    'decoder.error_weight': Key(
+        number(0), 'how much more the gradient of a pixel counts where it is drawn wrongly (0: off)'
+    ),
+    **_with_prefix('reward_head', _head('reward head', 'mse', 'normal', 'binary', 'twohot')),
     **_with_prefix('discount_head', _head('discount head', 'binary', 'mse', 'normal')),
+    'loss_scales.image': Key(number(0), 'weight of the loss of the images'),
     'loss_scales.kl': Key(number(0), 'weight of the KL loss'),
     'loss_scales.reward': Key(number(0), 'weight of the reward loss'),
     'loss_scales.discount': Key(number(0), 'weight of the discount loss'),
@@ -230,7 +243,8 @@ ACTOR_CRITIC = {
         'actor', 'auto', 'onehot', 'trunc_normal', 'tanh_normal', 'normal'
     )),
     'actor.min_std': Key(number(0), 'smallest deviation of continuous actions'),
-    **_with_prefix('critic', _head('critic', 'mse', 'normal')),
+    'actor.unimix': Key(RATIO, 'share of the uniform distribution in discrete actions'),
+    **_with_prefix('critic', _head('critic', 'mse', 'normal', 'twohot')),
     **_with_prefix('actor_opt', _optimizer('actor')),
     **_with_prefix('critic_opt', _optimizer('critic')),
     'discount': Key(RATIO, 'discount factor'),
@@ -245,9 +259,21 @@ ACTOR_CRITIC = {
     'slow_target': Key(boolean(), 'compute targets with a slow copy of the critic'),
     'slow_target_update': Key(whole(1), 'updates between copies to the slow critic'),
     'slow_target_fraction': Key(RATIO, 'share of the critic in each copy'),
+    'slow_regularizer': Key(number(0), 'weight of the values of the slow critic as targets'),
+    'bootstrap': Key(
+        choice('slow', 'online'), 'critic that targets and the baseline of the actor come from'
+    ),
     'slow_baseline': Key(boolean(), 'does nothing, as in the original'),
     'clip_rewards': Key(choice('identity', 'sign', 'tanh'), 'how rewards are clipped'),
     **_with_prefix('reward_norm', _normalizer('reward')),
+    'return_norm.scope': Key(
+        choice('none', 'all', 'level'),
+        'divide advantages by the range of returns: over all levels together, or of each',
+    ),
+    'return_norm.rate': Key(RATIO, 'weight of the newest range of returns'),
+    'return_norm.low': Key(RATIO, 'quantile of returns where the range starts'),
+    'return_norm.high': Key(RATIO, 'quantile of returns where the range ends'),
+    'return_norm.least': Key(number(0, above=True), 'smallest range of returns to divide by'),
 }  # fmt: skip
 
 ACTING = {

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from dreamerv2.nets.branches import in_branches
-from dreamerv2.nets.distributions import UnitNormal
+from dreamerv2.nets.distributions import SymlogNormal, UnitNormal
 from dreamerv2.nets.encoder import LEAST_IMAGES, Shapes, select_keys
 from dreamerv2.nets.layers import Dense, activation, make_norm, normed
 from dreamerv2.nets.mlp import MLP, DistributionLayer, named
@@ -23,7 +23,8 @@ class Decoder(tf.Module):
     """Features `[..., inputs]` to `{key: distribution over [..., *shape]}`; images in [-0.5, 0.5].
 
     The convolutional part starts from a 1x1 image of 32 `cnn_depth` channels and halves the
-    channels with each stride-2 transposed convolution. Arguments are those of the encoder.
+    channels with each stride-2 transposed convolution. Arguments are those of the encoder, and
+    `error_weight`, which weights the pixels of images (`distributions.pixel_weights`).
     """
 
     def __init__(
@@ -38,6 +39,8 @@ class Decoder(tf.Module):
         cnn_depth: int,
         cnn_kernels: Sequence[int],
         mlp_layers: Sequence[int],
+        symlog: bool = False,
+        error_weight: float = 0.0,
         rng: np.random.Generator,
         dtype: tf.DType,
         branches: int = 1,
@@ -45,7 +48,7 @@ class Decoder(tf.Module):
         super().__init__()
         self.cnn_keys = select_keys(shapes, cnn_keys, 3)
         self.mlp_keys = select_keys(shapes, mlp_keys, 1)
-        self._dtype, self._branches = dtype, branches
+        self._dtype, self._branches, self._error_weight = dtype, branches, error_weight
         self._act = activation(act)
         self._start = None
         self._convs, self._norms = [], []
@@ -68,8 +71,9 @@ class Decoder(tf.Module):
         self._mlp = None
         if self.mlp_keys:
             self._mlp = MLP(inputs, mlp_layers, act=act, norm=norm, rng=rng, dtype=dtype)
+            dist = 'symlog_mse' if symlog else 'mse'
             self._heads = {
-                k: DistributionLayer(self._mlp.size, shapes[k], rng=rng, dtype=dtype)
+                k: DistributionLayer(self._mlp.size, shapes[k], rng=rng, dtype=dtype, dist=dist)
                 for k in self.mlp_keys
             }
 
@@ -89,7 +93,10 @@ class Decoder(tf.Module):
         x = in_branches(self._convolve, x, self._branches, least=LEAST_IMAGES)
         x = tf.reshape(x, [*features.shape[:-1], *x.shape[1:]])
         means = tf.split(x, self._channels, -1)
-        return {k: UnitNormal(mean, 3) for k, mean in zip(self.cnn_keys, means, strict=True)}
+        return {
+            k: UnitNormal(mean, 3, self._error_weight)
+            for k, mean in zip(self.cnn_keys, means, strict=True)
+        }
 
     def _convolve(self, x: tf.Tensor) -> tf.Tensor:
         assert self._start is not None, 'called only with image keys'
@@ -102,9 +109,9 @@ class Decoder(tf.Module):
             return conv_transpose_pair(hidden[-1], last, x, self._act)
         return last(normed(hidden[-1], norm, self._act, x) if hidden else x)
 
-    def __call__(self, features: tf.Tensor) -> dict[str, UnitNormal]:
+    def __call__(self, features: tf.Tensor) -> dict[str, UnitNormal | SymlogNormal]:
         features = tf.cast(features, self._dtype)
-        outputs = self._images(features) if self.cnn_keys else {}
+        outputs: dict = self._images(features) if self.cnn_keys else {}
         if self._mlp:
             hidden = self._mlp(features)
             outputs.update({key: head(hidden) for key, head in self._heads.items()})

@@ -13,6 +13,7 @@ import math
 import tensorflow as tf
 
 LOG_2PI = math.log(2 * math.pi)
+ERROR_LIMIT = 50.0  # Times the mean error, above which a pixel's weight grows no further.
 
 
 def categorical_sample(logits: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
@@ -27,6 +28,26 @@ def categorical_sample(logits: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
     below = tf.matmul(probs, triangle) <= tf.reshape(uniform, [-1, 1])
     index = tf.reduce_sum(tf.cast(below, tf.int32), -1)
     return tf.reshape(tf.one_hot(index, classes), tf.shape(logits))
+
+
+def mix_uniform(logits: tf.Tensor, share: float) -> tf.Tensor:
+    """Log-probabilities `[..., classes]` of `(1 - share) softmax(logits) + share / classes`.
+
+    No class is ever impossible, so that divergences stay bounded (arXiv:2301.04104v2, "Discrete
+    latents": a share of 1 %).
+    """
+    probs = (1 - share) * tf.nn.softmax(logits) + share / logits.shape[-1]
+    return tf.math.log(probs)
+
+
+def symlog(x: tf.Tensor) -> tf.Tensor:
+    """`sign(x) log(1 + |x|)` (arXiv:2301.04104v2, equation 9)."""
+    return tf.sign(x) * tf.math.log1p(tf.abs(x))
+
+
+def symexp(x: tf.Tensor) -> tf.Tensor:
+    """`sign(x) (exp(|x|) - 1)`, the inverse of `symlog`."""
+    return tf.sign(x) * tf.math.expm1(tf.abs(x))
 
 
 class OneHot:
@@ -68,11 +89,16 @@ def _with_gradient_of(value: tf.Tensor, other: tf.Tensor) -> tuple:
 
 
 class UnitNormal:
-    """Normal distribution of unit variance (`mse` in the configuration), event of `rank` axes."""
+    """Normal distribution of unit variance (`mse` in the configuration), event of `rank` axes.
 
-    def __init__(self, mean: tf.Tensor, rank: int):
+    With `error_weight`, for images `[..., height, width, channels]`, the gradient of each pixel is
+    multiplied by `pixel_weights` of the squared error; the likelihood itself stays as it is.
+    """
+
+    def __init__(self, mean: tf.Tensor, rank: int, error_weight: float = 0.0):
         self._mean = tf.cast(mean, tf.float32)
         self._axes = list(range(-rank, 0))
+        self._error_weight = error_weight
 
     def mean(self) -> tf.Tensor:
         return self._mean
@@ -80,28 +106,115 @@ class UnitNormal:
     mode = mean
 
     def log_prob(self, value: tf.Tensor) -> tf.Tensor:
-        square = _squared_distance(self._mean, tf.cast(value, tf.float32), self._axes)
+        value = tf.cast(value, tf.float32)
+        square = _squared_distance(self._mean, value, self._axes, self._error_weight)
         size = math.prod(self._mean.shape[axis] for axis in self._axes)
         return -0.5 * square - 0.5 * LOG_2PI * size
 
 
-def _squared_distance(x: tf.Tensor, target: tf.Tensor, axes: list[int]) -> tf.Tensor:
+def pixel_weights(square: tf.Tensor, strength: float) -> tf.Tensor:
+    """Weights `[..., height, width, 1]` that are larger where an image is drawn wrongly.
+
+        w = 1 + strength min(e / mean(e), 50) / 50
+
+    with e the mean of the squared errors `square [..., height, width, channels]` over channels and
+    3x3 neighbours, and its mean over all images of the batch. A sprite covers few pixels, so that
+    the plain likelihood gains little from drawing it; its error stands out, though, as long as it
+    is not drawn. The error is not differentiated through the weight.
+    """
+    error = tf.reduce_mean(square, -1, keepdims=True)
+    images = tf.reshape(error, [-1, *error.shape[-3:]])
+    near = tf.reshape(tf.nn.avg_pool2d(images, 3, 1, 'SAME'), error.shape)
+    ratio = near / tf.maximum(tf.reduce_mean(near), 1e-12)
+    return 1 + strength / ERROR_LIMIT * tf.minimum(ratio, ERROR_LIMIT)
+
+
+def _squared_distance(
+    x: tf.Tensor, target: tf.Tensor, axes: list[int], error_weight: float = 0.0
+) -> tf.Tensor:
     """The sum over the last `axes` of squared differences; the target has no gradient.
 
-    TensorFlow's way back computes both gradients, in five passes over images; this one takes two.
+    TensorFlow's backward pass computes both gradients, in five passes over images; this one takes
+    two. With `error_weight` the gradient is weighted (`pixel_weights`).
     """
 
     @tf.custom_gradient
     def run(x, target):
         difference = x - target
+        square = tf.square(difference)
 
         def gradient(upstream):
             factor = tf.reshape(2 * upstream, [*upstream.shape, *(1 for _ in axes)])
+            if error_weight:
+                factor = factor * pixel_weights(square, error_weight)
             return difference * factor, None
 
-        return tf.reduce_sum(tf.square(difference), axes), gradient
+        return tf.reduce_sum(square, axes), gradient
 
     return run(x, target)
+
+
+class SymlogNormal:
+    """Normal distribution of unit variance over the symlog of a value, event of `rank` axes.
+
+    For vectors of unknown size (arXiv:2301.04104v2, equation 8); the mean is mapped back.
+    """
+
+    def __init__(self, mean: tf.Tensor, rank: int):
+        self._base = UnitNormal(mean, rank)
+
+    def mean(self) -> tf.Tensor:
+        return symexp(self._base.mean())
+
+    mode = mean
+
+    def log_prob(self, value: tf.Tensor) -> tf.Tensor:
+        return self._base.log_prob(symlog(tf.cast(value, tf.float32)))
+
+
+class TwoHot:
+    """Categorical distribution over bins whose distances grow exponentially, for any scalar.
+
+    A value between two bins is shared between both, so that its expectation is exact
+    (arXiv:2301.04104v2, "Critic learning", equations 10 and 11).
+
+        bins = symexp(linspace(-20, 20, 255))
+
+    Args:
+        logits: `[..., 255]`.
+    """
+
+    BINS = 255
+    LIMIT = 20.0
+
+    def __init__(self, logits: tf.Tensor):
+        self.logits = tf.cast(logits, tf.float32)
+
+    @classmethod
+    def bins(cls) -> tf.Tensor:
+        """The bins' values `[255]`; exactly symmetric around 0."""
+        half = symexp(tf.linspace(0.0, cls.LIMIT, cls.BINS // 2 + 1))
+        return tf.concat([-half[:0:-1], half], 0)
+
+    def mean(self) -> tf.Tensor:
+        # Each bin together with its opposite: the sum of large terms would lose the small ones, and
+        # equal probabilities would not give exactly 0.
+        probs, half = tf.nn.softmax(self.logits), self.BINS // 2
+        odd = probs[..., half + 1 :] - tf.reverse(probs[..., :half], [-1])
+        return tf.reduce_sum(odd * self.bins()[half + 1 :], -1)
+
+    mode = mean
+
+    def log_prob(self, value: tf.Tensor) -> tf.Tensor:
+        bins = self.bins()
+        value = tf.clip_by_value(tf.cast(value, tf.float32), bins[0], bins[-1])
+        above = tf.reduce_sum(tf.cast(bins <= value[..., None], tf.int32), -1)
+        above = tf.clip_by_value(above, 1, self.BINS - 1)
+        low, high = tf.gather(bins, above - 1), tf.gather(bins, above)
+        share = ((value - low) / (high - low))[..., None]
+        target = (1 - share) * tf.one_hot(above - 1, self.BINS)
+        target += share * tf.one_hot(above, self.BINS)
+        return tf.reduce_sum(target * tf.nn.log_softmax(self.logits), -1)
 
 
 class Bernoulli:

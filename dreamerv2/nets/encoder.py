@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from dreamerv2.nets.branches import in_branches
 from dreamerv2.nets.convolutions import Conv, can_pair, conv_pair
+from dreamerv2.nets.distributions import symlog as squash
 from dreamerv2.nets.layers import activation, make_norm, normed
 from dreamerv2.nets.mlp import MLP, named
 
@@ -33,6 +34,7 @@ class Encoder(tf.Module):
         cnn_depth: channels of the first convolution; they double with each.
         cnn_kernels: kernel sizes of the stride-2 convolutions.
         mlp_layers: units of the layers for vectors.
+        symlog: whether vectors enter as their symlog (arXiv:2301.04104v2, equation 9).
         branches: into how many stretches a batch of images is split (`in_branches`).
     """
 
@@ -47,6 +49,7 @@ class Encoder(tf.Module):
         cnn_depth: int,
         cnn_kernels: Sequence[int],
         mlp_layers: Sequence[int],
+        symlog: bool = False,
         rng: np.random.Generator,
         dtype: tf.DType,
         branches: int = 1,
@@ -59,7 +62,7 @@ class Encoder(tf.Module):
                 f'The encoder sees nothing: no observation of {dict(shapes)} matches '
                 f'encoder.cnn_keys {cnn_keys!r} or encoder.mlp_keys {mlp_keys!r}.'
             )
-        self._dtype, self._branches = dtype, branches
+        self._dtype, self._branches, self._symlog = dtype, branches, symlog
         self._act = activation(act)
         self._convs, self._norms = [], []
         self.size = 0
@@ -99,7 +102,10 @@ class Encoder(tf.Module):
             x = in_branches(self._convolve, x, self._branches, least=LEAST_IMAGES)
             outputs.append(tf.reshape(x, [*lead, x.shape[1] * x.shape[2] * x.shape[3]]))
         if self._mlp:
-            x = tf.concat([tf.cast(data[k], self._dtype) for k in self.mlp_keys], -1)
+            vectors = [data[k] for k in self.mlp_keys]
+            if self._symlog:
+                vectors = [squash(tf.cast(x, tf.float32)) for x in vectors]
+            x = tf.concat([tf.cast(x, self._dtype) for x in vectors], -1)
             outputs.append(self._mlp(x))
         return outputs[0] if len(outputs) == 1 else tf.concat(outputs, -1)
 

@@ -56,8 +56,11 @@ class DistributionLayer(tf.Module):
     Args:
         inputs: size of the features.
         shape: shape of an event; empty for a scalar.
-        dist: `mse`, `normal`, `binary`, `onehot`, `trunc_normal` or `tanh_normal`.
+        dist: `mse`, `symlog_mse`, `twohot` (scalars), `normal`, `binary`, `onehot`,
+            `trunc_normal` or `tanh_normal`. The layer starts from zeros with `twohot`, so that the
+            first predictions are 0.
         min_std: least deviation of the continuous action distributions.
+        unimix: share of the uniform distribution in `onehot` (`distributions.mix_uniform`).
     """
 
     def __init__(
@@ -70,13 +73,21 @@ class DistributionLayer(tf.Module):
         dist: str = 'mse',
         min_std: float = 0.1,
         init_std: float = 0.0,
+        unimix: float = 0.0,
     ):
         super().__init__()
         self._shape = list(shape)
         self._dist = dist
-        self._min_std, self._init_std = min_std, init_std
+        self._min_std, self._init_std, self._unimix = min_std, init_std, unimix
         size = math.prod(shape)
+        if dist == 'twohot':
+            if shape:
+                raise ValueError(f'Distribution {dist!r} is for scalars, not for {list(shape)}.')
+            self._shape = [distributions.TwoHot.BINS]
+            size = distributions.TwoHot.BINS
         self._out = Dense(inputs, size, rng=rng, dtype=dtype)
+        if dist == 'twohot':
+            self._out.kernel.assign(tf.zeros_like(self._out.kernel))
         with_std = dist in ('normal', 'trunc_normal', 'tanh_normal')
         self._std = Dense(inputs, size, rng=rng, dtype=dtype) if with_std else None
 
@@ -92,10 +103,16 @@ class DistributionLayer(tf.Module):
         rank = len(self._shape)
         if self._dist == 'mse':
             return distributions.UnitNormal(out, rank)
+        if self._dist == 'symlog_mse':
+            return distributions.SymlogNormal(out, rank)
+        if self._dist == 'twohot':
+            return distributions.TwoHot(out)
         if self._dist == 'binary':
             return distributions.Bernoulli(out, rank)
         if self._dist == 'onehot':
-            return distributions.OneHot(out)
+            return distributions.OneHot(
+                distributions.mix_uniform(out, self._unimix) if self._unimix else out
+            )
         if self._std is None:
             raise ValueError(f'Unknown distribution {self._dist!r}.')
         std = tf.ensure_shape(self._project(self._std, x), out.shape)

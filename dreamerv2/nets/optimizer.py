@@ -9,6 +9,16 @@ import tensorflow as tf
 
 OPTIMIZERS = ('adam', 'adamax', 'sgd', 'momentum')
 SCALE_GROWTH_STEPS = 2000  # Clean steps after which the loss scale doubles (arXiv:1710.03740).
+LEAST_NORM = 1e-3  # Of a parameter, for adaptive clipping: new biases are 0.
+
+
+def adaptively_clipped(gradient: tf.Tensor, parameter: tf.Tensor, share: float) -> tf.Tensor:
+    """A gradient whose norm is at most `share` of the parameter's norm, taken as at least 1e-3.
+
+    Source: arXiv:2301.04104v2, "Optimizer", which clips whole tensors; after arXiv:2102.06171.
+    """
+    most = share * tf.maximum(tf.norm(parameter), LEAST_NORM)
+    return gradient / tf.maximum(tf.norm(gradient) / most, 1.0)
 
 
 class Gradients(NamedTuple):
@@ -24,6 +34,7 @@ class Optimizer(tf.Module):
     """Updates `parameters` along the gradient of a loss.
 
     The order is DreamerV2's: clip by the global norm, then decay `w *= 1 - wd`, then the update.
+    Adaptive clipping, where it is on, comes after that by the global norm.
     A step whose loss or gradient is not finite is skipped whole, decay and moments too. With
     float16 the loss is scaled; such a step is counted in `skipped` and halves the scale.
 
@@ -34,6 +45,9 @@ class Optimizer(tf.Module):
         eps: epsilon of Adam.
         clip: largest global norm; 0 for none.
         wd: decay per step, not scaled by the learning rate.
+        agc: largest norm of each parameter's gradient as a share of the parameter's norm, which
+            counts as at least 1e-3; 0 for none (arXiv:2301.04104v2, "Optimizer": 0.3).
+        warmup: updates over which the learning rate rises linearly from 0; 0 for none.
         scaled: whether to scale the loss (float16).
     """
 
@@ -46,6 +60,8 @@ class Optimizer(tf.Module):
         eps: float = 1e-5,
         clip: float = 100.0,
         wd: float = 0.0,
+        agc: float = 0.0,
+        warmup: int = 0,
         scaled: bool = False,
     ):
         super().__init__()
@@ -53,6 +69,7 @@ class Optimizer(tf.Module):
             raise ValueError(f'Unknown optimizer {opt!r}; there are {", ".join(OPTIMIZERS)}.')
         self._parameters = dict(parameters)
         self._opt, self._lr, self._eps, self._clip, self._wd = opt, lr, eps, clip, wd
+        self._agc, self._warmup = agc, warmup
         self.updates = tf.Variable(0, dtype=tf.int64)
         moments = {'adam': 2, 'adamax': 2, 'momentum': 1, 'sgd': 0}[opt]
         self._moments = [
@@ -118,8 +135,14 @@ class Optimizer(tf.Module):
                 lambda: [gradient * shrink for gradient in gradients],
                 lambda: gradients,
             )
+        if self._agc:
+            gradients = [
+                adaptively_clipped(gradient, variable, self._agc)
+                for gradient, variable in zip(gradients, self.variables_to_watch, strict=True)
+            ]
         count = tf.cast(self.updates.assign_add(1), tf.float32)
-        update = getattr(self, f'_{self._opt}')(count)
+        lr = self._lr * tf.minimum(count / self._warmup, 1.0) if self._warmup else self._lr
+        update = getattr(self, f'_{self._opt}')(count, lr)
         for index, (variable, gradient) in enumerate(
             zip(self.variables_to_watch, gradients, strict=True)
         ):
@@ -136,27 +159,27 @@ class Optimizer(tf.Module):
         self._clean.assign(tf.where(grow, tf.zeros_like(clean), clean))
         self.skipped.assign_add(tf.cast(tf.logical_not(finite), tf.int64))
 
-    def _adam(self, count: tf.Tensor) -> Callable:
+    def _adam(self, count: tf.Tensor, lr: float | tf.Tensor) -> Callable:
         beta1, beta2 = 0.9, 0.999
         powers = tf.pow(beta1, count), tf.pow(beta2, count)
         return lambda handle, moments, gradient: tf.raw_ops.ResourceApplyAdam(
             var=handle, m=moments[0], v=moments[1], beta1_power=powers[0], beta2_power=powers[1],
-            lr=self._lr, beta1=beta1, beta2=beta2, epsilon=self._eps, grad=gradient,
+            lr=lr, beta1=beta1, beta2=beta2, epsilon=self._eps, grad=gradient,
         )  # fmt: skip
 
-    def _adamax(self, count: tf.Tensor) -> Callable:
+    def _adamax(self, count: tf.Tensor, lr: float | tf.Tensor) -> Callable:
         beta1, beta2 = 0.9, 0.999
         return lambda handle, moments, gradient: tf.raw_ops.ResourceApplyAdaMax(
             var=handle, m=moments[0], v=moments[1], beta1_power=tf.pow(beta1, count),
-            lr=self._lr, beta1=beta1, beta2=beta2, epsilon=self._eps, grad=gradient,
+            lr=lr, beta1=beta1, beta2=beta2, epsilon=self._eps, grad=gradient,
         )  # fmt: skip
 
-    def _sgd(self, count: tf.Tensor) -> Callable:
+    def _sgd(self, count: tf.Tensor, lr: float | tf.Tensor) -> Callable:
         return lambda handle, moments, gradient: tf.raw_ops.ResourceApplyGradientDescent(
-            var=handle, alpha=self._lr, delta=gradient
+            var=handle, alpha=lr, delta=gradient
         )
 
-    def _momentum(self, count: tf.Tensor) -> Callable:
+    def _momentum(self, count: tf.Tensor, lr: float | tf.Tensor) -> Callable:
         return lambda handle, moments, gradient: tf.raw_ops.ResourceApplyKerasMomentum(
-            var=handle, accum=moments[0], lr=self._lr, grad=gradient, momentum=0.9
+            var=handle, accum=moments[0], lr=lr, grad=gradient, momentum=0.9
         )

@@ -45,6 +45,7 @@ class RSSM(tf.Module):
         deter, hidden: units of the GRU and of the layers around it.
         act, norm: activation and normalisation of the layers around it.
         std_act, min_std: how a Gaussian's deviation comes from the layer's output.
+        unimix: share of the uniform distribution in categorical latents (`mix_uniform`).
     """
 
     def __init__(
@@ -61,12 +62,13 @@ class RSSM(tf.Module):
         norm: str,
         std_act: str,
         min_std: float,
+        unimix: float = 0.0,
         rng: np.random.Generator,
         dtype: tf.DType,
     ):
         super().__init__()
         self._stoch, self._deter, self._discrete = stoch, deter, int(discrete or 0)
-        self._std_act, self._min_std = std_act, min_std
+        self._std_act, self._min_std, self._unimix = std_act, min_std, unimix
         self._act = activation(act)
         self._dtype = dtype
         self.stoch_size = stoch * (self._discrete or 1)
@@ -257,7 +259,10 @@ class RSSM(tf.Module):
     def _statistics(self, raw: tf.Tensor) -> State:
         raw = tf.cast(raw, tf.float32)
         if self._discrete:
-            return {'logit': tf.reshape(raw, [*raw.shape[:-1], self._stoch, self._discrete])}
+            logit = tf.reshape(raw, [*raw.shape[:-1], self._stoch, self._discrete])
+            if self._unimix:
+                logit = distributions.mix_uniform(logit, self._unimix)
+            return {'logit': logit}
         mean, std = tf.split(raw, 2, -1)
         std = {
             'softplus': tf.nn.softplus,

@@ -41,8 +41,10 @@ FREE = (
 UNMENTIONED = ('logdir', 'dry_run', r'init\.dry_run', 'accept_changes')
 ACCEPTABLE = (
     'precision',
-    r'(model|actor|critic)_opt\.(lr|eps|clip|wd)',
+    r'(model|actor|critic)_opt\.(lr|eps|clip|wd|agc|warmup)',
     r'(loss_scales|kl|reward_norm)\.\w+',
+    r'return_norm\.(rate|low|high|least)',
+    r'(rssm|actor)\.unimix|decoder\.error_weight|slow_regularizer|bootstrap',
     'grad_heads',
     'discount',
     'discount_lambda',
@@ -64,7 +66,7 @@ ENVIRONMENT = 'makes the environment what it is'
 FIXED = {
     r'(rssm|encoder|decoder|reward_head|discount_head|actor|critic)\.\w+': NETWORKS,
     r'(model|actor|critic)_opt\.opt': NETWORKS,
-    'pred_discount|slow_target': NETWORKS,
+    r'pred_discount|slow_target|return_norm\.scope': NETWORKS,
     'task|render_size|grayscale|sticky|action_repeat|time_limit|level_weights': ENVIRONMENT,
     r'atari_\w+|sets\.\w+': ENVIRONMENT,
     r'replay\.capacity': 'decides what the replay holds',
