@@ -55,7 +55,7 @@ def options(**changes: Any) -> dict[str, Any]:
         'eval_state_mean': False,
     }  # fmt: skip
     for key, value in changes.items():
-        base[key] = {**base[key], **value} if isinstance(value, dict) else value
+        base[key] = {**base.get(key, {}), **value} if isinstance(value, dict) else value
     return base
 
 

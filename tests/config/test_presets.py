@@ -109,9 +109,21 @@ def flat(tree, prefix=''):
 
 
 def test_defaults_are_those_of_the_original():
-    config = load_config([]).to_dict()
-    assert {key: config[key] for key in ORIGINAL} == ORIGINAL
-    assert {key: config['replay'][key] for key in ORIGINAL_REPLAY} == ORIGINAL_REPLAY
+    config = dict(flat(load_config([]).to_dict()))
+    original = dict(flat({**ORIGINAL, 'replay': ORIGINAL_REPLAY}))
+    assert {key: config[key] for key in original} == original
+
+
+@pytest.mark.parametrize('preset', ['defaults', 'atari', 'control', 'mario'])
+def test_options_of_newer_dreamers_are_off(preset):
+    config = load_config(['--configs', preset])
+    assert config.loss_scales.image == 1 and config.return_norm.scope == 'none'
+    assert config.bootstrap == 'slow' and config.slow_regularizer == 0
+    assert config.rssm.unimix == config.actor.unimix == config.decoder.error_weight == 0
+    assert not config.encoder.symlog and not config.decoder.symlog
+    assert 'twohot' not in (config.reward_head.dist, config.critic.dist)
+    for part in ('model', 'actor', 'critic'):
+        assert config[f'{part}_opt'].agc == config[f'{part}_opt'].warmup == 0
 
 
 def test_every_key_of_the_original_is_a_flag():
