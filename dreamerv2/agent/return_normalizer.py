@@ -55,7 +55,9 @@ class ReturnNormalizer(tf.Module):
         if self.range is None:
             return tf.ones(returns.shape[1:]), {}
         groups = self.range.shape[0]
-        member = tf.one_hot(level, groups) if self._scope == 'level' else tf.ones([level.shape[0], 1])
+        member = (
+            tf.one_hot(level, groups) if self._scope == 'level' else tf.ones([level.shape[0], 1])
+        )
         ranges = []
         for group in range(groups):
             rows = mask * member[None, :, group]

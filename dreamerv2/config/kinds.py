@@ -11,7 +11,7 @@ import math
 import re
 import unicodedata
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dreamerv2.config.schedules import EXAMPLES, parse_schedule
@@ -159,6 +159,39 @@ def several(kind: Kind, least: int = 0, most: int = 1000, noun: str = 'values') 
 
     size = f'{least}' if least == most else f'{least} or more' if least else 'any number of'
     return Kind(f'{size} {noun}, each {kind.expected}', convert)
+
+
+def button_sets(names: Sequence[str], buttons: Sequence[str]) -> Kind:
+    """A named set of actions, or a list of combinations of buttons such as `right+A`.
+
+    Buttons are put in the order of `buttons`, so that one combination has one spelling.
+    """
+
+    def combination(value: Any) -> str:
+        pressed = value.split('+') if isinstance(value, str) else []
+        if value == 'NOOP':
+            return value
+        if not pressed or len({*pressed}) < len(pressed) or not {*pressed} <= {*buttons}:
+            raise ValueError('not buttons')
+        return '+'.join(sorted(pressed, key=buttons.index))
+
+    def convert(value: Any) -> str | tuple[str, ...]:
+        if isinstance(value, str):
+            value = [item.strip() for item in value.split(',')]
+        if not isinstance(value, (list, tuple)):
+            raise ValueError('not a list')
+        if len(value) == 1 and value[0] in names:
+            return str(value[0])
+        found = tuple(map(combination, value))
+        if not 2 <= len({*found}) == len(found):
+            raise ValueError('fewer than two, or one twice')
+        return found
+
+    return Kind(
+        f'{", ".join(names)}, or two or more different combinations of {", ".join(buttons)} joined '
+        'by +, or NOOP',
+        convert,
+    )
 
 
 def _interval(low: float, high: float, above: bool = False) -> str:

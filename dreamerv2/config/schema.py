@@ -10,6 +10,7 @@ import dataclasses
 from dreamerv2.config.kinds import (
     Kind,
     boolean,
+    button_sets,
     choice,
     classes,
     number,
@@ -28,6 +29,8 @@ ACTIVATIONS = (
     'elu', 'relu', 'relu6', 'selu', 'gelu', 'silu', 'swish', 'leaky_relu', 'softplus', 'softsign',
     'sigmoid', 'tanh', 'mish', 'none',
 )  # fmt: skip
+MARIO_ACTIONS = ('complex', 'simple', 'right_only')
+MARIO_BUTTONS = ('right', 'left', 'down', 'up', 'A', 'B')
 WIDTH = 65536
 PATH = 4096  # characters
 NAME = 64
@@ -144,6 +147,11 @@ ENVIRONMENT = {
         several(whole(1, 4096), 2, 2, 'whole numbers'), 'height and width of images'
     ),
     'grayscale': Key(boolean(), 'gray images instead of colour'),
+    'mario_actions': Key(
+        button_sets(MARIO_ACTIONS, MARIO_BUTTONS),
+        'actions in Mario: complex (12, the thesis), simple (7), right_only (5), or a list of '
+        'buttons such as NOOP right right+A',
+    ),
     'atari_grayscale': Key(boolean(), 'gray images instead of colour for Atari, as grayscale'),
     'atari_all_actions': Key(
         boolean(), 'all 18 actions instead of those of the game (several games: always all)'

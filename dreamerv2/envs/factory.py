@@ -36,6 +36,7 @@ def make_env(
     sticky: float | None = None,
     time_limit: int | None = None,
     all_actions: bool = False,
+    mario_actions: str | Sequence[str] = 'complex',
     level_weights: Sequence[float] | None = None,
     sets: Mapping[str, Sequence[str]] | None = None,
 ) -> Any:
@@ -53,6 +54,7 @@ def make_env(
         time_limit: agent steps after which an episode is cut off; None or 0: never.
         all_actions: all 18 actions of Atari instead of those that do something in the game;
             always so with several games, which share one action space. No effect elsewhere.
+        mario_actions: set of actions in Mario, see `MarioEnv`. No effect elsewhere.
         level_weights: with several levels, how often each is drawn; None: uniformly.
         sets: named sets of levels beside the thesis's, `{'mario_e4': ['3-1', ...]}`.
 
@@ -74,6 +76,8 @@ def make_env(
     options = {name: value for name, value in options.items() if value is not None}
     if parsed.family == 'atari':
         options['all_actions'] = bool(all_actions) or len(parsed.names) > 1
+    if parsed.family == 'mario':
+        options['actions'] = mario_actions
     from dreamerv2.envs.multi_level import MultiLevelEnv, normalize_weights
 
     makers = _makers(parsed, seed, options)

@@ -26,6 +26,7 @@ towards a warp, is no progress); 1 exactly when completed.
 
 import hashlib
 import importlib.metadata
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -35,15 +36,42 @@ from dreamerv2.envs.episodic import EpisodicEnvironment
 from dreamerv2.envs.image import cv2, resize
 from dreamerv2.envs.level_lengths import EXIT_AREA, exit_offset, level_length, main_area_end
 from dreamerv2.envs.quiet import quiet
+from dreamerv2.errors import UsageError
 
 with quiet():
-    from gym_super_mario_bros.actions import COMPLEX_MOVEMENT
+    from gym_super_mario_bros.actions import COMPLEX_MOVEMENT, RIGHT_ONLY, SIMPLE_MOVEMENT
     from gym_super_mario_bros.smb_env import SuperMarioBrosEnv
 
+ACTIONS = {'complex': COMPLEX_MOVEMENT, 'simple': SIMPLE_MOVEMENT, 'right_only': RIGHT_ONLY}
 _BUTTONS = {'right': 128, 'left': 64, 'down': 32, 'up': 16, 'B': 2, 'A': 1, 'NOOP': 0}
 _WORLD, _STAGE, _AREA_LOW, _AREA_HIGH = 0x075F, 0x075C, 0x00E7, 0x00E8
 _ALMOST_DONE = 0.999
 _PACKAGES = ('gym-super-mario-bros', 'nes-py', 'gym', 'opencv-python-headless')
+
+
+def button_names(actions: str | Sequence[str]) -> list[list[str]]:
+    """The buttons of each action.
+
+    Args:
+        actions: a name among `ACTIONS`, or combinations such as `right+A` and `NOOP`.
+
+    Raises:
+        UsageError: there is no such set or button.
+    """
+    if isinstance(actions, str):
+        if actions not in ACTIONS:
+            raise UsageError(
+                f'mario_actions {actions!r}: expected {", ".join(ACTIONS)} or a list of buttons '
+                "such as ['NOOP', 'right', 'right+A']"
+            )
+        return ACTIONS[actions]
+    found = [action.split('+') for action in actions]
+    for button in (button for action in found for button in action):
+        if button not in _BUTTONS:
+            raise UsageError(
+                f'mario_actions: no button {button!r}; there are {", ".join(_BUTTONS)}'
+            )
+    return found
 
 
 def button_bytes(actions: list[list[str]]) -> tuple[int, ...]:
@@ -74,6 +102,8 @@ class MarioEnv(EpisodicEnvironment):
     Args:
         level: `world-stage`, `1-1` to `8-4`.
         size: (height, width) of the image.
+        actions: `complex` (the package's 12), `simple` (7), `right_only` (5), or combinations of
+            buttons such as `['NOOP', 'right', 'right+A']`.
         grayscale: one channel (OpenCV's `RGB2GRAY`, then `INTER_AREA`) or three.
         action_repeat: frames for each agent step; their rewards are summed.
         sticky: probability of executing the previous action again, see `EpisodicEnvironment`.
@@ -89,6 +119,7 @@ class MarioEnv(EpisodicEnvironment):
         self,
         level: str,
         *,
+        actions: str | Sequence[str] = 'complex',
         size: tuple[int, int] = (64, 64),
         grayscale: bool = True,
         action_repeat: int = 4,
@@ -103,7 +134,8 @@ class MarioEnv(EpisodicEnvironment):
         self._main_area_end = main_area_end(level)
         self._exit_offset = exit_offset(level)
         world, stage = (int(number) for number in level.split('-'))
-        self._buttons = button_bytes(COMPLEX_MOVEMENT)
+        self._buttons = button_bytes(button_names(actions))
+        self._actions = actions if isinstance(actions, str) else list(actions)
         self._game: Any = _Game(target=(world, stage))
         self._screen = _raw_pixels(self._game.screen)
         self._home = (world - 1, stage - 1)
@@ -138,7 +170,12 @@ class MarioEnv(EpisodicEnvironment):
     def describe(self) -> dict[str, Any]:
         return {
             'name': f'mario_{self.levels[0]}',
-            'options': {**self.options(), 'size': list(self._size), 'grayscale': self._grayscale},
+            'options': {
+                **self.options(),
+                'actions': self._actions,
+                'size': list(self._size),
+                'grayscale': self._grayscale,
+            },
             'packages': {name: importlib.metadata.version(name) for name in _PACKAGES},
             'rom_sha256': self._rom_hash,
         }

@@ -88,6 +88,7 @@ def env_options(config: Config, task: str) -> dict[str, Any]:
         'sticky': config.sticky,
         'time_limit': config.time_limit,
         'all_actions': all_actions,
+        'mario_actions': config.mario_actions,
         'level_weights': (list(config.level_weights) or None) if several else None,
         'sets': sets,
     }

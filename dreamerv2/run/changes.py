@@ -68,7 +68,7 @@ FIXED = {
     r'(model|actor|critic)_opt\.opt': NETWORKS,
     r'pred_discount|slow_target|return_norm\.scope': NETWORKS,
     'task|render_size|grayscale|sticky|action_repeat|time_limit|level_weights': ENVIRONMENT,
-    r'atari_\w+|sets\.\w+': ENVIRONMENT,
+    r'(atari|mario)_\w+|sets\.\w+': ENVIRONMENT,
     r'replay\.capacity': 'decides what the replay holds',
     r'dataset\.\w+': 'shapes the batch that waits in the checkpoint',
     r'seed|prefill_policy|expl_behavior|init\.(?!dry_run)\w+': 'decides how the run began',
