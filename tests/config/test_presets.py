@@ -7,7 +7,7 @@ from dreamerv2.config.files import default_file, descriptions, read_presets
 from dreamerv2.config.schema import SCHEMA
 from dreamerv2.envs.tasks import SETS
 
-PRESETS = ('defaults', 'atari', 'control', 'mario', 'mario_small', 'debug')
+PRESETS = ('defaults', 'atari', 'control', 'mario', 'mario_small', 'robust', 'debug')
 
 # The keys of DreamerV2 with its defaults, but for logdir, task, precision and replay.
 HEAD = {'layers': 4, 'units': 400, 'act': 'elu', 'norm': 'none', 'dist': 'mse'}
