@@ -66,6 +66,7 @@ setup(
     extras_require={
         'gpu': ['tensorflow[and-cuda]>=2.21,<2.22'],
         'atari': ['ale-py>=0.12,<0.13'],
+        'peers': ['stable-baselines3>=2.4'],
         'cluster': ['ray>=2.40', 'submitit>=1.5'],
         'dev': ['pytest>=8', 'hypothesis>=6', 'ruff>=0.12', 'mypy>=1.15', 'import-linter>=2'],
     },

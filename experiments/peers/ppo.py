@@ -1,0 +1,145 @@
+"""PPO of Stable-Baselines3 on our own environments, logged as our own runs are.
+
+    python experiments/peers/ppo.py --task mario_1-1 --steps 250000 --seed 1 --logdir ~/logdir/ppo/1
+
+The same frames, actions, rewards and sticky actions as `train.py` with the preset `mario_small` and
+the same keys: give both the same `--mario_actions`, `--sticky` and so on. `scripts/plot.sh` draws
+the logdirs of both. PyTorch brings gigabytes, so this has an environment of its own:
+
+    python -m venv ~/ppo && ~/ppo/bin/pip install torch --index-url CPU-WHEELS
+    ~/ppo/bin/pip install -e '.[peers]'
+
+Settings are those that V. Nguyen published for this game (Super-mario-bros-PPO-pytorch): 8
+environments of 512 steps, 10 epochs over minibatches of 256, learning rate 1e-4, discount 0.9,
+lambda 1, entropy 0.01; a stack of 4 frames. Rewards are divided by 15, their bound in a frame.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dreamerv2.config import Config, load_config
+from dreamerv2.envs.gymnasium_view import GymnasiumView
+from dreamerv2.errors import UsageError
+from dreamerv2.run import build, seeding
+from dreamerv2.run.jsonl import METRICS, JsonLines
+
+ENVS, ROLLOUT, STACK, REWARD_SCALE = 8, 512, 4, 1 / 15
+SETTINGS = {
+    'n_steps': ROLLOUT,
+    'batch_size': 256,
+    'n_epochs': 10,
+    'learning_rate': 1e-4,
+    'gamma': 0.9,
+    'gae_lambda': 1.0,
+    'clip_range': 0.2,
+    'ent_coef': 0.01,
+    'max_grad_norm': 0.5,
+}
+
+
+def episode_metrics(level: str, total: float, length: int, info: dict[str, Any]) -> dict[str, Any]:
+    """What our own runs log of a finished episode, under the same names."""
+    values: dict[str, Any] = {'return': total, 'length': length}
+    metrics = {f'train_{key}': value for key, value in values.items()}
+    values['progress'] = info.get('log_progress')
+    values['completed'] = info.get('log_completed')
+    metrics.update({f'train_{key}/{level}': v for key, v in values.items() if v is not None})
+    return metrics
+
+
+def make_vector(config: Config) -> Any:
+    """`ENVS` environments, each with a seed of its own, with the last `STACK` images stacked."""
+    from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack
+
+    def maker(index: int) -> Any:
+        seed = seeding.derive(config.seed, 'envs', index)
+        return lambda: GymnasiumView(lambda s: build.build_env(config, config.task, s), seed)
+
+    return VecFrameStack(DummyVecEnv([maker(index) for index in range(ENVS)]), STACK)
+
+
+def scaled_rewards(envs: Any) -> Any:
+    """The same environments with rewards times `REWARD_SCALE`; episodes are logged before."""
+    from stable_baselines3.common.vec_env import VecEnvWrapper
+
+    class Scaled(VecEnvWrapper):
+        def reset(self) -> Any:
+            return self.venv.reset()
+
+        def step_wait(self) -> Any:
+            obs, rewards, dones, infos = self.venv.step_wait()
+            for info, reward in zip(infos, rewards, strict=True):
+                info['reward'] = float(reward)
+            return obs, rewards * REWARD_SCALE, dones, infos
+
+    return Scaled(envs)
+
+
+def train(config: Config) -> None:
+    """Trains for `steps` agent steps in all environments together, and saves the policy."""
+    try:
+        from stable_baselines3 import PPO
+        from stable_baselines3.common.callbacks import BaseCallback
+    except ImportError as error:
+        raise UsageError(
+            f"PPO needs Stable-Baselines3 ({error}): pip install '.[peers]', see --help"
+        ) from error
+    logdir = Path(config.logdir)
+    if (logdir / METRICS).exists():
+        raise UsageError(f'--logdir {logdir} holds a run; PPO does not resume: choose another')
+    logdir.mkdir(parents=True, exist_ok=True)
+    config.save(logdir / 'config.yaml')
+
+    class Episodes(BaseCallback):
+        """Writes a line at the end of each episode."""
+
+        def __init__(self, output: JsonLines) -> None:
+            super().__init__()
+            self._output, self._started = output, time.monotonic()
+            self._totals = [[0.0, 0] for _ in range(ENVS)]
+
+        def _on_step(self) -> bool:
+            for total, done, info in zip(
+                self._totals, self.locals['dones'], self.locals['infos'], strict=True
+            ):
+                total[0] += info['reward']
+                total[1] += 1
+                if done:
+                    metrics = episode_metrics(info['level'], total[0], total[1], info)
+                    metrics['minutes'] = (time.monotonic() - self._started) / 60
+                    self._output.write(self.num_timesteps * config.action_repeat, metrics, {})
+                    total[:] = [0.0, 0]
+            return self.num_timesteps < config.steps
+
+    envs = scaled_rewards(make_vector(config))
+    output = JsonLines(logdir)
+    try:
+        agent = PPO('CnnPolicy', envs, seed=config.seed, device='cpu', **SETTINGS)
+        agent.learn(config.steps, callback=Episodes(output))
+        agent.save(logdir / 'ppo.zip')
+    finally:
+        output.close()
+        envs.close()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; takes the flags of `train.py`, on top of the preset mario_small."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if {'-h', '--help'} & {*argv}:
+        print(__doc__)
+        return 0
+    try:
+        train(load_config(['--configs', 'mario_small', *argv]))
+    except UsageError as error:
+        print(f'ppo: {error}', file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
