@@ -1,23 +1,31 @@
 """Training on an environment of one's own.
 
-import gym
+import gymnasium
 import dreamerv2.api as dv2
 
-config = dv2.defaults.update({'logdir': '~/logdir/minigrid', 'prefill': 1e4})
-dv2.train(gym.make('MiniGrid-DoorKey-6x6-v0'), config)
+config = dv2.defaults.update({'logdir': '~/logdir/cartpole', 'steps': 20_000, 'prefill': 1000})
+dv2.train(gymnasium.make('CartPole-v1'), config)
+dv2.evaluate(gymnasium.make('CartPole-v1'), config.logdir)
 """
 
 from __future__ import annotations
 
-from typing import Any
+import json
+import re
+from pathlib import Path
+from typing import Any, Literal
 
 from dreamerv2.config import Config, load_config
+from dreamerv2.envs import parse_task, wrap_env
+from dreamerv2.envs.contract import Environment
 from dreamerv2.envs.workers import InProcess
-from dreamerv2.run import devices, seeding
+from dreamerv2.errors import UsageError
+from dreamerv2.evaluate import load_agent
+from dreamerv2.run import checkpoint, devices, evaluation, seeding
 from dreamerv2.run.parts import Parts, agent_maker
 from dreamerv2.run.training import train as _train
 
-__all__ = ['defaults', 'train']
+__all__ = ['defaults', 'evaluate', 'train']
 
 defaults: Config = load_config([])
 
@@ -30,7 +38,8 @@ def train(env: Any, config: Config) -> int:
             interface (`dreamerv2.envs.contract.Environment`), which is taken as it is. Others are
             wrapped by the configuration's `render_size`, `grayscale`, `action_repeat`, `sticky`
             and `time_limit`.
-        config: `defaults.update({...})`; `task` and `envs` have no meaning here.
+        config: `defaults.update({...})`. The environment's own name is recorded as `task`, in
+            place of the configuration's; `envs` has no meaning here.
 
     Returns:
         0 when the budget is used, 75 when stopped (Ctrl-C, SIGTERM) with a checkpoint.
@@ -39,8 +48,9 @@ def train(env: Any, config: Config) -> int:
         UsageError: the environment or the logdir cannot be used.
     """
     devices.hide_noise()
-    own = _wrap(env, config)
+    own = _wrap(env, config, seeding.derive(config.seed, 'envs'))
     config = config.update({'action_repeat': own.action_repeat, 'envs': 1})
+    config = config.update({'task': _task(own, config)})
     return _train(
         config,
         lambda say: Parts(
@@ -49,17 +59,85 @@ def train(env: Any, config: Config) -> int:
     )
 
 
-def _wrap(env: Any, config: Config) -> Any:
-    if hasattr(env, 'obs_space') and hasattr(env, 'act_space'):
-        return env
-    from dreamerv2.envs.gym_env import GymEnv
+def evaluate(
+    env: Any,
+    logdir: str | Path,
+    *,
+    episodes: int = 10,
+    step: int | Literal['best'] | None = None,
+    policy: Literal['mode', 'sample'] = 'mode',
+    seed: int | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Plays episodes with the agent of a checkpoint, prints a table and returns its numbers.
 
-    return GymEnv(
+    Args:
+        env: as of `train`; it is closed at the end.
+        logdir: of the training run.
+        episodes: how many are played.
+        step: the checkpoint by its frames, or the best one; None: the newest.
+        policy: the most probable action, or one drawn from the actor's distribution.
+        seed: of the environment and the agent; None: the run's own.
+
+    Returns:
+        By level the numbers of the table, as `evaluate.py --json` writes them under `levels`.
+
+    Raises:
+        UsageError: there is no such checkpoint, or it was trained on another kind of environment.
+    """
+    devices.hide_noise()
+    if episodes < 1:
+        raise UsageError(f'{episodes} episodes: expected a whole number from 1')
+    if policy not in evaluation.POLICY_MODES:
+        raise UsageError(f'policy {policy!r}: expected mode or sample')
+    saved = checkpoint.find(Path(logdir).expanduser(), step, print)
+    config = Config.load(saved.config_path)
+    seed = config.seed if seed is None else seed
+    own = _wrap(env, config, seeding.derive(seed, 'evaluation', 1))
+    device = devices.configure(
+        config.precision, device=config.device, gpu_memory=config.gpu_memory, say=print
+    )
+    agent = load_agent(saved, config, own, device, seeding.derive(seed, 'evaluation'))
+    evaluator = evaluation.Evaluator({own.levels[0]: lambda: own})
+    mode = evaluation.POLICY_MODES[policy]
+    played = evaluator.evaluate(lambda obs, state: agent.policy(obs, state, mode=mode), episodes)
+    evaluator.close()
+    assert played is not None, 'nothing stops it'
+    results = evaluation.level_results(played)
+    print(f'{saved.path}: {policy} of the policy, mean and 95 % interval')
+    print(evaluation.table(results))
+    return results
+
+
+def _wrap(env: Any, config: Config, seed: int) -> Any:
+    """The environment with this project's interface, after a step to see whether it works."""
+    own = wrap_env(
         env,
-        size=tuple(config.render_size),
+        size=config.render_size,
         grayscale=config.grayscale,
         action_repeat=config.action_repeat,
         sticky=config.sticky,
         time_limit=config.time_limit,
-        seed=seeding.derive(config.seed, 'envs'),
+        seed=seed,
     )
+    if own is not env:
+        own.probe()
+    return own
+
+
+def _task(own: Environment, config: Config) -> str:
+    """The name under which an environment is recorded: that of its task, or `own_NAME`.
+
+    Earlier versions recorded the configuration's task, whatever was trained on; a run that has it
+    keeps it, so that it can go on.
+    """
+    name = str(own.describe().get('name') or own.levels[0])
+    saved, provenance = (Path(config.logdir) / file for file in ('config.yaml', 'provenance.json'))
+    if saved.exists() and Config.load(saved).task == config.task:
+        made_as = json.loads(provenance.read_text())['environment'] if provenance.exists() else {}
+        if made_as.get('name') != config.task:
+            return str(config.task)
+    try:
+        parse_task(name)
+    except UsageError:
+        name = f'own_{name}'
+    return re.sub(r'[^\w./+-]', '_', name, flags=re.ASCII) if name.startswith('own_') else name

@@ -11,6 +11,9 @@ from typing import Any, Literal, NoReturn
 
 import numpy as np
 
+if __name__ == '__main__' and not __package__:  # run as a file
+    import clone  # noqa: F401
+
 from dreamerv2.config import Config
 from dreamerv2.errors import UsageError, printable, shown
 from dreamerv2.run import devices

@@ -5,6 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+if __name__ == '__main__' and not __package__:  # run as a file
+    import clone  # noqa: F401
+
 from dreamerv2.config import load_config
 from dreamerv2.run.command import exit_code_of
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
+import studies  # noqa: F401  so that this clone is used
 
 from dreamerv2.config import Config
 from dreamerv2.errors import UsageError

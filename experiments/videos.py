@@ -16,6 +16,8 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
+import studies  # noqa: F401  so that this clone is used
+
 from dreamerv2.analysis import study, videos
 from dreamerv2.analysis.command import Parser, exit_code
 from dreamerv2.analysis.logdirs import Run

@@ -13,7 +13,8 @@ from dreamerv2.errors import UsageError, nearest, printable, shown
 UNBUILT_TASKS = {
     'dmc': 'DeepMind Control is not built; use a gym_ task, such as '
     '--configs control --task gym_Pendulum-v1',
-    'crafter': 'Crafter is not built; if its package is installed, try --task gym_CrafterReward-v1',
+    'crafter': 'Crafter is not built; if its package is installed, try '
+    '--task gym_crafter:CrafterReward-v1',
 }
 UNBUILT_PRESETS = {
     'dmc_proprio': 'it is called control here, for any gym_ task',

@@ -45,6 +45,30 @@ def bookkeeping_spaces(num_levels: int) -> dict[str, Any]:
     return result
 
 
+def overview(obs_space: Mapping[str, Any], act_space: Any, description: Mapping[str, Any]) -> list:
+    """What the agent sees and how it acts, one line each, for the user to check.
+
+    Args:
+        obs_space: of an environment.
+        act_space: of it.
+        description: of it; it may have the lines itself, under `overview`.
+
+    Returns:
+        The lines.
+    """
+    if 'overview' in description:
+        return list(description['overview'])
+    lines = []
+    for key, space in obs_space.items():
+        if key in RESERVED or key.startswith('log_'):
+            continue
+        scale = f'{np.min(space.low):g} to {np.max(space.high):g}'
+        shape = 'x'.join(map(str, space.shape))
+        what = f'picture {shape}' if len(space.shape) == 3 else f'vector [{shape}]'
+        lines.append(f'The agent sees {key}: {what}, {scale}.')
+    return [*lines, f'It acts by {act_space}.']
+
+
 def log_space() -> Any:
     """Space of a `log_*` entry: a float32 scalar of any size."""
     return spaces.Box(-np.inf, np.inf, (), np.float32)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from dreamerv2.envs.tasks import Task, parse_task
+from dreamerv2.envs.tasks import Task, check_makeable, parse_task
 from dreamerv2.errors import UsageError
 
 
@@ -65,6 +65,7 @@ def make_env(
         UsageError: there is no such task, or an option has an impossible value.
     """
     parsed = parse_task(task, sets)
+    check_makeable(parsed)
     check_options(size, action_repeat, sticky, time_limit)
     options = {
         'size': (int(size[0]), int(size[1])),
@@ -101,7 +102,8 @@ def wrap_env(
     """Give a user's own environment this project's interface.
 
     Args:
-        env: a Gym or Gymnasium environment; an `Environment` is handed back as it is.
+        env: a Gym or Gymnasium environment; one with this project's interface is
+            handed back as it is.
         name: what to call it in logs; None: its id or class.
         seed: everything random in it follows from it.
         size: (height, width) of images.
@@ -116,10 +118,9 @@ def wrap_env(
     Raises:
         UsageError: it is no such environment, or an option has an impossible value.
     """
-    from dreamerv2.envs.contract import Environment
     from dreamerv2.envs.gym_env import GymEnv
 
-    if isinstance(env, Environment):
+    if hasattr(env, 'obs_space') and hasattr(env, 'act_space'):
         return env
     check_options(size, action_repeat, sticky, time_limit)
     return GymEnv(

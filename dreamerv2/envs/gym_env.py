@@ -1,61 +1,25 @@
 """Any Gym or Gymnasium environment, by id or as an object."""
 
 import importlib.metadata
-import inspect
 from typing import Any
 
 import numpy as np
 
+from dreamerv2.envs import gym_interface
 from dreamerv2.envs.contract import Observation, bookkeeping_spaces
 from dreamerv2.envs.episodic import EpisodicEnvironment
-from dreamerv2.envs.gym_registry import make_by_id
-from dreamerv2.envs.gym_spaces import action_space, observation_space
+from dreamerv2.envs.gym_registry import make_by_id, why
+from dreamerv2.envs.gym_spaces import action_line, action_space, view
+from dreamerv2.envs.image import as_rgb
 from dreamerv2.errors import UsageError
-
-
-def split_reset(result: Any) -> Any:
-    """The observation in what `reset` returned: itself (old interface) or `(observation, info)`."""
-    if isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], dict):
-        return result[0]
-    return result
-
-
-def split_step(result: tuple) -> tuple[Any, float, bool, bool]:
-    """What `step` returned, in one form.
-
-    Args:
-        result: `(observation, reward, done, info)`, where `info['TimeLimit.truncated']` tells a
-            time limit from an ending, or `(observation, reward, terminated, truncated, info)`.
-
-    Returns:
-        observation, reward, terminated, truncated.
-
-    Raises:
-        UsageError: another number of entries.
-    """
-    if len(result) == 5:
-        observation, reward, terminated, truncated, _ = result
-        return observation, float(reward), bool(terminated), bool(truncated)
-    if len(result) == 4:
-        observation, reward, done, info = result
-        cut_off = bool(done) and bool((info or {}).get('TimeLimit.truncated', False))
-        return observation, float(reward), bool(done) and not cut_off, cut_off
-    raise UsageError(f'step() returned {len(result)} values: expected 4 (Gym) or 5 (Gymnasium)')
-
-
-def takes_seed(env: Any) -> bool:
-    """Whether `reset` takes a seed, looked up behind wrappers, which pass anything on."""
-    inner = getattr(env, 'unwrapped', env)
-    return all(_has_argument(candidate.reset, 'seed') for candidate in (env, inner))
 
 
 class GymEnv(EpisodicEnvironment):
     """A Gym or Gymnasium environment behind this project's interface.
 
-    Old (4 values) and new (5 values) `step`, `reset` with or without info; see
-    `gym_spaces.observation_space` and `gym_spaces.action_space` for what is seen and done. Every
-    episode is seeded with a number drawn from this environment's generator, so that its state is
-    all that is needed to go on.
+    Old (4 values) and new (5 values) `step`, `reset` with or without info (`gym_interface`); what
+    is seen and done is decided in `gym_spaces`. Every episode is seeded with a number drawn from
+    this environment's generator, so that its state is all that is needed to go on.
 
     Args:
         env: an id, such as `CartPole-v1`, or an object.
@@ -68,7 +32,7 @@ class GymEnv(EpisodicEnvironment):
         seed: everything random follows from it.
 
     Raises:
-        UsageError: no such id, or spaces that the agent cannot use.
+        UsageError: no such id, or an environment that the agent cannot use.
     """
 
     def __init__(
@@ -90,29 +54,44 @@ class GymEnv(EpisodicEnvironment):
         if isinstance(env, str):
             name = name or env
             env, self._library = make_by_id(env)
-        for attribute in ('observation_space', 'action_space', 'reset', 'step'):
-            if not hasattr(env, attribute):
-                raise UsageError(
-                    f'{type(env).__name__} has no {attribute}: expected a Gym or Gymnasium '
-                    'environment'
-                )
+        _check_single(env)
+        gym_interface.modernize(env)
         self._env = env
         self._closed = False
         self._size = (int(size[0]), int(size[1]))
         self._grayscale = grayscale
-        self._seeds_reset = takes_seed(env)
         self._latest: Any = None
-        seen, self._convert = observation_space(env.observation_space, self._size, grayscale)
+        self._view = view(env.observation_space, self._size, grayscale)
         self.act_space, self._to_action = action_space(env.action_space)
-        self.obs_space = {**seen, **bookkeeping_spaces(1)}
-        self.levels = [name or _name_of(env)]
+        self.obs_space = {**self._view.spaces, **bookkeeping_spaces(1)}
+        self.levels = [name or name_of(env)]
+
+    def probe(self) -> None:
+        """Play the first step of an episode; the episodes to come are the same as without it.
+
+        Raises:
+            UsageError: the environment fails, or gives something else than its spaces say.
+        """
+        state = self.get_state()
+        during = 'reset'
+        try:
+            self.reset()
+            during = 'step'
+            discrete = hasattr(self.act_space, 'n')
+            self.step(0 if discrete else np.zeros(self.act_space.shape, np.float32))
+        except UsageError as error:
+            raise UsageError(f'{self.levels[0]}: {error}') from error
+        except Exception as error:  # It is not this project's: it may fail in any way.
+            raise UsageError(f'{self.levels[0]}: its {during}() failed, {why(error)}') from error
+        finally:
+            self.set_state(state)
 
     def render(self) -> np.ndarray | None:
         """The latest picture that the environment gave, in colour if it is; None without one."""
-        image = self._convert(self._latest).get('image') if self._latest is not None else None
-        if image is None or image.shape[2] not in (1, 3):
+        if self._latest is None or 'image' not in self._view.entries:
             return None
-        return np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image
+        image = self._view.convert(self._latest)['image']
+        return as_rgb(image) if image.ndim == 3 else None
 
     def close(self) -> None:
         super().close()
@@ -126,38 +105,48 @@ class GymEnv(EpisodicEnvironment):
         if self._library is not None:
             packages.append(self._library.__name__)
         inner = type(getattr(self._env, 'unwrapped', self._env))
+        overview = [*self._view.lines(), action_line(self._env.action_space, self.act_space)]
+        if not gym_interface.takes_seed(self._env):
+            overview.append('It takes no seed: its episodes differ from run to run.')
         return {
-            'name': f'gym_{self.levels[0]}',
+            'name': f'{"own" if self._library is None else "gym"}_{self.levels[0]}',
             'class': f'{inner.__module__}.{inner.__qualname__}',
             'options': {**self.options(), 'size': list(self._size), 'grayscale': self._grayscale},
             'packages': {name: importlib.metadata.version(name) for name in packages},
+            'overview': overview,
         }
 
     def _begin(self) -> None:
-        seed = int(self._rng.integers(2**31))
-        if self._seeds_reset:
-            self._latest = split_reset(self._env.reset(seed=seed))
-            return
-        if hasattr(self._env, 'seed'):
-            self._env.seed(seed)
-        self._latest = split_reset(self._env.reset())
+        self._latest = gym_interface.reset(self._env, int(self._rng.integers(2**31)))
 
     def _frame(self, action: Any) -> tuple[float, bool, bool]:
-        result = split_step(self._env.step(self._to_action(action)))
+        result = gym_interface.split_step(self._env.step(self._to_action(action)))
         self._latest = result[0]
         return result[1:]
 
     def _observe(self) -> Observation:
-        return dict(self._convert(self._latest))
+        return dict(self._view.convert(self._latest, self._steps))
 
 
-def _has_argument(function: Any, name: str) -> bool:
-    parameters = inspect.signature(function).parameters
-    return name in parameters or any(
-        parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()
-    )
-
-
-def _name_of(env: Any) -> str:
+def name_of(env: Any) -> str:
+    """An environment's own name: the id that it was registered by, or its class."""
     spec = getattr(env, 'spec', None)
     return getattr(spec, 'id', None) or type(getattr(env, 'unwrapped', env)).__name__
+
+
+def _check_single(env: Any) -> None:
+    """Raises UsageError for what is not one environment."""
+    if isinstance(env, type):
+        raise UsageError(f'{env.__name__} is a class: hand over an environment, {env.__name__}()')
+    for attribute in ('observation_space', 'action_space', 'reset', 'step'):
+        if not hasattr(env, attribute):
+            raise UsageError(
+                f'{type(env).__name__} has no {attribute}: expected a Gym or Gymnasium environment'
+            )
+    several = getattr(env, 'num_envs', None)
+    marks = ('single_observation_space', 'single_action_space', 'step_wait')
+    if several is not None and (several != 1 or any(hasattr(env, mark) for mark in marks)):
+        raise UsageError(
+            f'{type(env).__name__} is a vector of {several} environments: hand over one of them '
+            '(several at once are for tasks by name, with --envs)'
+        )

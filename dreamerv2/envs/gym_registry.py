@@ -1,12 +1,20 @@
 """Which Gym and Gymnasium environments there are, by id."""
 
+import difflib
 import importlib
+import os
+import sys
+import traceback
+from collections.abc import Iterable
 from types import ModuleType
 from typing import Any
 
 from dreamerv2.envs.quiet import import_quietly, quiet
-from dreamerv2.envs.tasks import near
 from dreamerv2.errors import UsageError, printable, shown
+
+REGISTER_HINT = (
+    'register an id whose kwargs give them, or hand the environment to dreamerv2.api.train'
+)
 
 
 def libraries() -> list[ModuleType]:
@@ -20,12 +28,12 @@ def libraries() -> list[ModuleType]:
     return found
 
 
-def check_id(identifier: str) -> ModuleType:
+def find_library(identifier: str) -> ModuleType:
     """Find the library that knows an environment.
 
     Args:
         identifier: such as `CartPole-v1`, or `module:Name-v0` to import the module that registers
-            it first.
+            it first; the module may lie in the current folder.
 
     Returns:
         Gymnasium or Gym; Gymnasium where both know it.
@@ -35,24 +43,23 @@ def check_id(identifier: str) -> ModuleType:
     """
     module, _, name = identifier.rpartition(':')
     if module:
-        try:
-            with quiet():
-                importlib.import_module(module)
-        except Exception as error:  # The module is not this project's: it may fail in any way.
-            reason = printable(str(error) or type(error).__name__, 150)
-            raise UsageError(
-                f'task gym_{printable(identifier)}: cannot import {shown(module)} ({reason}): '
-                'install it first'
-            ) from None
+        _import(module, identifier)
     known: list[str] = []
     for library in libraries():
         registry = library.envs.registration.registry
         if name in registry:
             return library
         known.extend(registry)
+    prefix = f'{module}:' if module else ''
+    near = [f'{prefix}{found}' for found in _nearest(name, known)]
+    hint = f'did you mean {" or ".join(near)}? ' if near else ''
+    if not module:
+        hint += f'gym_MODULE:{name} imports the module that registers it'
+    elif not near:
+        hint = f'{module} was imported and registers no such name'
     raise UsageError(
-        f'unknown environment {shown(name)}: neither Gym nor Gymnasium knows it{near(name, known)} '
-        f'(module:{printable(name)} imports the module that registers it)'
+        f'unknown environment {shown(name)}: neither Gym nor Gymnasium knows it; '
+        f'{printable(hint.strip(), 300)}'
     )
 
 
@@ -60,18 +67,65 @@ def make_by_id(identifier: str) -> tuple[Any, ModuleType]:
     """Make an environment by id, without the words of the libraries.
 
     Args:
-        identifier: see `check_id`.
+        identifier: see `find_library`.
 
     Returns:
         The environment and the library it came from.
 
     Raises:
-        UsageError: there is no such environment, or something that it needs is not installed.
+        UsageError: there is no such environment, or it cannot be made.
     """
-    library = check_id(identifier)
+    library = find_library(identifier)
+    name = identifier.rpartition(':')[2]
     try:
         with quiet():
-            return library.make(identifier.rpartition(':')[2], disable_env_checker=True), library
-    except (library.error.Error, ImportError) as error:
-        reason = ' '.join(str(error).split())
-        raise UsageError(f'task gym_{identifier} cannot be made: {reason}') from None
+            return library.make(name, disable_env_checker=True), library
+    # It is not this project's: it may fail in any way, or end the process for a missing file.
+    except (Exception, SystemExit) as error:
+        plain = isinstance(error, (library.error.Error, ImportError))  # These say what to do.
+        reason = printable(' '.join(str(error).split()), 300) if plain else why(error)
+        hint = f': {REGISTER_HINT}' if 'required' in reason and 'argument' in reason else ''
+        raise UsageError(
+            f'task gym_{printable(identifier)} cannot be made: {reason}{hint}'
+        ) from error
+
+
+def why(error: BaseException) -> str:
+    """One line about an error in code that is not this project's, with the place."""
+    reason = printable(' '.join(f'{type(error).__name__}: {error}'.split()), 300)
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return reason
+    return f'{reason} ({os.path.basename(frames[-1].filename)}, line {frames[-1].lineno})'
+
+
+def _import(module: str, identifier: str) -> None:
+    """Import a module, also one in the current folder; what is installed comes before it.
+
+    Python looks there by itself only for `python -m`, and not at all for a console script. It stays
+    on the path, because what is registered is imported when the environment is made.
+    """
+    folder = os.getcwd()
+    if not {folder, ''} & set(sys.path):
+        sys.path.append(folder)
+    try:
+        with quiet():
+            importlib.import_module(module)
+    except (Exception, SystemExit) as error:  # As above.
+        hint = 'install it, or start in the folder that it is in'
+        if module.endswith('.py'):
+            hint = f'write {printable(module[:-3])}, without .py'
+        raise UsageError(
+            f'task gym_{printable(identifier)}: cannot import {shown(module)} ({why(error)}): '
+            f'{hint}'
+        ) from error
+
+
+def _nearest(name: str, known: Iterable[str]) -> list[str]:
+    """Up to three known ids that look like a name, whatever the case of their letters."""
+    by_text = {found.casefold(): found for found in known}
+    text = name[:200].casefold()
+    matches = difflib.get_close_matches(text, by_text, n=3, cutoff=0.6)
+    # `CartPole` is nearer to `CartPole-v1` than the share of equal letters says.
+    longer = [found for found in by_text if found.startswith(f'{text}-v')]
+    return [by_text[found] for found in dict.fromkeys([*longer, *matches])][:3]

@@ -1,39 +1,226 @@
-"""From the spaces of Gym and Gymnasium to the ones that the agent knows.
+"""What the agent sees and does for every kind of Gym and Gymnasium space.
 
-Spaces are told apart by the names of their classes, so that both libraries' (and their subclasses')
-are understood alike.
+All decisions about spaces are made here: what is a picture, what is a vector, what is left out, and
+how actions of any form become one `Discrete` or one `Box`. Spaces are told apart by the names of
+their classes, so that both libraries' (and their subclasses') are understood alike.
 """
 
-from collections.abc import Callable, Mapping
+import dataclasses
+import math
+import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from dreamerv2.envs.contract import RESERVED, spaces
 from dreamerv2.envs.image import shrink
-from dreamerv2.errors import UsageError
+from dreamerv2.errors import UsageError, printable
+
+SHORTEST_SIDE = 8  # pixels; a smaller array is the board of a game or a table, no photograph
+FEWEST_VALUES = 256  # of a whole-numbered pixel; the cells of a board have fewer
+UNBOUNDED = 1e9  # a bound of this size says no more than infinity
+MOST_VALUES = 10_000  # of a discrete space, for the length of its one-hot vector
+MOST_COMBINATIONS = 1024  # of several discrete actions, for one choice among them all
 
 Convert = Callable[[Any], np.ndarray]
+Build = Callable[[Sequence[Any]], Any]
+
+
+class Mismatch(ValueError):
+    """An observation is not what its space says; the message says in what."""
+
+
+class Unusable(ValueError):
+    """A space has no form that the agent can see; the message says why."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One entry of the observation as the agent sees it.
+
+    Attributes:
+        path: keys and indices that lead to it in what the environment gives.
+        space: uint8 `[height, width, channels]` or float32 `[n]`.
+        convert: turns what the environment gives into an array of it, in memory of its own.
+        text: what it is, in words.
+    """
+
+    path: tuple[Any, ...]
+    space: Any
+    convert: Convert
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """How the agent sees the observations of an environment.
+
+    Attributes:
+        entries: by name.
+        left_out: by name, why the agent does not see an entry.
+    """
+
+    entries: dict[str, Entry]
+    left_out: dict[str, str]
+
+    @property
+    def spaces(self) -> dict[str, Any]:
+        """Name -> space."""
+        return {name: entry.space for name, entry in self.entries.items()}
+
+    def lines(self) -> list[str]:
+        """What is seen and what is left out, one line an entry."""
+        seen = [f'The agent sees {name}: {entry.text}.' for name, entry in self.entries.items()]
+        return seen + [f'Left out: {name}, {why}.' for name, why in self.left_out.items()]
+
+    def convert(self, observation: Any, step: int = 0) -> dict[str, np.ndarray]:
+        """An observation as the agent sees it.
+
+        Args:
+            observation: what the environment gave.
+            step: agent steps since the reset, for the message.
+
+        Raises:
+            UsageError: it does not match its space.
+        """
+        result = {}
+        for name, entry in self.entries.items():
+            try:
+                result[name] = entry.convert(_pick(observation, entry.path))
+            except Mismatch as error:
+                raise UsageError(
+                    f'observation {name!r} at step {step} {error}: correct the environment or its '
+                    'observation_space'
+                ) from None
+        return result
 
 
 def kind(space: Any) -> str:
     """Name of the library class that a space is an instance of, such as `Box`."""
     for parent in type(space).__mro__:
-        if parent.__module__.partition('.')[0] in ('gym', 'gymnasium'):
+        library = parent.__module__.partition('.')[0] in ('gym', 'gymnasium')
+        if library and parent.__name__ != 'Space':
             return parent.__name__
     return type(space).__name__
 
 
-def is_image(space: Any) -> bool:
-    """Whether a space holds pictures: uint8, `[height, width]` or `[height, width, channels]`."""
-    if kind(space) != 'Box' or space.dtype != np.uint8:
-        return False
-    return len(space.shape) in (2, 3)
+def view(space: Any, size: tuple[int, int], grayscale: bool) -> View:
+    """How observations reach the agent.
+
+    A picture goes by the name `image`, anything else by `vector`, and the entries of a `Dict` or
+    `Tuple` by their own names or positions (`outer/inner` where they are nested), in which all but
+    letters, digits, `_` and `-` becomes `_`; a name that means something else gets `obs_` in front.
+
+    Args:
+        space: observation space of a Gym or Gymnasium environment.
+        size: (height, width) to which pictures are resized.
+        grayscale: whether pictures in colour become gray.
+
+    Returns:
+        The view.
+
+    Raises:
+        UsageError: nothing in the space can be seen.
+    """
+    entries: dict[str, Entry] = {}
+    left_out: dict[str, str] = {}
+    for path, leaf in _leaves(space):
+        try:
+            entry = _entry(path, leaf, size, grayscale)
+        except Unusable as error:
+            left_out[_name(path, left_out) if path else 'observation'] = str(error)
+            continue
+        alone = 'image' if len(entry.space.shape) == 3 else 'vector'
+        entries[_name(path or (alone,), entries)] = entry
+    if not entries:
+        reasons = '; '.join(f'{name}: {why}' for name, why in left_out.items()) or 'it is empty'
+        raise UsageError(
+            f'observation_space {_shown(space)} has nothing that the agent can see ({reasons}): '
+            'expected Box, Discrete, MultiDiscrete, MultiBinary, or a Dict or Tuple of them; an '
+            'ObservationWrapper can make one of it'
+        )
+    return View(entries, left_out)
 
 
-def channels_first(shape: tuple[int, ...]) -> bool:
-    """Whether a picture's shape is `[channels, height, width]`: only its first axis is short."""
-    return len(shape) == 3 and shape[0] <= 4 < min(shape[1:])
+def action_space(space: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """How the agent's actions reach the environment.
+
+    One discrete space, or several with at most MOST_COMBINATIONS combinations, become one choice.
+    Everything else becomes one box: a `Box` in it takes as many numbers as it has, each from -1 to
+    1 for its bounds (or passed on where it has none), and a discrete space of n values takes n
+    numbers, the greatest of which is the choice.
+
+    Args:
+        space: action space of a Gym or Gymnasium environment.
+
+    Returns:
+        The space the agent acts in, `Discrete` from 0 or `Box` `[n]` from -1 to 1, and the function
+        that turns an action in it into one of the environment's.
+
+    Raises:
+        UsageError: a kind of space that cannot be chosen from.
+    """
+    try:
+        parts, build = _action_parts(space)
+    except Unusable as error:
+        raise UsageError(
+            f'action_space {_shown(space)} {error}: expected Discrete, Box, MultiDiscrete, '
+            'MultiBinary, or a Dict or Tuple of them; an ActionWrapper can offer one of them'
+        ) from None
+    counts = [part for part in parts if isinstance(part, int)]
+    combinations = math.prod(counts)
+    if len(counts) == len(parts) and (len(parts) == 1 or combinations <= MOST_COMBINATIONS):
+
+        def choose(action: Any) -> Any:
+            return build([int(index) for index in np.unravel_index(int(action), counts)])
+
+        return spaces.Discrete(combinations), choose
+    sizes = [part if isinstance(part, int) else math.prod(part.shape) for part in parts]
+    ends = np.cumsum(sizes)
+
+    def convert(action: np.ndarray) -> Any:
+        split = np.split(np.asarray(action, np.float64).reshape(-1), ends[:-1])
+        return build(
+            [
+                int(numbers.argmax()) if isinstance(part, int) else box_value(part, numbers)
+                for part, numbers in zip(parts, split, strict=True)
+            ]
+        )
+
+    return spaces.Box(-1, 1, (int(ends[-1]),), np.float32), convert
+
+
+def action_line(space: Any, act_space: Any) -> str:
+    """In words, how the agent acts."""
+    if hasattr(act_space, 'n'):
+        return f'It acts by one of {act_space.n} choices ({_shown(space)}).'
+    return f'It acts by {act_space.shape[0]} numbers from -1 to 1 ({_shown(space)}).'
+
+
+def box_value(space: Any, numbers: np.ndarray) -> np.ndarray:
+    """A value of a box.
+
+    Args:
+        space: the box.
+        numbers: from -1 to 1, as many as the box has.
+
+    Returns:
+        An array of its shape and dtype. Where it has both bounds, -1 and 1 stand for them; with one
+        bound the value is at most 2 away from it, and without, it is the number itself. The
+        numbers' range is divided evenly among whole numbers.
+    """
+    numbers = np.asarray(numbers, np.float64).reshape(space.shape)
+    low, high = _bounds(space)
+    low, high = (
+        np.where(np.isfinite(low), low, np.where(np.isfinite(high), high - 2, -1)),
+        np.where(np.isfinite(high), high, np.where(np.isfinite(low), low + 2, 1)),
+    )
+    fraction = (numbers + 1) / 2
+    if np.issubdtype(space.dtype, np.floating):
+        return np.clip((low + fraction * (high - low)).astype(space.dtype), space.low, space.high)
+    whole = low + np.floor(fraction * (high - low + 1))
+    return np.clip(whole, low, high).astype(space.dtype)
 
 
 def one_hot(index: int, count: int) -> np.ndarray:
@@ -43,145 +230,230 @@ def one_hot(index: int, count: int) -> np.ndarray:
     return result
 
 
-def observation_entry(
-    key: str, space: Any, size: tuple[int, int], grayscale: bool
-) -> tuple[Any, Convert]:
-    """How one entry of an observation reaches the agent.
+def value_range(space: Any) -> tuple[float, float] | None:
+    """Least and greatest value of a box; None where it is not bounded."""
+    low, high = _bounds(space)
+    bounded = np.isfinite(low).all() and np.isfinite(high).all() and low.size
+    return (float(low.min()), float(high.max())) if bounded else None
 
-    Args:
-        key: its name, for messages.
-        space: its Gym or Gymnasium space.
-        size: (height, width) to which pictures are resized.
-        grayscale: whether pictures in colour become gray.
+
+def why_no_picture(space: Any) -> str:
+    """Why a box of two or more axes is not taken for a picture; empty where it is one."""
+    row = _row_axis(space.shape)
+    if min(space.shape[row : row + 2]) < SHORTEST_SIDE:
+        return f'a side has fewer than {SHORTEST_SIDE} pixels'
+    limits = value_range(space)
+    if limits is None or limits[0] >= limits[1]:
+        return 'without bounds nothing is black or white (Box(0, 255, dtype=uint8) has them)'
+    if not np.issubdtype(space.dtype, np.floating) and limits[1] - limits[0] + 1 < FEWEST_VALUES:
+        return f'its pixels have fewer than {FEWEST_VALUES} values, as the cells of a board'
+    return ''
+
+
+def _entry(path: tuple[Any, ...], space: Any, size: tuple[int, int], grayscale: bool) -> Entry:
+    """How one leaf of an observation space reaches the agent; raises Unusable."""
+    name = kind(space)
+    if name == 'Box' and not _is_real(space.dtype):
+        raise Unusable(f'a Box of {space.dtype}')
+    if name in ('Box', 'MultiBinary') and math.prod(space.shape) == 0:
+        raise Unusable(f'{_shown(space)} is empty')
+    if name == 'Box' and len(space.shape) > 1:
+        reason = why_no_picture(space)
+        if not reason:
+            seen, convert = _picture(space, size, grayscale)
+            text = f'picture {"x".join(map(str, seen.shape))}, 0 to 255, of {_shown(space)}'
+            return Entry(path, seen, convert, text)
+        return _vector(path, space, f'{_shown(space)}, no picture: {reason}')
+    if name in ('Box', 'MultiBinary'):
+        return _vector(path, space, _shown(space))
+    if name not in ('Discrete', 'MultiDiscrete'):
+        raise Unusable(f'a {name} space cannot be seen')
+    counts, starts = _choices(space)
+    total = sum(counts)
+
+    def convert_choices(value: Any) -> np.ndarray:
+        indices = np.ravel(_checked(value, space)) - starts
+        if not ((indices >= 0) & (indices < counts)).all() or (indices % 1).any():
+            raise Mismatch(f'is {printable(repr(value))}, but its space is {_shown(space)}')
+        return np.concatenate(
+            [one_hot(int(index), count) for index, count in zip(indices, counts, strict=True)]
+        )
+
+    seen = spaces.Box(0, 1, (total,), np.float32)
+    return Entry(path, seen, convert_choices, f'vector [{total}], one-hot, of {_shown(space)}')
+
+
+def _vector(path: tuple[Any, ...], space: Any, text: str) -> Entry:
+    """The numbers of a space as they are."""
+    count = math.prod(space.shape)
+    # float32 cannot hold the bounds of a float64 box; values beyond them are still welcome.
+    seen = spaces.Box(-np.inf, np.inf, (count,), np.float32)
+    limits = (0.0, 1.0) if kind(space) == 'MultiBinary' else value_range(space)
+    scale = f'{limits[0]:g} to {limits[1]:g}' if limits else 'unbounded'
+
+    def convert(value: Any) -> np.ndarray:
+        return np.array(_checked(value, space), np.float32).reshape(count)
+
+    return Entry(path, seen, convert, f'vector [{count}], {scale}, of {text}')
+
+
+def _picture(space: Any, size: tuple[int, int], grayscale: bool) -> tuple[Any, Convert]:
+    """How pictures, or stacks of them, reach the agent.
+
+    The two neighbouring axes that are longest are height and width; the axis behind them, or else
+    in front of them, is colour, and all others count pictures, which become channels.
+    """
+    shape = space.shape
+    row = _row_axis(shape)
+    others = [axis for axis in range(len(shape)) if axis not in (row, row + 1)]
+    behind = [axis for axis in others if axis > row]
+    colour = behind[:1] or others[-1:]
+    order = (row, row + 1, *(axis for axis in others if axis not in colour), *colour)
+    colours = shape[colour[0]] if colour else 1
+    whole = not np.issubdtype(space.dtype, np.floating)
+    low, high = value_range(space) or (0.0, 255.0)
+    tolerance = 0 if whole else 1e-3 * (high - low)
+
+    def convert(value: Any) -> np.ndarray:
+        pixels = _checked(value, space).reshape(shape)
+        if pixels.dtype != np.uint8 or (low, high) != (0, 255):
+            least, most = float(pixels.min()), float(pixels.max())
+            if not (low - tolerance <= least and most <= high + tolerance):
+                raise Mismatch(f'holds {least:g} to {most:g}, but its space is {_shown(space)}')
+            if whole and np.issubdtype(pixels.dtype, np.floating) and (pixels % 1).any():
+                raise Mismatch(f'holds fractions, but its space is {_shown(space)}')
+            bright = (pixels.astype(np.float32) - low) * (255 / (high - low))
+            pixels = np.clip(bright + 0.5, 0, 255).astype(np.uint8)
+        pixels = pixels.transpose(order).reshape(*shape[row : row + 2], -1, colours)
+        pictures = [shrink(pixels[:, :, i], size, grayscale) for i in range(pixels.shape[2])]
+        return pictures[0] if len(pictures) == 1 else np.concatenate(pictures, -1)
+
+    black = np.full(shape, low, space.dtype)
+    return spaces.Box(0, 255, convert(black).shape, np.uint8), convert
+
+
+def _action_parts(space: Any) -> tuple[list[Any], Build]:
+    """The discrete choices (by their number of values) and boxes that an action consists of.
 
     Returns:
-        The space the agent sees, uint8 `[*size, channels]` or float32 `[n]`, and the function that
-        turns what the environment gives into it, in memory of its own.
-
-    Raises:
-        UsageError: a kind of space that has no such form.
+        The parts, and the function that makes an action of one value for each. Raises Unusable.
     """
     name = kind(space)
-    if is_image(space):
-        first = channels_first(space.shape)
-
-        def convert_image(value: Any) -> np.ndarray:
-            image = np.asarray(value, np.uint8)
-            return shrink(np.moveaxis(image, 0, -1) if first else image, size, grayscale)
-
-        shape = convert_image(np.zeros(space.shape, np.uint8)).shape
-        return spaces.Box(0, 255, shape, np.uint8), convert_image
-    if name == 'Box':
-        # float32 cannot hold the bounds of a float64 box; values beyond them are still welcome.
-        count = int(np.prod(space.shape))
-        return _floats(count), lambda value: np.array(value, np.float32).reshape(count)
+    if name == 'Box' and _is_real(space.dtype):
+        if math.prod(space.shape) == 0:
+            raise Unusable('is empty')
+        return [space], lambda values: values[0]
     if name == 'Discrete':
-        start = int(getattr(space, 'start', 0))
-        count = int(space.n)
-        return _floats(count, 0, 1), lambda value: one_hot(int(value) - start, count)
-    if name == 'MultiDiscrete':
-        counts = [int(count) for count in np.ravel(space.nvec)]
-        return _floats(sum(counts), 0, 1), lambda value: np.concatenate(
-            [
-                one_hot(int(index), count)
-                for index, count in zip(np.ravel(value), counts, strict=True)
+        (count,), (start,) = _action_choices(space)
+        return [count], lambda values: int(values[0]) + int(start)
+    if name in ('MultiDiscrete', 'MultiBinary'):
+        counts, starts = _action_choices(space)
+        return (
+            counts,
+            lambda values: (np.array(values) + starts).reshape(space.shape).astype(space.dtype),
+        )
+    if name in ('Tuple', 'Dict') and len(space.spaces):
+        named = name == 'Dict'
+        keys = list(space.spaces) if named else range(len(space.spaces))
+        inner = [_action_parts(space.spaces[key]) for key in keys]
+        ends = np.cumsum([len(parts) for parts, _ in inner])
+
+        def build(values: Sequence[Any]) -> Any:
+            own = [
+                make(values[end - len(parts) : end])
+                for (parts, make), end in zip(inner, ends, strict=True)
             ]
-        )
+            return dict(zip(keys, own, strict=True)) if named else tuple(own)
+
+        return [part for parts, _ in inner for part in parts], build
+    raise Unusable(f'holds a {name} space' if name != 'Tuple' else 'is empty')
+
+
+def _action_choices(space: Any) -> tuple[list[int], np.ndarray]:
+    counts, starts = _choices(space)
+    if not counts:
+        raise Unusable('is empty')
+    return counts, starts
+
+
+def _choices(space: Any) -> tuple[list[int], np.ndarray]:
+    """Of a discrete space's choices how many values each has, and from which they start."""
+    name = kind(space)
     if name == 'MultiBinary':
-        count = int(np.prod(space.shape))
-        return _floats(count, 0, 1), lambda value: np.array(value, np.float32).reshape(count)
-    raise UsageError(
-        f'observation {key!r} is a {name} space: expected Box, Discrete, MultiDiscrete, '
-        'MultiBinary or a Dict of them'
-    )
+        counts = [2] * math.prod(space.shape)
+        return counts, np.zeros(len(counts), np.int64)
+    counts = [int(space.n)] if name == 'Discrete' else [int(n) for n in np.ravel(space.nvec)]
+    if sum(counts) > MOST_VALUES:
+        raise Unusable(f'has {sum(counts)} values, too many for a one-hot vector')
+    starts = np.ravel(getattr(space, 'start', 0)).astype(np.int64)
+    return counts, np.broadcast_to(starts, len(counts))
 
 
-def observation_space(
-    space: Any, size: tuple[int, int], grayscale: bool
-) -> tuple[dict[str, Any], Callable[[Any], dict[str, np.ndarray]]]:
-    """How observations reach the agent.
-
-    A picture goes by the name `image`, anything else by `vector`, and the entries of a `Dict` by
-    their own names (`outer/inner` where dictionaries are nested).
-
-    Args:
-        space: observation space of a Gym or Gymnasium environment.
-        size: (height, width) to which pictures are resized.
-        grayscale: whether pictures in colour become gray.
-
-    Returns:
-        name -> space, and the function that turns an observation into a dictionary of arrays.
-
-    Raises:
-        UsageError: a kind of space that the agent cannot see, or a name that means something else.
-    """
-    leaves = _leaves(space)
-    if list(leaves) == ['']:
-        leaves = {'image' if is_image(space) else 'vector': space}
-    for key in leaves:
-        if key in RESERVED or key.startswith('log_'):
-            raise UsageError(f'observation {key!r}: the name is taken, rename it in a wrapper')
-    entries = {key: observation_entry(key, leaf, size, grayscale) for key, leaf in leaves.items()}
-    is_dict = kind(space) == 'Dict'
-
-    def convert(value: Any) -> dict[str, np.ndarray]:
-        return {
-            key: function(_pick(value, key) if is_dict else value)
-            for key, (_, function) in entries.items()
-        }
-
-    return {key: leaf for key, (leaf, _) in entries.items()}, convert
+def _checked(value: Any, space: Any) -> np.ndarray:
+    """A value as an array, if it has its space's shape up to axes of length 1; raises Mismatch."""
+    try:
+        array = np.asarray(value)
+    except ValueError:  # Lists of different lengths.
+        array = np.array(None)
+    if not _is_real(array.dtype):
+        raise Mismatch(f'is {printable(repr(value))}, but its space is {_shown(space)}')
+    if [n for n in array.shape if n != 1] != [n for n in space.shape if n != 1]:
+        raise Mismatch(f'has shape {array.shape}, but its space has {space.shape}')
+    return array
 
 
-def action_space(space: Any) -> tuple[Any, Callable[[Any], Any]]:
-    """How the agent's actions reach the environment.
-
-    Args:
-        space: action space of a Gym or Gymnasium environment, `Discrete` or `Box`.
-
-    Returns:
-        The space the agent acts in, `Discrete` from 0 or `Box` `[n]` from -1 to 1, and the function
-        that turns an action in it into one of the environment's. Where a box is bounded, -1 and 1
-        stand for its bounds; elsewhere the numbers are passed on.
-
-    Raises:
-        UsageError: another kind of space.
-    """
-    if kind(space) == 'Discrete':
-        start = int(getattr(space, 'start', 0))
-        return spaces.Discrete(int(space.n)), lambda action: int(action) + start
-    if kind(space) != 'Box' or not np.issubdtype(space.dtype, np.floating):
-        raise UsageError(
-            f'actions are a {kind(space)} space of {getattr(space, "dtype", "no type")}: '
-            'expected Discrete or a Box of floats'
-        )
-    bounded = np.isfinite(space.low) & np.isfinite(space.high)
-    low = np.where(bounded, space.low, -1).astype(np.float64)
-    high = np.where(bounded, space.high, 1).astype(np.float64)
-    count = int(np.prod(space.shape))
-
-    def convert(action: np.ndarray) -> np.ndarray:
-        fraction = (np.asarray(action, np.float64).reshape(space.shape) + 1) / 2
-        value = (low + fraction * (high - low)).astype(space.dtype)
-        return np.clip(value, space.low, space.high)
-
-    return spaces.Box(-1, 1, (count,), np.float32), convert
+def _bounds(space: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds of a box, float64 in its shape; infinite where they are as good as infinite."""
+    low, high = np.asarray(space.low, np.float64), np.asarray(space.high, np.float64)
+    least, most = -UNBOUNDED, UNBOUNDED
+    if np.issubdtype(space.dtype, np.floating):
+        most = min(most, float(np.finfo(space.dtype).max))
+        least = -most
+    elif np.issubdtype(space.dtype, np.signedinteger):
+        least, most = max(least, np.iinfo(space.dtype).min), min(most, np.iinfo(space.dtype).max)
+    return np.where(low > least, low, -np.inf), np.where(high < most, high, np.inf)
 
 
-def _floats(count: int, low: float = -np.inf, high: float = np.inf) -> Any:
-    return spaces.Box(low, high, (count,), np.float32)
+def _row_axis(shape: Sequence[int]) -> int:
+    """The first of the two neighbouring axes that are longest."""
+    return int(np.argmax([min(pair) for pair in zip(shape, shape[1:], strict=False)]))
 
 
-def _leaves(space: Any, prefix: str = '') -> dict[str, Any]:
-    if kind(space) != 'Dict':
-        return {prefix: space}
-    result: dict[str, Any] = {}
-    for key, inner in space.spaces.items():
-        result.update(_leaves(inner, f'{prefix}/{key}' if prefix else str(key)))
-    return result
+def _is_real(dtype: Any) -> bool:
+    return any(np.issubdtype(dtype, number) for number in (np.integer, np.floating, np.bool_))
 
 
-def _pick(value: Mapping[str, Any], key: str) -> Any:
-    for part in key.split('/'):
-        value = value[part]
+def _leaves(space: Any, path: tuple[Any, ...] = ()) -> list[tuple[tuple[Any, ...], Any]]:
+    name = kind(space)
+    if name not in ('Dict', 'Tuple'):
+        return [(path, space)]
+    inner = space.spaces.items() if name == 'Dict' else enumerate(space.spaces)
+    return [leaf for key, part in inner for leaf in _leaves(part, (*path, key))]
+
+
+def _pick(value: Any, path: Sequence[Any]) -> Any:
+    for key in path:
+        try:
+            value = value[key]
+        except (KeyError, IndexError, TypeError):
+            found = sorted(map(str, value)) if isinstance(value, dict) else type(value).__name__
+            raise Mismatch(f'is missing: there is {printable(str(found), 100)}') from None
     return value
+
+
+def _name(path: Sequence[Any], taken: Any) -> str:
+    name = '/'.join(re.sub(r'[^A-Za-z0-9_-]', '_', str(part)) or '_' for part in path)[:60]
+    if name in RESERVED or name.startswith('log_'):
+        name = f'obs_{name}'
+    while name in taken:
+        name += '_'
+    return name
+
+
+def _shown(space: Any) -> str:
+    """A space in few words: its bounds are two numbers, however large it is."""
+    if kind(space) != 'Box':
+        return printable(' '.join(str(space).split()), 100)
+    low, high = _bounds(space)
+    least, most = (low.min(), high.max()) if low.size else (0, 0)
+    return f'Box({least:g}, {most:g}, {tuple(space.shape)}, {space.dtype})'

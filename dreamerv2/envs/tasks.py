@@ -2,9 +2,11 @@
 
 A task is a family and what is played in it, joined by `_`: `mario_3-1`, several with `+`
 (`mario_3-1+3-2`), a named set (`mario_e4`), `atari_pong+breakout`, `gym_CartPole-v1`, `pixel`.
+`own_NAME` stands for an environment that was handed over in Python, which nobody else can make.
 """
 
 import collections
+import contextlib
 import dataclasses
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
@@ -40,7 +42,8 @@ _FAMILIES = 'mario_3-1, mario_3-1+3-2, mario_e4, atari_pong, gym_CartPole-v1, pi
 _ALIASES = {'james_bond': 'jamesbond'}  # DreamerV2 takes both
 _NOT_BUILT = {
     'dmc': 'the DeepMind Control Suite is not built in: use gym_ID for a Gym or Gymnasium task',
-    'crafter': 'Crafter is not built in: use gym_ID for a Gym or Gymnasium task',
+    'crafter': 'Crafter is not built in: install its package (pip install crafter) and use '
+    'gym_crafter:CrafterReward-v1 or gym_crafter:CrafterNoReward-v1',
 }
 
 
@@ -49,7 +52,7 @@ class Task:
     """A task's parts.
 
     Attributes:
-        family: `mario`, `atari`, `gym` or `pixel`.
+        family: `mario`, `atari`, `gym`, `pixel` or `own`.
         names: what is played in it, in order: names of levels or games, or environment ids.
     """
 
@@ -96,6 +99,8 @@ def parse_task(task: str, sets: Mapping[str, Sequence[str]] | None = None) -> Ta
         return Task('pixel', ('pixel',))
     if family in _NOT_BUILT:
         raise UsageError(f'task {shown(task)}: {_NOT_BUILT[family]}')
+    if family == 'own' and rest:
+        return Task('own', (rest,))
     if family not in ('mario', 'atari', 'gym') or not rest:
         raise UsageError(f'unknown task {shown(task)}: expected one such as {_FAMILIES}')
     names: list[str] = []
@@ -116,7 +121,10 @@ def parse_task(task: str, sets: Mapping[str, Sequence[str]] | None = None) -> Ta
 
 
 def check_task(task: str, sets: Mapping[str, Sequence[str]] | None = None) -> Task:
-    """Check that a task exists, in well under a second: no emulator, no TensorFlow.
+    """Check that a task exists, before anything is written.
+
+    A Gym environment is made and played for a step, so that one that cannot be used is found here.
+    Nothing else is made, and neither an emulator nor TensorFlow is imported for it.
 
     Args:
         task: the task's name.
@@ -129,14 +137,28 @@ def check_task(task: str, sets: Mapping[str, Sequence[str]] | None = None) -> Ta
         UsageError: there is no such task, or what it needs is not installed.
     """
     parsed = parse_task(task, sets)
+    check_makeable(parsed)
     if parsed.family == 'atari':
         check_installed(task)
     if parsed.family == 'gym':
-        from dreamerv2.envs.gym_registry import check_id
+        from dreamerv2.envs.gym_env import GymEnv
 
         for name in parsed.names:
-            check_id(name)
+            with contextlib.closing(GymEnv(name)) as env:
+                env.probe()
     return parsed
+
+
+def check_makeable(task: Task) -> None:
+    """Raise UsageError for an environment that only the user's own program can make."""
+    if task.family == 'own':
+        name = printable(task.names[0])
+        raise UsageError(
+            f'task own_{name} is an environment that was handed over in Python: train it with '
+            'dreamerv2.api.train(env, config), evaluate it with dreamerv2.api.evaluate(env, '
+            f'logdir); if Gym or Gymnasium can make it by its id, evaluate.py takes --tasks '
+            f'gym_{name}'
+        )
 
 
 def _check_levels(task: str, names: Sequence[str], known: Mapping[str, Sequence[str]]) -> None:

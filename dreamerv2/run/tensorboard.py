@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import socket
 import time
@@ -12,14 +13,19 @@ from typing import Any
 
 import numpy as np
 
+from dreamerv2.envs.image import as_rgb
+
+logger = logging.getLogger(__name__)
+
 FRAMES_PER_SECOND = 15
 
 
 def encode_gif(frames: np.ndarray, fps: int = FRAMES_PER_SECOND) -> bytes:
-    """An animated GIF of frames uint8 `[T, H, W, C]`, C being 1 or 3."""
+    """An animated GIF of frames uint8 `[T, H, W, C]`; see `as_rgb` for other C than 1 and 3."""
     import imageio.v3 as imageio
 
-    frames = frames[..., 0] if frames.shape[-1] == 1 else frames  # Grey needs no palette found.
+    # Grey needs no palette found.
+    frames = frames[..., 0] if frames.shape[-1] == 1 else as_rgb(frames)
     buffer = io.BytesIO()
     imageio.imwrite(buffer, frames, extension='.gif', duration=1000 / fps, loop=0, is_batch=True)
     return buffer.getvalue()
@@ -53,11 +59,16 @@ class EventFile:
             summary.value.add(tag=name, simple_value=float(value))
         for name, frames in videos.items():
             _, height, width, channels = frames.shape
+            try:
+                gif = encode_gif(frames)
+            except Exception as error:  # A video is worth no run.
+                logger.warning('No video %s at step %d: %s', name, step, error)
+                continue
             image = self._summary.Image(
                 height=height,
                 width=width,
-                colorspace=channels,
-                encoded_image_string=encode_gif(frames),
+                colorspace=1 if channels == 1 else 3,
+                encoded_image_string=gif,
             )
             summary.value.add(tag=name, image=image)
         self._put(self._event(wall_time=time.time(), step=step, summary=summary))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dreamerv2.config import Config
+from dreamerv2.envs.contract import overview
 from dreamerv2.run import (
     build,
     checkpoint,
@@ -78,6 +79,8 @@ def train(
         envs = made.envs()
         stack.callback(envs.close)
         logdir.save_config(path, config)
+        for line in overview(envs.obs_space, envs.act_space, envs.describe()):
+            display.line(line)
         # The thread that imports TensorFlow starts before everything that it need not wait for.
         maker = Background(
             lambda: ready_agent(config, made.agent, envs, saved, parent, display.line), 'agent'

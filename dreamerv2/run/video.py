@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from dreamerv2.envs.contract import Environment
+from dreamerv2.envs.image import as_rgb
 from dreamerv2.errors import UsageError
 from dreamerv2.run.types import Row
 
@@ -40,9 +41,7 @@ def observation_picture(obs: Row) -> np.ndarray | None:
     """The first image of an observation as RGB, or None where it has none."""
     for value in obs.values():
         if isinstance(value, np.ndarray) and value.dtype == np.uint8 and value.ndim == 3:
-            if value.shape[-1] == 3:
-                return value
-            return np.repeat(value[:, :, :1], 3, axis=-1)
+            return as_rgb(value)
     return None
 
 

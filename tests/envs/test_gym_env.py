@@ -6,8 +6,8 @@ import pytest
 from env_examples import NewGymnasiumEnv, OldGymEnv
 
 from dreamerv2.envs import make_env, wrap_env
-from dreamerv2.envs.gym_env import split_reset, split_step
-from dreamerv2.envs.gym_spaces import action_space, observation_space
+from dreamerv2.envs.gym_interface import split_reset, split_step
+from dreamerv2.envs.gym_spaces import action_space
 from dreamerv2.envs.image import shrink
 from dreamerv2.errors import UsageError
 
@@ -107,18 +107,6 @@ def test_box_actions_are_rescaled_where_bounded():
 def test_discrete_actions_may_start_elsewhere():
     space, convert = action_space(gymnasium.spaces.Discrete(3, start=5))
     assert (space.n, convert(0), convert(2)) == (3, 5, 7)
-
-
-def test_what_cannot_be_used_is_named():
-    with pytest.raises(UsageError, match='MultiDiscrete'):
-        action_space(gymnasium.spaces.MultiDiscrete([2, 2]))
-    with pytest.raises(UsageError, match='Box space of int'):
-        action_space(gymnasium.spaces.Box(0, 3, (2,), np.int64))
-    with pytest.raises(UsageError, match="'vector' is a Tuple space"):
-        observation_space(gymnasium.spaces.Tuple([]), (64, 64), True)
-    taken = gymnasium.spaces.Dict({'reward': gymnasium.spaces.Discrete(2)})
-    with pytest.raises(UsageError, match="'reward': the name is taken"):
-        observation_space(taken, (64, 64), True)
 
 
 def test_wrappers_around_old_environments_work():

@@ -1,0 +1,179 @@
+"""The old and the new way of calling an environment, under one.
+
+Until Gym 0.25 `reset()` gave an observation, `step()` gave `(observation, reward, done, info)`, and
+a method `seed(seed)` seeded it. Since then, and in Gymnasium, `reset(seed=, options=)` gives
+`(observation, info)` and `step()` gives five values. The libraries' own wrappers (the time limit
+that `make` puts around everything is one) insist on the new way, whatever is inside them.
+"""
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+from dreamerv2.errors import UsageError, printable
+
+_LIBRARIES = ('gym', 'gymnasium')
+
+
+def split_reset(result: Any) -> Any:
+    """The observation in what `reset` returned: itself (old interface) or `(observation, info)`."""
+    if isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], dict):
+        return result[0]
+    return result
+
+
+def split_step(result: Any) -> tuple[Any, float, bool, bool]:
+    """What `step` returned, in one form.
+
+    Args:
+        result: `(observation, reward, done, info)`, where `info['TimeLimit.truncated']` tells a
+            time limit from an ending, or `(observation, reward, terminated, truncated, info)`.
+
+    Returns:
+        observation, reward, terminated, truncated.
+
+    Raises:
+        UsageError: another number of entries, or a reward that is not one number.
+    """
+    count = len(result) if isinstance(result, (tuple, list)) else 1
+    if count not in (4, 5):
+        raise UsageError(f'step() returned {count} values: expected 4 (Gym) or 5 (Gymnasium)')
+    observation, reward, terminated, *rest = result
+    try:
+        number = float(reward)
+    except (TypeError, ValueError):
+        raise UsageError(
+            f'step() returned the reward {printable(repr(reward))}: expected one number'
+        ) from None
+    if count == 5:
+        return observation, number, bool(terminated), bool(rest[0])
+    done, info = bool(terminated), rest[0]
+    truncated = done and isinstance(info, dict) and bool(info.get('TimeLimit.truncated'))
+    return observation, number, done and not truncated, truncated
+
+
+class Modern:
+    """What a library's wrapper wants below it; attributes are handed through.
+
+    Args:
+        env: what is there.
+        resets: whether `reset` has to give `(observation, info)`.
+        steps: whether `step` has to give five values.
+    """
+
+    def __init__(self, env: Any, resets: bool, steps: bool):
+        self.__dict__.update(env=env, _resets=resets, _steps=steps)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == 'env':  # While it is being copied there is none yet.
+            raise AttributeError(name)
+        return getattr(self.env, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self.env, name, value)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        given = {'seed': seed, 'options': options}
+        kept = {k: v for k, v in given.items() if v is not None and _accepts(self.env.reset, k)}
+        result = self.env.reset(**kept)
+        observation = split_reset(result)
+        return (observation, {}) if self._resets and observation is result else result
+
+    def step(self, action: Any) -> Any:
+        result = self.env.step(action)
+        return (*split_step(result), result[-1]) if self._steps else result
+
+
+def modernize(env: Any) -> None:
+    """Put a `Modern` below every wrapper of the libraries.
+
+    New environments pass through it as they are; old ones would make those wrappers fail. A wrapper
+    that merely hands results on, and one of somebody else, gets what it always got.
+    """
+    for wrapper in list(_wrappers(env)):
+        reset, step = type(wrapper).reset, type(wrapper).step
+        if not isinstance(wrapper.env, Modern) and (_is_of_library(reset) or _is_of_library(step)):
+            wrapper.env = Modern(wrapper.env, _unpacks(reset), _unpacks(step))
+
+
+def takes_seed(env: Any) -> bool:
+    """Whether a seed has an effect, given to `reset` or to a method `seed`."""
+    return _reset_takes_seed(env) or _seed_method(env) is not None or _inner_takes_seed(env)
+
+
+def reset(env: Any, seed: int) -> Any:
+    """Start an episode that follows from the seed, as far as the environment can be seeded.
+
+    Returns:
+        The observation.
+    """
+    if _reset_takes_seed(env):
+        return split_reset(env.reset(seed=seed))
+    # A wrapper rejects the argument, or there is none: seed what is inside, and reset without.
+    if method := _seed_method(env):
+        method(seed)
+    elif _inner_takes_seed(env):
+        _chain(env)[-1].reset(seed=seed)
+    return split_reset(env.reset())
+
+
+def _chain(env: Any) -> list[Any]:
+    """The environment, what it wraps, and so on inwards."""
+    found = [env, *(_inside(wrapper) for wrapper in _wrappers(env))]
+    inner = getattr(found[-1], 'unwrapped', found[-1])
+    return found if inner is found[-1] else [*found, inner]
+
+
+def _wrappers(env: Any) -> Iterator[Any]:
+    """Wrappers of Gym or Gymnasium, from the outside inwards."""
+    while any(
+        parent.__name__ == 'Wrapper' and _is_of_library(parent) for parent in type(env).__mro__
+    ):
+        yield env
+        env = _inside(env)
+
+
+def _inside(wrapper: Any) -> Any:
+    return wrapper.env.env if isinstance(wrapper.env, Modern) else wrapper.env
+
+
+def _reset_takes_seed(env: Any) -> bool:
+    return all(_accepts(inner.reset, 'seed') for inner in _chain(env))
+
+
+def _inner_takes_seed(env: Any) -> bool:
+    return _accepts(_chain(env)[-1].reset, 'seed')
+
+
+def _seed_method(env: Any) -> Any:
+    """The outermost method `seed` that takes a seed, or None."""
+    for inner in _chain(env):
+        method = getattr(inner, 'seed', None)
+        if callable(method):
+            try:
+                inspect.signature(method).bind(0)
+            except (TypeError, ValueError):
+                continue
+            return method
+    return None
+
+
+def _is_of_library(thing: Any) -> bool:
+    """Whether a class or function is Gym's or Gymnasium's own."""
+    return thing.__module__.partition('.')[0] in _LIBRARIES
+
+
+def _unpacks(function: Any) -> bool:
+    """Whether a wrapper's method is a library's that does more than handing the result on."""
+    return _is_of_library(function) and not function.__qualname__.startswith('Wrapper.')
+
+
+def _accepts(function: Any, name: str) -> bool:
+    """Whether a function takes an argument of this name."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):  # Not written in Python.
+        return False
+    return name in parameters or any(
+        parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()
+    )
