@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from dreamerv2.errors import UsageError
+from dreamerv2.run.terminal import print_line
 
 from .local import LocalEngine
 from .runner import Engine
@@ -21,8 +22,8 @@ class Parser(argparse.ArgumentParser):
 
 
 def say(line: str) -> None:
-    """Prints a line at once."""
-    print(line, flush=True)
+    """Prints a line at once, as long as there is a terminal to print it on."""
+    print_line(line)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from dreamerv2.config import load_config
 from dreamerv2.envs import check_task
 from dreamerv2.errors import UsageError
+from dreamerv2.paths import expand_home
 from dreamerv2.run.build import task_sets
 from dreamerv2.run.interrupt import StopRequest
 from dreamerv2.run.lock import Lock
@@ -43,7 +44,7 @@ def run_sweep(argv: Sequence[str]) -> int:
         UsageError: a mistake in the command line.
     """
     args, flags = parse(argv)
-    root = args.logdir.expanduser().absolute()
+    root = expand_home(args.logdir).absolute()
     jobs = make_sweep(args.config.replace(',', ' ').split(), args.tasks, args.seeds, flags, root)
     if args.dry_run:
         for job in jobs:
