@@ -12,7 +12,7 @@ from dreamerv2.errors import UsageError
 from dreamerv2.paths import expand_home
 from dreamerv2.run.interrupt import StopRequest
 from dreamerv2.run.lock import Lock
-from dreamerv2.run.logdir import make_logdir
+from dreamerv2.run.logdir import opened
 
 from . import tables
 from .definition import Definition, read_definition
@@ -50,9 +50,8 @@ def run_study(argv: Sequence[str], stages: Sequence[str] = ()) -> int:
         return FINISHED
     if stages:
         _check_parents(jobs)
-    make_logdir(root)
-    engine = make_engine(args, root)
-    with StopRequest() as stop, Lock(root):
+    with opened(root), StopRequest() as stop, Lock(root):
+        engine = make_engine(args, root)
         write_plan(definition, root)
         (root / DEFINITION).write_bytes(args.study.read_bytes())
         evaluate = evaluate_parents(definition, say)

@@ -15,7 +15,7 @@ from dreamerv2.paths import expand_home
 from dreamerv2.run.build import task_sets
 from dreamerv2.run.interrupt import StopRequest
 from dreamerv2.run.lock import Lock
-from dreamerv2.run.logdir import make_logdir
+from dreamerv2.run.logdir import opened
 
 from . import engines, tables
 from .jobs import Job
@@ -50,12 +50,11 @@ def run_sweep(argv: Sequence[str]) -> int:
         for job in jobs:
             print(f'{job.name}: {" ".join(job.arguments)}')
         return FINISHED
-    make_logdir(root)
-    engine = engines.make_engine(args, root)
-    locked = (Lock(make_task_folder(root / task)) for task in args.tasks)
     with StopRequest() as stop, contextlib.ExitStack() as stack:
-        for lock in locked:
-            stack.enter_context(lock)
+        for folder in (root / task for task in args.tasks):
+            stack.enter_context(opened(folder))
+            stack.enter_context(Lock(folder))
+        engine = engines.make_engine(args, root)
         stack.callback(engine.close)
         ended = run_jobs(
             jobs, engine, say=engines.say, should_stop=stop, retries=args.retries, interval=0.2
@@ -65,12 +64,6 @@ def run_sweep(argv: Sequence[str]) -> int:
         engines.say('The same command goes on from here.')
         return STOPPED
     return FAILED if ended['failed'] else FINISHED
-
-
-def make_task_folder(path: Path) -> Path:
-    """Makes the folder of a task's runs."""
-    make_logdir(path)
-    return path
 
 
 def make_sweep(
@@ -133,7 +126,7 @@ def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     if not args.config.replace(',', ' ').split():
         raise UsageError(f'CONFIG is {args.config!r}, expected a preset such as mario_small')
     for seed in args.seeds:
-        if not seed.isdigit():
+        if not seed.isdecimal():
             raise UsageError(f'SEED is {seed!r}, expected a whole number (flags come after --)')
     args.seeds = [int(seed) for seed in args.seeds]
     engines.check_arguments(args)
