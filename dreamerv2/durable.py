@@ -12,21 +12,26 @@ from pathlib import Path
 from dreamerv2.errors import DiskFullError, StorageError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-# What file systems say that cannot make a folder durable; renaming is still atomic there.
-_CANNOT = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF)
+# What file systems say that cannot make a folder durable, such as network drives; renaming is still
+# atomic there.
+_CANNOT = (
+    errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.EISDIR,
+    errno.EPERM, errno.EACCES, errno.ENOTTY,
+)  # fmt: skip
 _ADVICE = 'make room and start again with the same command'
 
 
 def fsync_folder(path: Path) -> None:
     """Makes the entries of a folder durable (where the file system can)."""
-    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         if error.errno not in _CANNOT:
             raise
-    finally:
-        os.close(descriptor)
 
 
 def make_folder(path: Path) -> None:

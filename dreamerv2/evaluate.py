@@ -16,6 +16,7 @@ if __name__ == '__main__' and not __package__:  # run as a file
 
 from dreamerv2.config import Config
 from dreamerv2.errors import UsageError, printable, shown
+from dreamerv2.paths import expand_home
 from dreamerv2.run import devices
 from dreamerv2.run.command import exit_code_of
 
@@ -70,6 +71,11 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         '--step', type=_step, help='checkpoint by its frames, or best (default: the newest)'
     )
     parser.add_argument('--video', type=Path, help='write the first episode of each level here')
+    parser.add_argument(
+        '--record',
+        action='store_true',
+        help='note the mean return as the score of the checkpoint, by which best is chosen',
+    )
     parser.add_argument('--json', type=Path, help='write the results here')
     parser.add_argument('--device', choices=('auto', 'cpu', 'gpu'), default='auto')
     parser.add_argument(
@@ -88,7 +94,7 @@ def run(argv: Sequence[str]) -> int:
     """
     arguments = parse_arguments(argv)
     from dreamerv2.envs import check_task
-    from dreamerv2.run import build, checkpoint, evaluation, inheritance, seeding, video
+    from dreamerv2.run import build, checkpoint, evaluation, inheritance, lock, seeding, video
     from dreamerv2.run.files import to_json, write_durably
 
     say = functools.partial(print, file=sys.stderr, flush=True)
@@ -96,7 +102,10 @@ def run(argv: Sequence[str]) -> int:
         video.check_video_path(arguments.video)
     if arguments.json:
         video.check_output_path(arguments.json, '--json')
-    saved = checkpoint.find(arguments.logdir.expanduser(), arguments.step, say)
+    logdir = expand_home(arguments.logdir)
+    if arguments.record and (holder := lock.holder_of(logdir)):
+        raise UsageError(f'--record: {lock.in_use(logdir, holder)}')
+    saved = checkpoint.find(logdir, arguments.step, say)
     config = Config.load(saved.config_path)
     if parent := inheritance.recorded_parent(saved.path / 'provenance.json'):
         say(inheritance.parent_line(parent))
@@ -126,7 +135,8 @@ def run(argv: Sequence[str]) -> int:
         agent = load_agent(saved, config, first, device, seeding.derive(seed, 'evaluation'))
     mode = evaluation.POLICY_MODES[arguments.policy]
     evaluator = evaluation.Evaluator(
-        {level: functools.partial(lambda env: env, env) for level, env in envs.items()}
+        {level: functools.partial(lambda env: env, env) for level, env in envs.items()},
+        longest=evaluation.longest_episode(config.time_limit),
     )
     episodes = evaluator.evaluate(
         lambda obs, state: agent.policy(obs, state, mode=mode), arguments.episodes
@@ -137,6 +147,10 @@ def run(argv: Sequence[str]) -> int:
     evaluator.close()
     print(f'{saved.path}: {arguments.policy} of the policy, mean and 95 % interval')
     print(evaluation.table(results))
+    if arguments.record:
+        score = evaluation.evaluation_metrics(episodes)['eval_return']
+        checkpoint.record_score(saved.path.parent, saved.frames, score)
+        print(f'Recorded: {score:.1f} is the score of {saved.path}')
     if arguments.json:
         document = {
             'checkpoint': str(saved.path),

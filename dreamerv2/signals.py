@@ -7,10 +7,28 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-# Ctrl-C, a batch system's end and a cluster's warning; not every system has the last.
+# Ctrl-C, a batch system's end, the warnings of clusters (submitit's is SIGUSR2), and a terminal or
+# ssh connection that is closed; not every system has the last three.
 STOP_SIGNALS = tuple(
-    getattr(signal, name) for name in ('SIGINT', 'SIGTERM', 'SIGUSR1') if hasattr(signal, name)
+    getattr(signal, name)
+    for name in ('SIGINT', 'SIGTERM', 'SIGUSR1', 'SIGUSR2', 'SIGHUP')
+    if hasattr(signal, name)
 )
+
+
+def handled_signals() -> tuple[signal.Signals, ...]:
+    """Those of the stop signals that a run acts on.
+
+    What this process was started to ignore stays ignored, as SIGHUP under `nohup`. Not so Ctrl-C,
+    which shells have the background jobs of a script ignore, and SIGTERM, by which a study stops
+    its runs.
+    """
+    always = (signal.SIGINT, signal.SIGTERM)
+    return tuple(
+        number
+        for number in STOP_SIGNALS
+        if number in always or signal.getsignal(number) is not signal.SIG_IGN
+    )
 
 
 @contextlib.contextmanager

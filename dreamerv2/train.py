@@ -28,12 +28,13 @@ def run(argv: Sequence[str]) -> int:
     check_task(config.task, task_sets(config))
     for note in config.notes:
         print(note, file=sys.stderr)
+    from dreamerv2.run.training import check, train
+
     if config.dry_run:
+        check(config)
         for key, value in config.flat.items():
             print(f'{key}: {value}')
         return 0
-    from dreamerv2.run.training import train
-
     return train(config, command=['train.py', *argv])
 
 

@@ -30,7 +30,9 @@ steps=${QUICKSTART_STEPS:-16000}
 python=$root/.venv/bin/python
 "$python" -m dreamerv2.train --configs mario_small --task mario_1-1 --steps "$steps" \
     --logdir "$logdir"
-"$python" -m dreamerv2.evaluate "$logdir" --episodes 5 --policy sample --video "$logdir/play.mp4"
+# Recorded, so that `evaluate.py --step best` has a checkpoint to choose.
+"$python" -m dreamerv2.evaluate "$logdir" --episodes 5 --policy sample --record \
+    --video "$logdir/play.mp4"
 "$python" -m dreamerv2.analysis.plot "$logdir" --out "$logdir/curve.png" >/dev/null
 
 echo

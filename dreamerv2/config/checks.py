@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import re
 from collections.abc import Iterator, Mapping
@@ -62,6 +63,9 @@ def check_folder(logdir: str) -> None:
 def resolve_logdir(flat: Mapping[str, Any]) -> str:
     """The logdir with `~` expanded and `{key}` filled in.
 
+    Where there is no home folder `~` stays, for whoever uses the folder to refuse: a configuration
+    whose logdir is set later needs none.
+
     Raises UsageError for an unknown key, and for a value that would lead out of the folder that
     the logdir names.
     """
@@ -78,10 +82,9 @@ def resolve_logdir(flat: Mapping[str, Any]) -> str:
             )
         return value
 
-    try:
+    template = str(pathlib.Path(flat['logdir']))
+    with contextlib.suppress(RuntimeError):
         template = str(pathlib.Path(flat['logdir']).expanduser())
-    except RuntimeError as error:
-        raise UsageError(f'{given}: there is no such home folder') from error
     return re.sub(r'\{([\w.]*)\}', fill, template)
 
 
@@ -111,6 +114,13 @@ def _problems(flat: Mapping[str, Any]) -> Iterator[str]:
     low, high = flat['replay.minlen'], flat['replay.maxlen']
     if high and low > high:
         yield f'replay.minlen {low} is above replay.maxlen {high}: lower the one or raise the other'
+    window, limit = flat['dataset.length'], flat['time_limit']
+    needed = min(flat['replay.minlen'] or window, window)
+    if flat['replay.past_end'] == 'off' and 0 < limit < needed - 1:
+        yield (
+            f'with time_limit {limit} no episode has the {needed} rows of a window: use '
+            f'--replay.past_end short, or --dataset.length {limit + 1}'
+        )
     if flat['dataset.length'] > flat['replay.capacity']:
         yield (
             f'replay.capacity {flat["replay.capacity"]} is below dataset.length '

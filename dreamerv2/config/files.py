@@ -25,11 +25,15 @@ LONGEST_NUMBER = 400  # characters; a longer one stays text
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One setting as the user wrote it: a key or pattern, its value, and where it stands."""
+    """One setting as the user wrote it: a key or pattern, its value, and where it stands.
+
+    Of a list `items` says where each of its values stands.
+    """
 
     key: str
     value: Any
     where: str
+    items: tuple[str, ...] = ()
 
 
 def default_file() -> pathlib.Path:
@@ -204,7 +208,9 @@ def _entries(
         if isinstance(value, MappingNode):
             yield from _entries(value, path, f'{prefix}{key}.', budget)
         else:
-            yield Entry(prefix + key, _value(value, path, budget), where)
+            items = value.value if isinstance(value, SequenceNode) else ()
+            places = tuple(_at(path, item) for item in items)
+            yield Entry(prefix + key, _value(value, path, budget), where, places)
 
 
 def _value(node: Node, path: pathlib.Path, budget: _Budget) -> Any:

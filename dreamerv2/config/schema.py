@@ -122,7 +122,7 @@ RUN = {
         boolean(), 'a GPU too repeats itself bit for bit, but slower (a CPU always does)'
     ),
     'gpu_memory': Key(number(0), 'cap on GPU memory in GB, to share a card (0: grow as needed)'),
-    'dry_run': Key(boolean(), 'check the configuration, print it and end'),
+    'dry_run': Key(boolean(), 'find what a start would find, print the configuration and end'),
     'accept_changes': Key(
         boolean(), 'go on with a run although keys of learning changed, such as model_opt.lr'
     ),

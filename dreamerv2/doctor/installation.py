@@ -17,6 +17,7 @@ import dreamerv2
 from dreamerv2.doctor import machine, requirements
 from dreamerv2.doctor.probes import ProbeError, probe
 from dreamerv2.doctor.rows import Check, Row, failed, ok, warning
+from dreamerv2.paths import expand_home
 from dreamerv2.run import devices, room
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -244,7 +245,7 @@ def default_logdir() -> Path:
         template = load_config([]).logdir_template
     except Exception:  # What is wrong with the configuration has a row of its own.
         template = DEFAULT_LOGDIR
-    return Path(template.partition('{')[0]).expanduser()
+    return expand_home(template.partition('{')[0])
 
 
 def _first(*programs: str) -> list[str]:

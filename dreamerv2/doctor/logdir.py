@@ -13,6 +13,7 @@ from dreamerv2.config import Config
 from dreamerv2.doctor import episodes, metrics
 from dreamerv2.doctor.rows import Check, Row, failed, ok, warning, words_of
 from dreamerv2.errors import UsageError
+from dreamerv2.paths import expand_home
 from dreamerv2.run import changes, checkpoint, lock, logdir
 from dreamerv2.run.checkpoint import Checkpoint
 
@@ -27,7 +28,7 @@ def find(path: Path) -> Path:
     Raises:
         UsageError: it does not exist, is a file, or holds no run.
     """
-    path = path.expanduser()
+    path = expand_home(path)
     try:
         if not path.is_dir():
             what = 'is a file' if path.exists() else 'does not exist'

@@ -25,28 +25,41 @@ class EpisodeArchive:
 
     Raises:
         UsageError: the directory is a file, or holds episodes of other levels.
+
+    With `hold` nothing is made or written before `release`; for a directory that does not exist.
     """
 
     def __init__(
-        self, directory: Path, levels: list[str] | None = None, keep_on_disk: bool = False
+        self,
+        directory: Path,
+        levels: list[str] | None = None,
+        keep_on_disk: bool = False,
+        hold: bool = False,
     ) -> None:
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-        except (FileExistsError, NotADirectoryError):
-            raise UsageError(
-                f'{directory} is no directory: choose another logdir or move the file away'
-            ) from None
         self.directory = directory
-        self.levels = disk.keep_levels(directory, levels)
+        self.levels = levels
         self.steps = self.episodes = self.next_serial = 0
         self._keep_on_disk = keep_on_disk
-        self._writer = EpisodeWriter()
+        self._writer = EpisodeWriter(hold)
         self._paths: dict[int, Path] = {}
         # Files of evicted episodes: that the checkpoint before the last one may need, that the
         # last one may need, and those since.
         self._doomed: list[list[Path]] = [[], [], []]
         self._checkpointed = False
-        disk.remove_leftovers(directory)
+        if not hold:
+            self.release()
+
+    def release(self) -> None:
+        """Make the directory, and write from now on. Raises as the constructor."""
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            raise UsageError(
+                f'{self.directory} is no directory: choose another logdir or move the file away'
+            ) from None
+        self.levels = disk.keep_levels(self.directory, self.levels)
+        disk.remove_leftovers(self.directory)
+        self._writer.release()
 
     def load(self, capacity: int, loaded: Mapping[int, Episode]) -> list[Episode]:
         """The newest episodes of up to `capacity` steps (0: all), oldest first.

@@ -46,6 +46,7 @@ class Replay:
         ongoing: sample unfinished episodes too, once they have `minlen` rows; never past their end.
         keep_on_disk: keep the files of episodes that the capacity drops from memory.
         discrete: whether actions are one-hot (else in the box [-1, 1]); None tells from the data.
+        hold: write nothing before `release`; for a directory that does not exist yet.
 
     Raises:
         UsageError: an impossible value, or a directory that is a file or holds other levels.
@@ -65,6 +66,7 @@ class Replay:
         ongoing: bool = False,
         keep_on_disk: bool = False,
         discrete: bool | None = None,
+        hold: bool = False,
     ) -> None:
         if capacity < 0:
             raise UsageError(f'replay.capacity is {capacity}: expected 0 (no limit) or more steps')
@@ -80,9 +82,14 @@ class Replay:
         self._archive: EpisodeArchive | None = None
         self.levels = levels
         if directory is not None:
-            self._archive = EpisodeArchive(Path(directory).expanduser(), levels, keep_on_disk)
+            self._archive = EpisodeArchive(Path(directory).expanduser(), levels, keep_on_disk, hold)
             self.levels = self._archive.levels
             self._load(self._archive)
+
+    def release(self) -> None:
+        """Write to disk from now on, what was collected first; see `hold`."""
+        if self._archive:
+            self._archive.release()
 
     # Collecting
 
@@ -175,6 +182,12 @@ class Replay:
             return out
 
         return assemble
+
+    def can_sample(self, length: int) -> bool:
+        """Whether there is anything that windows of `length` rows can be made of."""
+        with self._lock:
+            rows = [b.rows for b in self._partial.values() if self._ongoing]
+            return self._sampler.can_choose(self._index, rows, length)
 
     # Counts and state
 

@@ -90,6 +90,12 @@ class Sampler:
         self.counts['rows'] += length
         return pieces
 
+    def can_choose(self, index: EpisodeIndex, ongoing: Sequence[int], length: int) -> bool:
+        """Whether `choose_window` finds an episode; `ongoing` has the unfinished ones' rows."""
+        minlen = min(self._minlen or length, length)
+        finished = index.at_least(fewest_rows(self._past_end, minlen))
+        return len(finished) > 0 or any(rows >= minlen for rows in ongoing)
+
     def _choose_episode(self, index, ongoing, minlen):
         finished = index.at_least(fewest_rows(self._past_end, minlen))
         unfinished = [episode for episode in ongoing if episode.rows >= minlen]

@@ -15,14 +15,25 @@ class EpisodeWriter:
     The thread is not a daemon, so the interpreter waits for it at exit. An episode that could not
     be written stays queued; the error is raised once, by the next `check` or `flush`, and writing
     is tried again after it.
+
+    Args:
+        hold: only queue, until `release`.
     """
 
-    def __init__(self):
+    def __init__(self, hold=False):
+        self._held = hold
         self._changed = threading.Condition()
         self._queue = OrderedDict()
         self._writing = None
         self._thread = None
         self._error = None
+
+    def release(self) -> None:
+        """Write what is queued, and from now on at once."""
+        with self._changed:
+            self._held = False
+            if self._queue:
+                self._start()
 
     def put(self, path: Path, episode, logs: dict) -> None:
         """Queue an Episode with its `log_*` arrays."""
@@ -75,7 +86,7 @@ class EpisodeWriter:
                 self._changed.wait()
 
     def _start(self):
-        if self._thread is None:
+        if self._thread is None and not self._held:
             self._thread = threading.Thread(target=self._run, name='episode-writer', daemon=False)
             self._thread.start()
 

@@ -7,6 +7,7 @@ take named arguments.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,15 @@ from dreamerv2.config import Config
 from dreamerv2.envs import make_env, parse_task
 from dreamerv2.envs.contract import Environment
 from dreamerv2.envs.workers import Workers, make_workers
-from dreamerv2.errors import UsageError
+from dreamerv2.errors import UsageError, printable, shown
 from dreamerv2.replay import Replay
 from dreamerv2.run import devices, seeding
 from dreamerv2.run.loop import Plan
 from dreamerv2.run.random_policy import action_size
 from dreamerv2.run.types import Agent, Batch
 
+HIDDEN = ('reward', 'is_first', 'is_last', 'is_terminal', 'level')  # from encoder and decoder
+NO_KEY = '$^'  # The pattern that is meant to match nothing.
 AGENT_KEYS = (
     'rssm',
     'encoder',
@@ -118,8 +121,8 @@ def turns(config: Config) -> int:
     return 2 if config.envs_parallel != 'none' and config.envs % 2 == 0 else 1
 
 
-def build_replay(config: Config, directory: Path, envs: Workers) -> Replay:
-    """The replay of a logdir."""
+def build_replay(config: Config, directory: Path, envs: Workers, hold: bool = False) -> Replay:
+    """The replay of a logdir; see `Replay` for `hold`."""
     return Replay(
         directory,
         capacity=config.replay.capacity,
@@ -132,12 +135,62 @@ def build_replay(config: Config, directory: Path, envs: Workers) -> Replay:
         ongoing=config.replay.ongoing,
         keep_on_disk=config.replay.keep_on_disk,
         discrete=hasattr(envs.act_space, 'n'),
+        hold=hold,
     )
 
 
 def build_plan(config: Config) -> Plan:
     """How much of what."""
     return Plan(**{field.name: config[field.name] for field in dataclasses.fields(Plan)})
+
+
+def check_keys(config: Config, obs_space: Mapping[str, Any]) -> None:
+    """Compares the patterns of encoder and decoder with what the environment shows.
+
+    Raises:
+        UsageError: nothing would be seen or rebuilt, or a pattern matches none of the pictures or
+            vectors that there are.
+    """
+    shapes = {
+        key: tuple(space.shape)
+        for key, space in obs_space.items()
+        if key not in HIDDEN and not key.startswith('log_')
+    }
+    kinds = {'cnn_keys': ('picture', 3), 'mlp_keys': ('vector', 1)}
+    there = {
+        part: [key for key, shape in shapes.items() if len(shape) == rank]
+        for part, (_, rank) in kinds.items()
+    }
+    nothing: dict[str, bool] = {}
+    for module in ('encoder', 'decoder'):
+        patterns = {part: config[f'{module}.{part}'] for part in kinds}
+        found = {
+            part: [key for key in there[part] if re.match(pattern, key)]
+            for part, pattern in patterns.items()
+        }
+        for part, (kind, _) in kinds.items():
+            if there[part] and not found[part] and patterns[part] != NO_KEY:
+                name = f'--{module}.{part}'
+                raise UsageError(
+                    f'{name} {shown(patterns[part])} matches no {kind} of {config.task}, which has '
+                    f'{printable(", ".join(there[part]), 200)}: use {name} '
+                    f"{printable(there[part][0])}, or '{NO_KEY}' for none."
+                )
+        nothing[module] = not any(found.values())
+    if {config[f'decoder.{part}'] for part in kinds} == {NO_KEY}:
+        nothing['decoder'] = False  # As asked for.
+    if any(nothing.values()):
+        listed = ', '.join(f'{key} {list(shape)}' for key, shape in shapes.items())
+        remedy = ' '.join(
+            f"--{module}.{part} '.*'" for module in nothing if nothing[module]
+            for part in kinds if there[part]
+        )  # fmt: skip
+        does = 'encoder sees' if nothing['encoder'] else 'decoder rebuilds'
+        raise UsageError(
+            f'The {does} nothing of {config.task}, which has '
+            f'{printable(listed, 200) or "no pictures or vectors"}: '
+            f'{f"use {remedy}" if remedy else "there is nothing to learn from"}.'
+        )
 
 
 def build_agent(

@@ -73,6 +73,13 @@ FIXED = {
     r'dataset\.\w+': 'shapes the batch that waits in the checkpoint',
     r'seed|prefill_policy|expl_behavior|init\.(?!dry_run)\w+': 'decides how the run began',
 }
+# Fixed from the first checkpoint on; the episodes before it do not depend on them.
+OF_LEARNING = (
+    *(pattern for pattern, reason in FIXED.items() if reason == NETWORKS),
+    r'dataset\.\w+',
+    r'init\.(?!dry_run)\w+',
+    'expl_behavior',
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,11 +108,15 @@ class Change:
         return f'{self.key} {shown(_plain(self.old))} -> {shown(_plain(self.new))}'
 
 
-def changes(old: Config, new: Config) -> list[Change]:
-    """The keys in which two configurations differ: the fixed ones, the acceptable, the free."""
+def changes(old: Config, new: Config, *, learned: bool = True) -> list[Change]:
+    """The keys in which two configurations differ: the fixed ones, the acceptable, the free.
+
+    `learned` says whether there is a checkpoint. As long as there is none, all that a logdir holds
+    are episodes of random play: whatever steers learning is free, and so are the networks.
+    """
     before, after = old.flat, new.flat
     found = [
-        _classified(key, before.get(key), after.get(key), _levels(old) == _levels(new))
+        _classified(key, before.get(key), after.get(key), _levels(old) == _levels(new), learned)
         for key in sorted({*before, *after})
         if before.get(key) != after.get(key) and not _matches(UNMENTIONED, key)
     ]
@@ -155,8 +166,9 @@ def recorded(found: Sequence[Change]) -> dict[str, list[Any]]:
     return {change.key: [_plain(change.old), _plain(change.new)] for change in found}
 
 
-def _classified(key: str, old: Any, new: Any, same_levels: bool) -> Change:
-    if _matches(FREE, key) or (key.startswith('sets.') and same_levels):
+def _classified(key: str, old: Any, new: Any, same_levels: bool, learned: bool) -> Change:
+    free = FREE if learned else (*FREE, *ACCEPTABLE, *OF_LEARNING)
+    if _matches(free, key) or (key.startswith('sets.') and same_levels):
         return Change(key, old, new)
     if _matches(ACCEPTABLE, key):
         return Change(key, old, new, acceptable=True)

@@ -51,6 +51,7 @@ __all__ = [
     'load_newest',
     'record_score',
     'save',
+    'tidy',
 ]
 
 
@@ -190,18 +191,15 @@ def load_newest(
     """
     if set_aside:
         store.recover(root)
-    damaged = []
     paths = available(root)
     for path in reversed(paths):
         try:
             checkpoint = load(path)
         except DamagedCheckpointError as error:
             say(f'Damaged checkpoint: {error}; trying the one before it.')
-            damaged.append(path)
             continue
-        for bad in damaged if set_aside else []:
-            shutil.rmtree(bad.with_suffix('.damaged'), ignore_errors=True)
-            os.rename(bad, bad.with_suffix('.damaged'))
+        if set_aside:
+            tidy(root, checkpoint)
         return checkpoint
     if paths:
         raise UsageError(
@@ -209,6 +207,22 @@ def load_newest(
             'copy, or start again in another --logdir.'
         )
     return None
+
+
+def tidy(root: Path, newest: Checkpoint | None) -> None:
+    """Clears away what a crash left, and renames the damaged ones to `STEP.damaged`.
+
+    Only for the run that owns the logdir.
+
+    Args:
+        root: the folder `checkpoints` of a logdir.
+        newest: what `load_newest` found: the ones after it are damaged.
+    """
+    store.recover(root)
+    for bad in available(root):
+        if newest is not None and bad.name > newest.path.name:
+            shutil.rmtree(bad.with_suffix('.damaged'), ignore_errors=True)
+            os.rename(bad, bad.with_suffix('.damaged'))
 
 
 def load_best(root: Path, say: Callable[[str], Any] = print) -> Checkpoint | None:

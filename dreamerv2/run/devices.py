@@ -53,24 +53,32 @@ def hide_noise() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
-def xla_cache() -> Path:
-    """Where compiled programs are kept for later runs, of one version of TensorFlow."""
+def xla_cache() -> Path | None:
+    """Where compiled programs are kept for later runs, of one version of TensorFlow.
+
+    None without a home folder.
+    """
     root = os.environ.get('XDG_CACHE_HOME') or '~/.cache'
     version = importlib.metadata.version('tensorflow')
-    return Path(root).expanduser() / 'dreamerv2' / f'xla-tensorflow-{version}'
+    try:
+        return Path(root).expanduser() / 'dreamerv2' / f'xla-tensorflow-{version}'
+    except RuntimeError:
+        return None
 
 
-def reuse_xla_programs(folder: Path) -> None:
+def reuse_xla_programs(folder: Path | None) -> None:
     """Has XLA keep its compiled programs in a folder and take them from there.
 
     Takes effect only before TensorFlow is imported. A folder that the user has set stays; without
     a place to write to, every run compiles for itself.
     """
     flags = os.environ.get('TF_XLA_FLAGS', '')
-    if '--tf_xla_persistent_cache_directory' in flags:
+    if folder is None or '--tf_xla_persistent_cache_directory' in flags:
         return
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            return
         own = f'--tf_xla_persistent_cache_directory={folder}'
         os.environ['TF_XLA_FLAGS'] = f'{flags} {own} --tf_xla_persistent_cache_prefix=xla'.strip()
 

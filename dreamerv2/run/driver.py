@@ -128,6 +128,11 @@ class Driver:
                 ended.append(self._finish(index))
         return StepResult(len(rows), tuple(ended))
 
+    def cut_off(self) -> tuple[Episode, ...]:
+        """Ends the unfinished episodes, as by a time limit; the environments start new ones."""
+        unfinished = [index for index, rows in enumerate(self._episodes) if len(rows) > 1]
+        return tuple(self._finish(index) for index in unfinished)
+
     def arrived(self) -> dict[int, Row]:
         """Waits for the steps under way; by environment the rows that are still to be handed on."""
         self._wait(range(len(self.envs)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,9 +15,19 @@ from dreamerv2.envs.workers import InProcess
 from dreamerv2.run.driver import Driver
 from dreamerv2.run.episodes import Episode
 from dreamerv2.run.statistics import mean_interval, share_interval
+from dreamerv2.run.terminal import print_line
 from dreamerv2.run.types import Policy
 
+LONGEST_EPISODE = 30_000  # Agent steps, where there is no time limit.
 POLICY_MODES = {'mode': 'eval', 'sample': 'eval_sample'}
+
+
+def longest_episode(time_limit: int) -> int:
+    """Agent steps after which an evaluation cuts an episode off; the time limit, if there is one.
+
+    More than any episode of Mario or Atari takes: 27,000 in the latter.
+    """
+    return time_limit or LONGEST_EPISODE
 
 
 class Evaluator:
@@ -26,9 +37,13 @@ class Evaluator:
 
     Args:
         makers: by level name, what makes its environment.
+        longest: agent steps after which an episode that does not end is cut off.
     """
 
-    def __init__(self, makers: Mapping[str, Callable[[], Environment]]) -> None:
+    def __init__(
+        self, makers: Mapping[str, Callable[[], Environment]], longest: int = LONGEST_EPISODE
+    ) -> None:
+        self._longest = longest
         self._makers = dict(makers)
         self._envs: dict[str, Environment] = {}
         self._restored: dict[str, Any] = {}
@@ -45,17 +60,31 @@ class Evaluator:
         *,
         video_keys: Sequence[str] = (),
         should_stop: Callable[[], bool] = lambda: False,
+        say: Callable[[str], Any] = lambda line: print_line(line, sys.stderr),
     ) -> list[Episode] | None:
-        """Plays `episodes` episodes on each level; None when stopped before the end."""
+        """Plays `episodes` episodes on each level; None when stopped before the end.
+
+        An episode that does not end within `longest` steps is cut off, as by a time limit, and is
+        the last of its level: `say` is told.
+        """
         results: list[Episode] = []
         for level in self._makers:
             maker = functools.partial(self.env, level)
             driver = Driver(InProcess([maker]), video_keys=video_keys)
-            played = 0
+            played = steps = 0
             while played < episodes:
                 if should_stop():
                     return None
                 ended = driver.step(policy).episodes
+                steps = 0 if ended else steps + 1
+                if steps >= self._longest:
+                    ended = driver.cut_off()
+                    say(
+                        f'Evaluation on {level}: an episode had not ended after {steps} agent '
+                        'steps and was cut off, the last one on this level; --time_limit says '
+                        'when to.'
+                    )
+                    played = episodes
                 results.extend(ended)
                 played += len(ended)
         return results

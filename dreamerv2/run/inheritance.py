@@ -12,7 +12,8 @@ from typing import Any, Literal
 import numpy as np
 
 from dreamerv2.config import Config
-from dreamerv2.errors import UsageError, printable
+from dreamerv2.errors import UsageError, nearest, printable, shown
+from dreamerv2.paths import expand_home
 from dreamerv2.run import checkpoint
 from dreamerv2.run.checkpoint import Checkpoint
 from dreamerv2.run.files import sha256
@@ -59,12 +60,17 @@ def choice_of(config: Config) -> Choice:
 def parse_source(text: str) -> tuple[Path, int | Literal['best'] | None]:
     """Takes `LOGDIR`, `LOGDIR@STEP` or `LOGDIR@best` apart; the step is in frames."""
     folder, at, step = text.rpartition('@')
-    if at and not Path(text).expanduser().exists():
+    if at and not expand_home(text).exists():
         if step == 'best':
-            return Path(folder).expanduser(), 'best'
-        if step.isdigit():
-            return Path(folder).expanduser(), int(step)
-    return Path(text).expanduser(), None
+            return expand_home(folder), 'best'
+        if step.isdecimal():
+            return expand_home(folder), int(step)
+        if expand_home(folder).exists():
+            raise UsageError(
+                f'--init.from {printable(text, 200)}: after @ comes a step in frames, such as '
+                f'{printable(folder, 200)}@40000, or best, not {shown(step)}.'
+            )
+    return expand_home(text), None
 
 
 def find_parent(source: str, own: Path, say: Callable[[str], Any] = print) -> Checkpoint:
@@ -84,12 +90,30 @@ def find_parent(source: str, own: Path, say: Callable[[str], Any] = print) -> Ch
             f'--init.from {source} is the run itself: give another --logdir to start a new run '
             'from it, or leave --init.from out to go on with it.'
         )
+    if meant := _meant(folder, step):
+        raise UsageError(
+            f'--init.from {printable(source, 200)} is inside a logdir: give the logdir and the '
+            f'step, --init.from {printable(meant, 200)}'
+        )
     try:
         found = checkpoint.find(folder, step, say)
         Config.load(found.config_path)  # It may be a stranger's: refused before anything is made.
     except UsageError as error:
         raise UsageError(f'--init.from {source}: {error}') from error
     return found
+
+
+def _meant(path: Path, step: int | Literal['best'] | None) -> str | None:
+    """What names the checkpoint that a path inside a logdir points to; None for other paths."""
+    inside = ('checkpoints', 'train_episodes', 'config.yaml', 'metrics.jsonl', 'provenance.json')
+    for place in path.parents:
+        name, *rest = path.relative_to(place).parts
+        run = (place / 'checkpoints').is_dir()
+        if name in inside and (run or (name == 'checkpoints' and rest)):
+            if rest and name == 'checkpoints' and rest[0].isdecimal():
+                step = int(rest[0])
+            return str(place) if step is None else f'{place}@{step}'
+    return None
 
 
 def describe_parent(parent: Checkpoint) -> dict[str, Any]:
@@ -146,9 +170,11 @@ def inherit(saved: Arrays, own: Arrays, choice: Choice) -> tuple[dict[str, np.nd
     for key in ('include', 'exclude', 'freeze'):
         pattern = getattr(choice, key)
         if pattern and not any(re.fullmatch(pattern, name) for name in chosen):
+            modules = [f'{name}/.*' for name in dict.fromkeys(map(_module, chosen))]
+            hint = nearest(pattern, modules) or f'{key} all of a module with {modules[0]}'
             raise UsageError(
                 f'--init.{key} {pattern!r} matches no parameter: it must match whole names such '
-                f'as {chosen[0]} ({key} all of a module with {chosen[0].split("/")[0]}/.*).'
+                f'as {chosen[0]}; {hint}'
             )
     taken = [name for name in chosen if choice.takes(name)]
     entries = {PARAMETERS + name for name in taken}
@@ -176,20 +202,37 @@ def _moments(own: Arrays, taken: list[str]) -> set[str]:
 
 def _check(saved: Arrays, own: Arrays, entries: set[str]) -> None:
     missing = sorted(name for name in entries if name not in saved)
-    differ = sorted(
-        f'{name} is {list(saved[name].shape)}, here {list(own[name].shape)}'
-        for name in entries
-        if name in saved and saved[name].shape != own[name].shape
+    unequal = sorted(
+        name for name in entries if name in saved and saved[name].shape != own[name].shape
     )
+    differ = [
+        f'{name} is {list(saved[name].shape)}, here {list(own[name].shape)}' for name in unequal
+    ]
     extra = sorted(n for n in saved if n.startswith(PARAMETERS) and n not in own)
     if missing or differ:
         groups = (('of another shape', differ), ('missing', missing), ('only there', extra))
         parts = [f'{what}: {_some(names)}' for what, names in groups if names]
-        example = (differ or missing)[0].removeprefix(PARAMETERS).split('/')[0]
         raise UsageError(
-            f'The checkpoint of --init.from does not fit; nothing was taken. {"; ".join(parts)}. '
-            f"Use the same networks, or leave modules out with --init.exclude '{example}/.*'."
+            f'The checkpoint of --init.from does not fit, nothing was taken; {"; ".join(parts)}. '
+            f'Use the same networks, or {_remedy(own, entries, {*missing, *unequal})}.'
         )
+
+
+def _remedy(own: Arrays, entries: set[str], bad: set[str]) -> str:
+    """What to leave out so that the rest fits."""
+    modules = {_module(name) for name in bad if name.startswith(PARAMETERS)}
+    if not modules:
+        return 'leave the optimizers out with --init.optimizer False'
+    taken = {_module(name) for name in entries if name.startswith(PARAMETERS)}
+    if modules == taken:
+        return 'leave --init.from out: no module of it fits'
+    names = [name for name in dict.fromkeys(map(_module, own)) if name in modules]
+    pattern = names[0] if len(names) == 1 else f'({"|".join(names)})'
+    return f"leave out what does not fit with --init.exclude '{pattern}/.*'"
+
+
+def _module(name: str) -> str:
+    return name.removeprefix(PARAMETERS).split('/')[0]
 
 
 def _some(names: list[str]) -> str:

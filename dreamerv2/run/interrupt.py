@@ -7,16 +7,18 @@ import threading
 from types import FrameType
 from typing import Any
 
-from dreamerv2.signals import STOP_SIGNALS
+from dreamerv2.signals import handled_signals
 
 
 class StopRequest:
     """Remembers that the run was asked to stop, while it is entered as a context.
 
-    Ctrl-C, SIGTERM and SIGUSR1 (a cluster's warning) ask the run to finish its step and save. After
-    the first of them, Ctrl-C ends the process at once and the others are ignored: who asks by them
-    may ask several times, as the kernel does for each thread of a parent that dies, and has SIGKILL
-    to insist. Outside the main thread, where Python cannot handle signals, nothing is caught.
+    Ctrl-C, SIGTERM, SIGUSR1 and SIGUSR2 (warnings of a cluster) and SIGHUP (a closed terminal) ask
+    the run to finish its step and save; what was ignored before stays ignored, see
+    `handled_signals`. After the first of them, Ctrl-C ends the process at once and the others are
+    ignored: who asks by them may ask several times, as the kernel does for each thread of a parent
+    that dies, and has SIGKILL to insist. Outside the main thread, where Python cannot handle
+    signals, nothing is caught.
     """
 
     def __init__(self) -> None:
@@ -33,7 +35,7 @@ class StopRequest:
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
-            for number in STOP_SIGNALS:
+            for number in handled_signals():
                 self._previous[number] = signal.signal(number, self._handle)
         return self
 
@@ -44,5 +46,5 @@ class StopRequest:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.request(signal.Signals(number).name)
-        for other in STOP_SIGNALS:
+        for other in self._previous:
             signal.signal(other, signal.SIG_DFL if other == signal.SIGINT else signal.SIG_IGN)

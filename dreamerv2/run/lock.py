@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from dreamerv2.durable import explained
 from dreamerv2.errors import UsageError
 from dreamerv2.run.files import to_json
 
@@ -63,6 +64,14 @@ def holder_of(logdir: Path) -> dict[str, Any] | None:
     return None if holder is None or abandoned(path, holder) else holder
 
 
+def in_use(logdir: Path, holder: dict[str, Any]) -> str:
+    """The line that refuses a logdir which another process holds."""
+    who = 'another process'
+    if 'pid' in holder:  # Else its lock cannot be read: it may be written just now.
+        who = f'process {holder["pid"]} on {holder.get("host")}'
+    return f'{logdir} is in use by {who}: stop that run, or choose another --logdir.'
+
+
 class Lock:
     """Holds a logdir for this process while entered as a context.
 
@@ -102,10 +111,7 @@ class Lock:
             if holder is None:
                 continue
             if not abandoned(self.path, holder, self._silence):
-                raise UsageError(
-                    f'{self.path.parent} is in use by process {holder.get("pid")} on '
-                    f'{holder.get("host")}: stop that run, or choose another --logdir.'
-                )
+                raise UsageError(in_use(self.path.parent, holder))
             self._remove(holder)
         self._thread.start()
         return self
@@ -129,13 +135,28 @@ class Lock:
     def _create(self) -> bool:
         # Written apart and linked, so that nobody ever reads half a lock.
         temporary = self.path.with_name(f'.lock.{self._owner["token"]}')
-        temporary.write_bytes(to_json(self._owner))
+        content = to_json(self._owner)
+        with explained(self.path, len(content)):
+            try:
+                temporary.write_bytes(content)
+                os.link(temporary, self.path)
+            except FileExistsError:
+                return False
+            except OSError:
+                # No hard links here, as on many network drives. Made and written in two steps: in
+                # between it reads as a lock that is held by somebody unknown.
+                return self._create_exclusively(content)
+            finally:
+                with contextlib.suppress(OSError):
+                    temporary.unlink(missing_ok=True)
+        return True
+
+    def _create_exclusively(self, content: bytes) -> bool:
         try:
-            os.link(temporary, self.path)
+            with open(self.path, 'xb') as file:
+                file.write(content)
         except FileExistsError:
             return False
-        finally:
-            temporary.unlink(missing_ok=True)
         return True
 
     def _remove(self, holder: dict[str, Any]) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import functools
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,25 @@ def make_logdir(path: Path) -> None:
         raise UsageError(f'--logdir {path} is a file, or lies in one: give a folder.') from None
     except OSError as error:
         raise UsageError(f'--logdir {path} cannot be written to: {error.strerror}.') from None
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[None]:
+    """The folder of a run, made; afterwards folders that were made and stayed empty are removed.
+
+    Raises:
+        UsageError: as `make_logdir`.
+    """
+    made = []
+    with contextlib.suppress(OSError):  # Of impossible paths, which are refused below.
+        made = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        make_logdir(path)
+        yield
+    finally:
+        for folder in made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 def finished(path: Path) -> dict[str, Any] | None:
@@ -87,10 +107,11 @@ def check_same_run(
 def _changes(path: Path, config: Config) -> list[changes.Change]:
     """How a run that is asked for differs from the one in the logdir, if one has begun there."""
     saved = path / 'config.yaml'
-    begun = any((path / 'train_episodes').glob('*.npz')) or any((path / 'checkpoints').glob('*'))
+    learned = any((path / 'checkpoints').glob('*'))
+    begun = learned or any((path / 'train_episodes').glob('*.npz'))
     if not saved.exists() or not begun:
         return []
-    return changes.changes(Config.load(saved), config)
+    return changes.changes(Config.load(saved), config, learned=learned)
 
 
 def save_config(path: Path, config: Config) -> None:

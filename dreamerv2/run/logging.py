@@ -74,14 +74,23 @@ class Logger:
 
     Leaving it as a context, also by an exception, writes everything that is queued. An output's
     error (a full disk) is raised by the next call.
+
+    Args:
+        outputs: where metrics go; None keeps them until `open` says where.
     """
 
-    def __init__(self, outputs: Sequence[Output]) -> None:
-        self._outputs = list(outputs)
+    def __init__(self, outputs: Sequence[Output] | None = None) -> None:
+        self._outputs: list[Output] = []
         self._queue: queue.Queue[Any] = queue.Queue()
         self._error: BaseException | None = None
         self._closed = False
         self._thread = threading.Thread(target=self._run, name='logger', daemon=True)
+        if outputs is not None:
+            self.open(outputs)
+
+    def open(self, outputs: Sequence[Output]) -> None:
+        """Writes to these outputs from now on, what is queued first."""
+        self._outputs = list(outputs)
         self._thread.start()
 
     def write(
@@ -103,9 +112,14 @@ class Logger:
         self._check()
 
     def close(self) -> None:
-        """Writes what is queued and closes the outputs; calling it again does nothing."""
+        """Writes what is queued and closes the outputs; calling it again does nothing.
+
+        What was queued for no outputs is dropped.
+        """
         if not self._closed:
             self._closed = True
+            if self._thread.ident is None:
+                return
             self._queue.put(None)
             self._thread.join()
             self._check()

@@ -7,6 +7,7 @@ between two steps. All counts are agent steps (transitions).
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -126,23 +127,29 @@ def prefill(
     *,
     steps: int,
     ready: Callable[[], bool],
+    ended: Callable[[], bool] = lambda: True,
+    most: float = math.inf,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Event]:
-    """Plays `steps` transitions, and on until `ready` (one episode is there to learn from).
+    """Plays `steps` transitions, and on until `ready` (something is there to learn from).
 
-    Afterwards the driver is reset: the unfinished episodes are dropped, so that no episode is
-    half random and half the agent's. Ends early, without `PrefillEnded`, on `should_stop`.
+    Not on beyond `most` steps of the run in all. Afterwards, if any episode has `ended`, the driver
+    is reset: the unfinished episodes are dropped, so that no episode is half random and half the
+    agent's. Ends early, without `PrefillEnded`, on `should_stop`.
     """
     made = 0
     while made < steps or not ready():
         if should_stop():
             return
+        if made >= steps and progress.step >= most:
+            break
         result = driver.step(policy)
         made += result.transitions
         progress.step += result.transitions
         yield from _ended(result.episodes, progress, prefill=True)
         yield Stepped(result.transitions)
-    driver.reset()
+    if ended():
+        driver.reset()
     progress.prefilled = True
     yield PrefillEnded()
 

@@ -66,7 +66,7 @@ def agent_maker(config: Config, say: Callable[[str], Any] = print) -> AgentMaker
     return make
 
 
-def ready_agent(
+def make_agent(
     config: Config,
     make: AgentMaker,
     envs: Workers,
@@ -74,14 +74,16 @@ def ready_agent(
     parent: checkpoint.Checkpoint | None = None,
     say: Callable[[str], Any] = print,
 ) -> tuple[Agent, devices.Device]:
-    """The agent, ready to act and learn without delay.
+    """The agent as the run starts with it.
 
     With the whole state of the checkpoint `saved`, or else with what it inherits from `parent`,
     which is told to `say`.
+
+    Raises:
+        UsageError: it does not fit the environment or the checkpoint.
     """
-    obs_space, act_space = envs.obs_space, envs.act_space
     with devices.hidden_native_stderr():
-        agent, device = make(obs_space, act_space)
+        agent, device = make(envs.obs_space, envs.act_space)
         if saved is not None:
             try:
                 agent.set_state(loading.whole_state(saved.arrays(), agent.get_state()))
@@ -92,7 +94,12 @@ def ready_agent(
             state, table = inheritance.inherit(parent.arrays(), agent.get_state(), choice)
             agent.set_state(state)
             say(table)
-        dataset = config.dataset
-        example = build.example_batch(obs_space, act_space, dataset.batch, dataset.length)
-        agent.warm_up(example, envs=len(envs) // build.turns(config))
     return agent, device
+
+
+def warm_up(config: Config, agent: Agent, envs: Workers) -> None:
+    """Makes the agent ready to act and learn without delay."""
+    dataset = config.dataset
+    example = build.example_batch(envs.obs_space, envs.act_space, dataset.batch, dataset.length)
+    with devices.hidden_native_stderr():
+        agent.warm_up(example, envs=len(envs) // build.turns(config))

@@ -46,16 +46,19 @@ def recover(root: Path) -> None:
     """Clears away what a crash left: half-written checkpoints, and half-made replacements."""
     if not root.is_dir():
         return
-    for path in root.glob('.*.tmp'):
+    restore_replaced(root)
+    for path in (*root.glob('.*.tmp'), *root.glob('.*.old')):
         shutil.rmtree(path, ignore_errors=True)
-    for path in root.glob('.*.old'):
-        target = root / path.name[1 : -len('.old')]
-        if target.exists():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            os.rename(path, target)
     for path in root.glob(f'*/.{manifests.NAME}.*.tmp'):
         path.unlink(missing_ok=True)
+
+
+def restore_replaced(root: Path) -> None:
+    """Gives a checkpoint whose replacement a crash kept from its place its name again."""
+    for path in root.glob('.*.old'):
+        target = root / path.name[1 : -len('.old')]
+        if not target.exists():
+            os.rename(path, target)
 
 
 def write(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import collections
+import contextlib
+import errno
 import os
 import sys
 import time
@@ -39,6 +41,20 @@ def _has_size(stream: TextIO) -> bool:
         return all(os.get_terminal_size(stream.fileno()))
     except (OSError, ValueError):
         return False
+
+
+def print_line(text: str, stream: TextIO | None = None) -> None:
+    """Prints a line at once; where it cannot be shown, the program carries on without it.
+
+    The terminal may be closed meanwhile (SIGHUP), or the reader of a pipe gone.
+    """
+    stream = sys.stdout if stream is None else stream
+    try:
+        print(text, file=stream, flush=True)
+    except OSError as error:
+        if error.errno in (errno.EIO, errno.EPIPE, errno.ENXIO):  # Nobody reads this any more.
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 class ProgressDisplay:
@@ -115,7 +131,7 @@ class ProgressDisplay:
         """Prints a line of its own, above the bar if there is one."""
         if self._bar is not None:
             self._bar.clear()
-        print(text, file=self._stream, flush=True)
+        print_line(text, self._stream)
         if self._bar is not None:
             self._bar.refresh()
 

@@ -4,37 +4,51 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from dreamerv2.config import Config
 from dreamerv2.envs.contract import overview
+from dreamerv2.envs.workers import Workers
+from dreamerv2.errors import UsageError
+from dreamerv2.paths import expand_home
 from dreamerv2.run import (
     build,
     checkpoint,
+    devices,
     evaluation,
     inheritance,
     jsonl,
+    lock,
     logdir,
+    store,
 )
 from dreamerv2.run.background import Background
+from dreamerv2.run.checkpoint import Checkpoint
 from dreamerv2.run.interrupt import StopRequest
-from dreamerv2.run.lock import Lock
 from dreamerv2.run.logging import Logger
-from dreamerv2.run.parts import Parts, default_parts, ready_agent
+from dreamerv2.run.parts import Parts, default_parts, make_agent, warm_up
 from dreamerv2.run.tensorboard import EventFile
 from dreamerv2.run.terminal import ProgressDisplay
 from dreamerv2.run.training_run import FINISHED, TrainingRun
+from dreamerv2.run.types import Agent
+
+PartsMaker = Callable[[Callable[[str], Any]], Parts]
 
 
 def train(
     config: Config,
-    parts: Callable[[Callable[[str], Any]], Parts] | None = None,
+    parts: PartsMaker | None = None,
     *,
     command: Sequence[str] | None = None,
 ) -> int:
     """Trains until the budget is used or a stop is asked for; goes on where the logdir is.
+
+    A start that is refused leaves the logdir as it was: nothing is written before environment,
+    networks and checkpoints are known to fit each other.
 
     Args:
         config: the configuration.
@@ -47,27 +61,23 @@ def train(
 
     Raises:
         UsageError: the logdir cannot be used, is in use, or holds a run with other settings; or
-            the configuration names something that does not exist.
+            the configuration names something that does not exist or does not fit.
     """
-    path = Path(config.logdir).expanduser()
     if config.init.dry_run:
-        _show_inheritance(config, path, parts)
+        check(config, parts, say=print)
         return FINISHED
-    repeat = config.action_repeat
-    parent = None
-    if config['init.from'] and not checkpoint.available(path / 'checkpoints'):
-        parent = inheritance.find_parent(config['init.from'], path)
-    logdir.make_logdir(path)
-    notes = logdir.check_same_run(path, config)
-    done = logdir.finished(path)
-    if done and done['step'] >= config.steps * repeat:
-        print(f'{path} is finished ({done["step"]} frames): nothing to do.', flush=True)
-        return FINISHED
+    path = expand_home(config.logdir)
     with contextlib.ExitStack() as stack:
+        parent = _check_request(config, path)
+        stack.enter_context(logdir.opened(path))
+        notes = logdir.check_same_run(path, config)
+        if _nothing_to_do(config, path):
+            return FINISHED
         stop = stack.enter_context(StopRequest())
-        lock = stack.enter_context(Lock(path))
-        saved = checkpoint.load_newest(path / 'checkpoints', set_aside=True)
-        display = ProgressDisplay(config.steps * repeat, saved.frames if saved else 0)
+        held = stack.enter_context(lock.Lock(path))
+        store.restore_replaced(path / 'checkpoints')
+        saved = checkpoint.load_newest(path / 'checkpoints')
+        display = ProgressDisplay(config.steps * config.action_repeat, saved.frames if saved else 0)
         stack.callback(display.close)
         for note in notes:
             display.line(note)
@@ -75,40 +85,117 @@ def train(
             display.line(inheritance.parent_line(inheritance.describe_parent(parent)))
         elif origin := inheritance.recorded_parent(path / 'provenance.json'):
             display.line(inheritance.parent_line(origin))
-        made = (parts or functools.partial(default_parts, config))(display.line)
-        envs = made.envs()
+        made, envs = _make_envs(config, parts, display.line)
         stack.callback(envs.close)
-        logdir.save_config(path, config)
         for line in overview(envs.obs_space, envs.act_space, envs.describe()):
             display.line(line)
+        fits = threading.Event()
+
+        def ready_agent() -> tuple[Agent, devices.Device]:
+            agent, device = make_agent(config, made.agent, envs, saved, parent, display.line)
+            fits.set()
+            warm_up(config, agent, envs)
+            return agent, device
+
         # The thread that imports TensorFlow starts before everything that it need not wait for.
-        maker = Background(
-            lambda: ready_agent(config, made.agent, envs, saved, parent, display.line), 'agent'
-        )
+        maker = Background(ready_agent, 'agent')
         stack.callback(maker.wait)
-        replay = build.build_replay(config, path / 'train_episodes', envs)
+        # With episodes there already, as after a stop, reading them may move some aside: wait. In a
+        # new logdir episodes are collected meanwhile, and held back.
+        fresh = saved is None and not (path / 'train_episodes').exists()
+        while not fresh and not fits.wait(0.2):
+            maker.check()
+        replay = build.build_replay(config, path / 'train_episodes', envs, hold=fresh)
         stack.callback(replay.close)
-        evaluator = evaluation.Evaluator(made.evaluation)
+        evaluator = evaluation.Evaluator(
+            made.evaluation, longest=evaluation.longest_episode(config.time_limit)
+        )
         stack.callback(evaluator.close)
-        run = TrainingRun(config, path, envs, replay, evaluator, maker, display, lock, stop)
+        logger = stack.enter_context(Logger())
+        run = TrainingRun(config, path, envs, replay, evaluator, maker, display, held, stop, logger)
         run.parent = inheritance.describe_parent(parent) if parent else None
+
+        def begin() -> None:
+            """The first writing to the logdir: nothing is refused from here on."""
+            checkpoint.tidy(path / 'checkpoints', saved)
+            logdir.save_config(path, config)
+            replay.release()
+            # Restoring may count a step more; what was logged is kept up to the checkpoint only.
+            start = saved.frames if saved else run.begun_at
+            jsonl.truncate(path, start)
+            logger.open([jsonl.JsonLines(path), EventFile(path, start)])
+
+        run.begin = begin
+        run.fits = fits.is_set
         run.restore(saved)
-        # Restoring may count a step more; what was logged is kept up to the checkpoint only.
-        start = saved.frames if saved else run.frames
-        jsonl.truncate(path, start)
-        run.logger = stack.enter_context(Logger([jsonl.JsonLines(path), EventFile(path, start)]))
         return run.run(command)
 
 
-def _show_inheritance(
-    config: Config, path: Path, parts: Callable[[Callable[[str], Any]], Parts] | None
+def check(
+    config: Config, parts: PartsMaker | None = None, *, say: Callable[[str], Any] | None = None
 ) -> None:
-    """Prints what the run would take from the checkpoint, and leaves no trace."""
-    parent = inheritance.find_parent(config['init.from'], path)
-    print(inheritance.parent_line(inheritance.describe_parent(parent)))
-    made = (parts or functools.partial(default_parts, config))(print)
-    envs = made.envs()
+    """Raises the UsageError with which `train` would refuse to start; changes nothing on disk.
+
+    Args:
+        config: the configuration.
+        parts: as of `train`.
+        say: told what a run would take from the checkpoint of `--init.from`, and what it computes
+            on; prints on standard error by default.
+    """
+    say = say or functools.partial(print, file=sys.stderr, flush=True)
+    path = expand_home(config.logdir)
+    parent = _check_request(config, path)
+    with logdir.opened(path):
+        for note in logdir.check_same_run(path, config):
+            say(note)
+        if _nothing_to_do(config, path, say):
+            return
+        if holder := lock.holder_of(path):
+            raise UsageError(lock.in_use(path, holder))
+        saved = checkpoint.load_newest(path / 'checkpoints', say)
+    if parent is not None:
+        say(inheritance.parent_line(inheritance.describe_parent(parent)))
+    made, envs = _make_envs(config, parts, say)
     try:
-        ready_agent(config, made.agent, envs, None, parent)
+        make_agent(config, made.agent, envs, saved, parent, say)
     finally:
         envs.close()
+
+
+def _check_request(config: Config, path: Path) -> Checkpoint | None:
+    """What can be told of a configuration before anything is made; the checkpoint it starts from.
+
+    Raises:
+        UsageError: the budget is below the prefill, or there is no such checkpoint.
+    """
+    if config.prefill > config.steps:
+        raise UsageError(
+            f'prefill {config.prefill} is above steps {config.steps}: nothing would be learned; '
+            f'use --prefill {max(config.steps // 10, 1)} or more steps.'
+        )
+    if not config['init.from'] or checkpoint.available(path / 'checkpoints'):
+        return None
+    return inheritance.find_parent(config['init.from'], path)
+
+
+def _nothing_to_do(config: Config, path: Path, say: Callable[[str], Any] | None = None) -> bool:
+    done = logdir.finished(path)
+    if not done or done['step'] < config.steps * config.action_repeat:
+        return False
+    line = f'{path} is finished ({done["step"]} frames): nothing to do.'
+    (say or functools.partial(print, flush=True))(line)
+    return True
+
+
+def _make_envs(
+    config: Config, parts: PartsMaker | None, say: Callable[[str], Any]
+) -> tuple[Parts, Workers]:
+    """The parts of a run and its environments, which encoder and decoder can make something of."""
+    made = (parts or functools.partial(default_parts, config))(say)
+    envs = made.envs()
+    try:
+        build.check_keys(config, envs.obs_space)
+    except BaseException:
+        envs.close()
+        raise
+    return made, envs

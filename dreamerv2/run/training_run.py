@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,8 @@ from dreamerv2.run.updater import Beside, InTurn, Updater
 FINISHED = 0
 STOPPED = 75
 SKIPS = 'skipped_updates', 'skipped_in_a_row'
+LONG_EPISODE = 10_000  # Agent steps of one environment after which it is said that none has ended.
+EXAMPLE_LIMIT = 1000  # A time limit to propose, in agent steps.
 MOST_SKIPS = 100  # Updates in a row that may be left out because they were not finite.
 
 
@@ -61,6 +63,7 @@ class TrainingRun:
         display: ProgressDisplay,
         lock: Lock,
         stop: StopRequest,
+        logger: Logger,
     ) -> None:
         self.config = config
         self.path = path
@@ -93,7 +96,13 @@ class TrainingRun:
         self.snapshots = Snapshots(
             self.progress, replay, self.driver, self.random_policy, evaluator, self.means
         )
-        self.logger: Logger
+        self.logger = logger
+        self.begun_at = self.frames
+        # When the run may begin to write to its logdir, and how.
+        self.fits: Callable[[], bool] = lambda: True
+        self.begin: Callable[[], Any] = lambda: None
+        self._begun = False
+        self._unended = 0  # Agent steps since an episode last ended; stays where it was said.
         self.agent: Agent
         self.provenance = b''
         self.parent: dict[str, Any] | None = None
@@ -118,6 +127,9 @@ class TrainingRun:
             self._prefill()
         self.display.phase('starting')
         self.agent, device = self.maker.result()
+        if not self.stop():
+            self._check_experience()
+        self._begin()
         description = describe_run(
             seed=self.config.seed,
             environment=environment,
@@ -144,7 +156,7 @@ class TrainingRun:
             else:
                 self._interact(device)
             self.saver.wait()
-        if self.progress.step < self.plan.steps:
+        if not self.progress.prefilled or self.progress.step < self.plan.steps:
             self.display.line(
                 f'Stopped by {self.stop.signal_name} at {self.frames} frames, checkpoint saved: '
                 'start again with the same command to go on.'
@@ -176,9 +188,16 @@ class TrainingRun:
         stats = self.replay.stats
         owed = max(0, self.plan.prefill - int(stats['total_steps'] + stats['partial_steps']))
         self.display.phase('prefill')
+        length = self.config.dataset.length
+
+        def ended() -> bool:
+            return self.replay.stats['loaded_episodes'] > 0
 
         def should_stop() -> bool:
             self.maker.check()
+            # What is collected until then is of no use if the run is refused.
+            if not self._begun and self.fits() and self.replay.can_sample(length):
+                self._begin()
             return self.stop()
 
         policy: Policy = self.random_policy
@@ -191,10 +210,30 @@ class TrainingRun:
             policy,
             self.progress,
             steps=owed,
-            ready=lambda: self.replay.stats['loaded_episodes'] > 0,
+            most=self.plan.steps,
+            ready=lambda: ended() or self.replay.can_sample(length),
+            ended=ended,
             should_stop=should_stop,
         )
         self._handle(events)
+
+    def _begin(self) -> None:
+        """Begins to write to the logdir."""
+        if not self._begun:
+            self._begun = True
+            self.begin()
+
+    def _check_experience(self) -> None:
+        """Raises UsageError where the prefill has brought nothing to learn from."""
+        if self.replay.can_sample(self.config.dataset.length):
+            return
+        if self.replay.stats['loaded_episodes']:
+            self.replay.sample(1, self.config.dataset.length)  # Raises, and says why.
+        raise UsageError(
+            f'No episode of {self.config.task} has ended in {self.progress.step} agent steps, so '
+            f'there is nothing to learn from: cut episodes off with --time_limit {EXAMPLE_LIMIT}, '
+            'learn from unfinished ones with --replay.ongoing True, or raise --steps.'
+        )
 
     def _interact(self, device: devices.Device) -> None:
         updater: Updater = InTurn(self.agent, self.batches.take)
@@ -214,7 +253,8 @@ class TrainingRun:
     def _handle(self, events: Iterator[loop.Event]) -> None:
         for event in events:
             match event:
-                case loop.Stepped():
+                case loop.Stepped(transitions):
+                    self._watch_for_end(transitions)
                     self.display.update(self.frames, self.progress.updates)
                     self.saver.check()
                     if self.config.async_collect and self.progress.prefilled:
@@ -233,7 +273,20 @@ class TrainingRun:
                     self._check_updates()
                     self._save()
 
+    def _watch_for_end(self, transitions: int) -> None:
+        """Says it once where no episode ends for long."""
+        if self._unended >= LONG_EPISODE * len(self.envs):
+            return
+        self._unended += transitions
+        if self._unended >= LONG_EPISODE * len(self.envs):
+            self.display.line(
+                f'No episode of {self.config.task} has ended in {self._unended} agent steps. If '
+                f'its episodes may go on for ever, stop the run and start anew with --time_limit '
+                f'{EXAMPLE_LIMIT}.'
+            )
+
     def _episode(self, event: loop.EpisodeEnded) -> None:
+        self._unended = 0
         episode = event.episode
         config = self.config
         scalars = episode_metrics(
@@ -279,6 +332,7 @@ class TrainingRun:
                 self.config.eval_eps,
                 video_keys=self.config.log_keys_video,
                 should_stop=self.stop,
+                say=self.display.line,
             )
         self.display.phase('training')
         if episodes is None:

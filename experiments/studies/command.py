@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dreamerv2.errors import UsageError
+from dreamerv2.paths import expand_home
 from dreamerv2.run.interrupt import StopRequest
 from dreamerv2.run.lock import Lock
-from dreamerv2.run.logdir import make_logdir
+from dreamerv2.run.logdir import opened
 
 from . import tables
 from .definition import Definition, read_definition
@@ -39,7 +40,7 @@ def run_study(argv: Sequence[str], stages: Sequence[str] = ()) -> int:
     """
     args = _parse(argv, stages)
     definition = read_definition(args.study)
-    root = args.logdir.expanduser().absolute()
+    root = expand_home(args.logdir).absolute()
     every = make_jobs(definition, root)
     jobs = select(every, stages=stages, sets=args.sets, levels=args.levels, seeds=args.seeds)
     if not jobs:
@@ -49,9 +50,8 @@ def run_study(argv: Sequence[str], stages: Sequence[str] = ()) -> int:
         return FINISHED
     if stages:
         _check_parents(jobs)
-    make_logdir(root)
-    engine = make_engine(args, root)
-    with StopRequest() as stop, Lock(root):
+    with opened(root), StopRequest() as stop, Lock(root):
+        engine = make_engine(args, root)
         write_plan(definition, root)
         (root / DEFINITION).write_bytes(args.study.read_bytes())
         evaluate = evaluate_parents(definition, say)
@@ -76,7 +76,7 @@ def show_status(argv: Sequence[str]) -> int:
     parser.add_argument('--json', action='store_true', help='for programs')
     parser.add_argument('--watch', action='store_true', help='again every few seconds')
     args = parser.parse_args(argv)
-    root = args.root.expanduser().absolute()
+    root = expand_home(args.root).absolute()
     if not (root / DEFINITION).is_file():
         raise UsageError(f'{root} is no study: expected the --logdir of experiments/study.py')
     jobs = make_jobs(read_definition(root / DEFINITION), root)

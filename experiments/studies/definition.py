@@ -4,7 +4,7 @@ configs: [mario]            presets of configs.yaml for every run
 config: {train_every: 16}   single keys on top of them (optional)
 family: mario               of the tasks (optional; the levels are of this family)
 frames: 1e7                 T, the frames of every run
-seeds: [0, 1, 2, 3, 4]
+seeds: [0, 1, 2, 3, 4]      which seeds, not how many
 pretrain: [e4, e10]         names of sets of levels, one agent a set and seed
 finetune: ef                levels, or a set, on which each of them is trained further
 transfer: etau
@@ -26,14 +26,26 @@ from typing import Any
 from dreamerv2.config import Config, load_config
 from dreamerv2.config.files import Entry, read_entries
 from dreamerv2.config.merge import merge
+from dreamerv2.config.schema import SCHEMA
 from dreamerv2.envs import check_task, parse_task
-from dreamerv2.errors import UsageError, printable, shown
+from dreamerv2.errors import UsageError, nearest, printable, shown
 from dreamerv2.run.build import task_sets
 
 KEYS = (
     'configs', 'family', 'frames', 'seeds', 'pretrain', 'finetune', 'transfer', 'baseline',
     'frames_per_second',
 )  # fmt: skip
+MAPPINGS = {'config': '{train_every: 16}', 'sets': '{mine: [1-1, 1-2]}'}
+SYNONYMS = {
+    'steps': 'frames (agent steps times the action repeat)',
+    'budget': 'frames',
+    'preset': 'configs',
+    'presets': 'configs',
+    'task': 'baseline, or pretrain',
+    'tasks': 'baseline, or pretrain',
+    'levels': 'baseline',
+    'logdir': '--logdir on the command line',
+}
 NEEDED = ('configs', 'frames', 'seeds', 'pretrain')
 # Set by the runner for each run; a study cannot fix them for all.
 OWN = ('task', 'seed', 'steps', 'logdir', 'init.from', 'init.dry_run', 'dry_run')
@@ -111,9 +123,7 @@ def read_definition(path: Path) -> Definition:
         elif key in KEYS:
             given[key] = entry
         else:
-            near = difflib.get_close_matches(key[:200], (*KEYS, 'config', 'sets'), 1)
-            hint = f'did you mean {near[0]}?' if near else f'there are {", ".join(KEYS)}'
-            raise UsageError(f'{entry.where}: {shown(key)} is no key of a study; {hint}')
+            raise UsageError(f'{entry.where}: {_unknown_key(key, entry.value)}')
     for key in NEEDED:
         if key not in given:
             raise UsageError(
@@ -121,11 +131,13 @@ def read_definition(path: Path) -> Definition:
             )
     family = _family(given['family']) if 'family' in given else 'mario'
     configs = _names(given['configs'])
-    config = _config(path, configs, overrides)
+    config = _config(given['configs'], configs, overrides)
     for name, entry in own_sets.items():
-        _names(dataclasses.replace(entry, key='sets', value=name))
-    sets = {name: _names(entry) for name, entry in own_sets.items()}
-    known = {**task_sets(config), **sets}
+        _names(dataclasses.replace(entry, key='sets', value=name, items=()))
+    known = task_sets(config)
+    known |= {name: _names(entry) for name, entry in own_sets.items()}
+    for entry in own_sets.values():
+        _levels(entry, family, known)  # Where it stands, whether it is used or not.
 
     def levels(key: str) -> tuple[str, ...]:
         return _levels(given[key], family, known) if key in given else ()
@@ -157,6 +169,23 @@ def read_definition(path: Path) -> Definition:
     return definition
 
 
+def _unknown_key(key: str, value: Any) -> str:
+    """What is wrong with a key that no study has, and what was probably meant."""
+    if key in MAPPINGS:
+        return f'{key} {shown(value)}: expected keys and values, such as {key}: {MAPPINGS[key]}'
+    head = key.split('.')[0]
+    near = SYNONYMS.get(key) or nearest(key, (*KEYS, *MAPPINGS))
+    if head in KEYS:
+        hint = f'{head} holds no keys of its own'
+    elif near:
+        hint = near if near.startswith('did you') else f'did you mean {near}?'
+    elif key in SCHEMA:
+        hint = f'settings of the runs stand under config, as in config: {{{key}: ...}}'
+    else:
+        hint = f'there are {", ".join((*KEYS, *MAPPINGS))}'
+    return f'{shown(key)} is no key of a study; {hint}'
+
+
 def _name(path: Path) -> str:
     return printable(str(path), 200)
 
@@ -171,12 +200,12 @@ def _family(entry: Entry) -> str:
     return str(entry.value)
 
 
-def _config(path: Path, configs: Sequence[str], overrides: Mapping[str, Entry]) -> Config:
+def _config(presets: Entry, configs: Sequence[str], overrides: Mapping[str, Entry]) -> Config:
     """The presets with the overrides, each checked where it stands."""
     try:
         config = load_config([f'--configs={",".join(configs)}'])
     except UsageError as error:
-        raise UsageError(f'{_name(path)}: configs: {error}') from error
+        raise UsageError(f'{presets.where}: configs: {error}') from error
     flat = config.flat
     for key, entry in overrides.items():
         if key in OWN:
@@ -187,7 +216,12 @@ def _config(path: Path, configs: Sequence[str], overrides: Mapping[str, Entry]) 
     try:
         return config.update({key: entry.value for key, entry in overrides.items()})
     except UsageError as error:
-        raise UsageError(f'{_name(path)}: config: {error}') from error
+        raise UsageError(f'{_file(presets)}: config: {error}') from error
+
+
+def _file(entry: Entry) -> str:
+    """The file that an entry is from."""
+    return entry.where.rpartition(' line ')[0]
 
 
 def _names(entry: Entry) -> tuple[str, ...]:
@@ -211,19 +245,31 @@ def _set(
 ) -> tuple[str, ...]:
     """The levels of a pre-training set."""
     if name in known or f'{family}_{name}' in known:
-        return _levels(dataclasses.replace(entry, value=name), family, known)
-    near = difflib.get_close_matches(name[:200], known, 1)
+        return _levels(dataclasses.replace(entry, value=name, items=()), family, known)
+    near = difflib.get_close_matches(name.removeprefix(f'{family}_')[:200], known, 1)
     hint = f'; did you mean {printable(near[0])}?' if near else ''
     listed = printable(', '.join(known), 100)
-    raise UsageError(f'{entry.where}: {shown(name)} is no set of levels: there are {listed}{hint}')
+    where = dict(zip(_names(entry), entry.items, strict=False)).get(name, entry.where)
+    raise UsageError(f'{where}: {shown(name)} is no set of levels: there are {listed}{hint}')
 
 
 def _levels(entry: Entry, family: str, known: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """Names of levels, with sets replaced by what is in them."""
-    task = f'{family}_{"+".join(_names(entry))}'
+    names = _names(entry)
+    places = entry.items or [entry.where] * len(names)
+    for name, where in zip(names, places, strict=True):
+        bare = name.removeprefix(f'{family}_')
+        if bare != name and name not in known:
+            raise UsageError(
+                f'{where}: {shown(name)}: the family is left out here; did you mean '
+                f'{printable(bare)}?'
+            )
+        try:
+            check_task(f'{family}_{name}', known)
+        except UsageError as error:
+            raise UsageError(f'{where}: {error}') from error
     try:
-        check_task(task, known)
-        return tuple(parse_task(task, known).names)
+        return tuple(parse_task(f'{family}_{"+".join(names)}', known).names)
     except UsageError as error:
         raise UsageError(f'{entry.where}: {error}') from error
 
@@ -248,8 +294,20 @@ def _frames(entry: Entry) -> int:
     return int(value)
 
 
+def _seeds_hint(value: Any) -> str:
+    """What a single number in place of a list may have meant: that seed, or so many."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= LARGEST_SEED:
+        return 'expected a list of whole numbers, such as [0, 1]'
+    if value < 2:
+        return f'expected a list; write [{value}] for this one seed'
+    first = '0, 1' if value == 2 else '0, 1, 2' if value == 3 else f'0, 1, ..., {value - 1}'
+    return f'expected a list; write [{first}] for {value} seeds, or [{value}] for this one'
+
+
 def _seeds(entry: Entry) -> tuple[int, ...]:
-    values = entry.value if isinstance(entry.value, list) else [entry.value]
+    values = entry.value
+    if not isinstance(values, list):
+        raise UsageError(f'{entry.where}: seeds {shown(values)}: {_seeds_hint(values)}')
     whole = all(
         isinstance(v, int) and not isinstance(v, bool) and 0 <= v <= LARGEST_SEED for v in values
     )

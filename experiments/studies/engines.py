@@ -7,10 +7,15 @@ import math
 from pathlib import Path
 from typing import NoReturn
 
+from dreamerv2.doctor.installation import driver_gpus
 from dreamerv2.errors import UsageError
+from dreamerv2.run.terminal import print_line
 
 from .local import LocalEngine
 from .runner import Engine
+
+LEAST_SHARE = 0.05  # of a GPU
+MOST_GPUS = 8  # of one run
 
 
 class Parser(argparse.ArgumentParser):
@@ -21,8 +26,8 @@ class Parser(argparse.ArgumentParser):
 
 
 def say(line: str) -> None:
-    """Prints a line at once."""
-    print(line, flush=True)
+    """Prints a line at once, as long as there is a terminal to print it on."""
+    print_line(line)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,12 +66,57 @@ def check_arguments(args: argparse.Namespace) -> None:
     for key in ('jobs', 'retries'):
         if getattr(args, key) < 0:
             raise UsageError(f'--{key} {getattr(args, key)}: expected 0 or more')
-    share = args.gpus_per_run
-    if share is not None and not 0 < share <= (1 if args.engine == 'local' else 8):
-        raise UsageError(f'--gpus_per_run {share}: expected a share above 0 and up to 1')
+    _check_share(args.gpus_per_run, args.engine)
+    if args.engine == 'local':
+        _check_gpus(args.gpus, args.gpus_per_run)
+    elif args.gpus:
+        raise UsageError(
+            f'--gpus is for this machine; --engine {args.engine} gives runs the GPUs that '
+            '--gpus_per_run asks for'
+        )
     if not 0 < args.cpus_per_run <= 1024:
         raise UsageError(f'--cpus_per_run {args.cpus_per_run}: expected a number above 0')
     _slurm_options(args)
+
+
+def _check_share(share: float | None, engine: str) -> None:
+    """Raises UsageError for a share of a GPU that an engine cannot give."""
+    if share is None:
+        return
+    whole = share in range(1, MOST_GPUS + 1)
+    if engine == 'local' and not LEAST_SHARE <= share <= 1:
+        expected = f'a share from {LEAST_SHARE} to 1, such as 0.5 for two runs on each GPU'
+    elif engine == 'ray' and not (LEAST_SHARE <= share <= 1 or whole):
+        expected = f'a share from {LEAST_SHARE} to 1, or a whole number up to {MOST_GPUS}'
+    elif engine == 'slurm' and not (whole or share == 0):
+        expected = f'a whole number up to {MOST_GPUS}: Slurm gives whole GPUs'
+    else:
+        return
+    raise UsageError(f'--gpus_per_run {share}: expected {expected}')
+
+
+def _check_gpus(gpus: list[int], share: float | None) -> None:
+    """Raises UsageError for GPUs that this machine does not have."""
+    if not gpus:
+        if share is not None:
+            raise UsageError(f'--gpus_per_run {share} needs --gpus, such as --gpus 0')
+        return
+    given = f'--gpus {",".join(map(str, gpus))}'
+    if len(set(gpus)) < len(gpus):
+        raise UsageError(f'{given}: expected each GPU once; --gpus_per_run 0.5 shares them')
+    found = driver_gpus()
+    if isinstance(found, str):
+        raise UsageError(f'{given}: {found}')
+    if not found:
+        raise UsageError(
+            f'{given}: this machine has no NVIDIA GPU, or no driver for it; leave --gpus out to '
+            'train on the CPU'
+        )
+    missing = [gpu for gpu in gpus if gpu >= len(found)]
+    if missing:
+        last = len(found) - 1
+        there = f'0 to {last}' if last else 'only 0'
+        raise UsageError(f'{given}: there is no GPU {missing[0]}; this machine has {there}')
 
 
 def make_engine(args: argparse.Namespace, root: Path) -> Engine:
@@ -103,6 +153,6 @@ def _slurm_options(args: argparse.Namespace) -> dict[str, str | int]:
 
 
 def _numbers(text: str) -> list[int]:
-    if not all(part.isdigit() for part in text.split(',')):
+    if not all(part.isdecimal() and len(part) < 6 for part in text.split(',')):
         raise argparse.ArgumentTypeError(f'{text!r} is no list of GPUs such as 0,1')
     return [int(part) for part in text.split(',')]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dreamerv2.config import load_config
-from dreamerv2.errors import UsageError
+from dreamerv2.errors import UsageError, nearest
 
 from .definition import Definition
 
@@ -133,7 +133,11 @@ def select(
         known = dict.fromkeys(getattr(job, key) for job in found)
         for value in wanted:
             if value not in known:
-                shown = ', '.join(str(name) for name in known if name != '') or 'none'
-                raise UsageError(f'--{key}s {value}: not in this study; there are {shown}')
+                names = [str(name) for name in known if name != '']
+                hint = nearest(str(value).rpartition('_')[2], names) if key != 'seed' else ''
+                raise UsageError(
+                    f'--{key}s {value}: not in this study; there are {", ".join(names) or "none"}'
+                    f'{f"; {hint}" if hint else ""}'
+                )
         found = [job for job in found if not wanted or getattr(job, key) in wanted]
     return found

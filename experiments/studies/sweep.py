@@ -11,10 +11,11 @@ from pathlib import Path
 from dreamerv2.config import load_config
 from dreamerv2.envs import check_task
 from dreamerv2.errors import UsageError
+from dreamerv2.paths import expand_home
 from dreamerv2.run.build import task_sets
 from dreamerv2.run.interrupt import StopRequest
 from dreamerv2.run.lock import Lock
-from dreamerv2.run.logdir import make_logdir
+from dreamerv2.run.logdir import opened
 
 from . import engines, tables
 from .jobs import Job
@@ -43,18 +44,17 @@ def run_sweep(argv: Sequence[str]) -> int:
         UsageError: a mistake in the command line.
     """
     args, flags = parse(argv)
-    root = args.logdir.expanduser().absolute()
+    root = expand_home(args.logdir).absolute()
     jobs = make_sweep(args.config.replace(',', ' ').split(), args.tasks, args.seeds, flags, root)
     if args.dry_run:
         for job in jobs:
             print(f'{job.name}: {" ".join(job.arguments)}')
         return FINISHED
-    make_logdir(root)
-    engine = engines.make_engine(args, root)
-    locked = (Lock(make_task_folder(root / task)) for task in args.tasks)
     with StopRequest() as stop, contextlib.ExitStack() as stack:
-        for lock in locked:
-            stack.enter_context(lock)
+        for folder in (root / task for task in args.tasks):
+            stack.enter_context(opened(folder))
+            stack.enter_context(Lock(folder))
+        engine = engines.make_engine(args, root)
         stack.callback(engine.close)
         ended = run_jobs(
             jobs, engine, say=engines.say, should_stop=stop, retries=args.retries, interval=0.2
@@ -64,12 +64,6 @@ def run_sweep(argv: Sequence[str]) -> int:
         engines.say('The same command goes on from here.')
         return STOPPED
     return FAILED if ended['failed'] else FINISHED
-
-
-def make_task_folder(path: Path) -> Path:
-    """Makes the folder of a task's runs."""
-    make_logdir(path)
-    return path
 
 
 def make_sweep(
@@ -132,7 +126,7 @@ def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     if not args.config.replace(',', ' ').split():
         raise UsageError(f'CONFIG is {args.config!r}, expected a preset such as mario_small')
     for seed in args.seeds:
-        if not seed.isdigit():
+        if not seed.isdecimal():
             raise UsageError(f'SEED is {seed!r}, expected a whole number (flags come after --)')
     args.seeds = [int(seed) for seed in args.seeds]
     engines.check_arguments(args)

@@ -11,7 +11,9 @@ from typing import Any
 from .jobs import STAGES, Job
 from .state import KINDS, State
 
-HOUR = 3600.0
+GAP = 2  # blanks between columns
+# Titles of the columns that a narrow terminal does without, in this order.
+DISPENSABLE = ('', 'frames/s', 'return', 'frames', 'left', 'sets', 'levels', 'seeds', 'finished')
 
 
 def plan_rows(jobs: Sequence[Job], states: Mapping[Job, State]) -> list[list[str]]:
@@ -32,7 +34,7 @@ def _counts(jobs: Sequence[Job]) -> list[str]:
 
 def _sums(jobs: Sequence[Job], states: Mapping[Job, State]) -> list[str]:
     finished = sum(states[job].kind == 'finished' for job in jobs)
-    return [str(len(jobs)), str(finished), f'{sum(job.frames for job in jobs):.3g}']
+    return [str(len(jobs)), str(finished), count(sum(job.frames for job in jobs))]
 
 
 def estimate_line(
@@ -45,30 +47,45 @@ def estimate_line(
     if not left:
         return 'Everything is finished.'
     if speed is None:
-        return f'{left:.3g} frames are left; how long that takes is not known yet.'
-    hours = left / speed / HOUR
-    words = f'{left:.3g} frames are left: about {hours:,.1f} hours of one run'
+        return f'{count(left)} frames are left; how long that takes is not known yet.'
+    seconds = left / speed
+    words = f'{count(left)} frames are left: {in_words(seconds)} of one run'
     if at_once > 1:
-        words += f', {hours / at_once:,.1f} hours with {at_once} at a time'
+        words += f', {in_words(seconds / at_once)} with {at_once} at a time'
     return f'{words}, at {speed:.0f} frames/s ({source}).'
 
 
 def status_rows(jobs: Sequence[Job], states: Mapping[Job, State]) -> list[list[str]]:
     """A row a run: what it does, how far it is, how fast, how well, and how long it will take."""
-    rows = [['run', 'state', 'frames', 'frames/s', 'return', 'left', '']]
+    rows = [['run', 'state', 'frames', 'done', 'frames/s', 'return', 'left', '']]
     for job in jobs:
         state = states[job]
-        share = f'{state.frames} ({100 * state.frames // job.frames} %)' if state.frames else ''
         rows.append([
             job.name,
             state.kind,
-            share,
+            f'{state.frames:,}' if state.frames else '',
+            f'{100 * state.frames // job.frames} %' if state.frames else '',
             _number(state.frames_per_second),
             _number(state.train_return),
             duration(state.seconds_left) if state.kind == 'running' else '',
             state.error if state.kind in ('failed', 'blocked') else state.host,
         ])  # fmt: skip
     return rows
+
+
+def fitted(rows: Sequence[Sequence[str]], width: int) -> list[list[str]]:
+    """A table without the columns that a terminal of this width has no room for."""
+    kept = list(range(len(rows[0])))
+    for title in DISPENSABLE:
+        if sum(max(len(row[c]) for row in rows) + GAP for c in kept) - GAP <= width:
+            break
+        kept = [column for column in kept if rows[0][column] != title]
+    return [[row[column] for column in kept] for row in rows]
+
+
+def error_lines(jobs: Sequence[Job], states: Mapping[Job, State]) -> list[str]:
+    """What went wrong in each run that failed or cannot start."""
+    return [f'{job.name}: {states[job].error}' for job in jobs if states[job].error]
 
 
 def summary_line(states: Mapping[Job, State]) -> str:
@@ -101,13 +118,36 @@ def as_text(rows: Sequence[Sequence[str]]) -> str:
     return '\n'.join(lines)
 
 
+def count(number: int) -> str:
+    """Such as `64,000`, `1.92M` or `1,600M`."""
+    if number < 1_000_000:
+        return f'{number:,}'
+    millions = number / 1e6
+    digits = 0 if millions >= 100 else 1 if millions >= 10 else 2
+    whole, point, rest = f'{millions:,.{digits}f}'.partition('.')
+    return f'{whole}{point}{rest}'.rstrip('0').rstrip('.') + 'M' if point else f'{whole}M'
+
+
+def in_words(seconds: float) -> str:
+    """Such as `less than a minute`, `about 12 minutes`, `about 3.5 hours`, `about 5,772 hours`."""
+    minutes, hours = round(seconds / 60), seconds / 3600
+    if seconds < 60:
+        return 'less than a minute'
+    if minutes < 60:
+        return f'about {minutes} minute{"s" if minutes > 1 else ""}'
+    amount = f'{hours:.1f}'.removesuffix('.0') if hours < 100 else f'{hours:,.0f}'
+    return f'about {amount} hour{"" if amount == "1" else "s"}'
+
+
 def duration(seconds: float | None) -> str:
     """Such as `3:05 h` or `12 min`; empty where it is not known."""
     if seconds is None:
         return ''
     minutes = round(max(seconds, 0.0) / 60)
-    return f'{minutes // 60}:{minutes % 60:02} h' if minutes >= 60 else f'{minutes} min'
+    if minutes >= 60:
+        return f'{minutes // 60}:{minutes % 60:02} h'
+    return f'{minutes} min' if minutes else 'now' if seconds <= 0 else '< 1 min'
 
 
 def _number(value: float | None) -> str:
-    return '' if value is None else f'{value:.0f}'
+    return '' if value is None else f'{value:,.0f}' if abs(value) >= 10 else f'{value:.1f}'

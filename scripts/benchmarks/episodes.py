@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import concurrent.futures
-import getpass
 import hashlib
 import json
 import multiprocessing
@@ -69,7 +68,7 @@ def cache_folder(config: Config, tasks: list[str]) -> Path:
     """Where episodes of these options are kept."""
     options = build.env_options(config, tasks[0])
     key = hashlib.sha256(json.dumps([tasks, options], default=str).encode()).hexdigest()[:12]
-    return Path(tempfile.gettempdir()) / f'dreamerv2-episodes-{getpass.getuser()}-{key}'
+    return Path(tempfile.gettempdir()) / f'dreamerv2-episodes-{os.getuid()}-{key}'
 
 
 def real_episodes(

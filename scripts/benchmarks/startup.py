@@ -21,7 +21,6 @@ from .timing import spread, time_interleaved
 SCRIPTS = Path(__file__).resolve().parents[1]
 COMMANDS = {
     'train.py --help': ['dreamerv2.train', '--help'],
-    'train.py --dry_run True': ['dreamerv2.train', '--dry_run', 'True'],
     'train.py with an unknown key': ['dreamerv2.train', '--rssm.depth', '3'],
     'train.py with an unknown level': ['dreamerv2.train', '--task', 'mario_9-1'],
     'evaluate.py --help': ['dreamerv2.evaluate', '--help'],

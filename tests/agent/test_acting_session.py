@@ -1,12 +1,12 @@
 """The policy in the thread that calls for it: the same actions, and when it takes newer weights."""
 
-import os
 import threading
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from dreamerv2.cores import usable_cores
 from tests.agent.test_agent import observation
 from tests.agent.tiny import make_agent, make_batch
 
@@ -73,8 +73,8 @@ def test_an_acting_copy_changes_only_when_told_to():
 def test_it_does_not_wait_for_the_threads_of_a_learner():
     agent, batch = make_agent(caller_acts=True), make_batch()
     play(agent, batch, modes=('train',))
-    # As many as there are cores where nothing else was asked for.
-    threads = tf.config.threading.get_inter_op_parallelism_threads() or os.cpu_count()
+    # As many as there are cores to use where nothing else was asked for.
+    threads = tf.config.threading.get_inter_op_parallelism_threads() or usable_cores()
     release, busy = threading.Event(), threading.Semaphore(0)
 
     def block():

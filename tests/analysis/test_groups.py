@@ -31,6 +31,23 @@ def test_seeds_and_ways_of_running_do_not_part_runs(run):
     assert labels(runs) == {'': ['a', 'b', 'c']}
 
 
+@pytest.mark.parametrize(
+    ('key', 'values'),
+    [
+        ('accept_changes', (False, True)),
+        ('deterministic', (False, True)),
+        ('dry_run', (False, True)),
+        ('gpu_memory', (0, 4)),
+        ('jit', (True, False)),
+        ('eval_eps', (1, 10)),
+        ('replay', ({'keep_on_disk': False}, {'keep_on_disk': True})),
+    ],
+)
+def test_how_a_run_was_made_does_not_part_runs(run, key, values):
+    runs = [run(str(seed), seed=seed, config={key: v}) for seed, v in enumerate(values)]
+    assert labels(runs) == {'': ['0', '1']}
+
+
 def test_environments_that_take_turns_part_runs(run):
     runs = [
         run('a', config={'envs': 4, 'envs_parallel': 'none'}),

@@ -277,7 +277,7 @@ from dreamerv2.envs.workers import make_workers
 
 if __name__ == '__main__':
     asked = []
-    for number in (signal.SIGTERM, signal.SIGUSR1):
+    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP):
         signal.signal(number, lambda *unused: asked.append(True))
     workers = make_workers('pixel', 2, parallel='process')
     workers.reset()
@@ -303,6 +303,8 @@ if __name__ == '__main__':
         ('', signal.SIGINT),
         ('', signal.SIGTERM),
         ('', signal.SIGUSR1),
+        ('', signal.SIGUSR2),
+        ('', signal.SIGHUP),
         ('', signal.SIGKILL),
     ],
 )

@@ -67,13 +67,13 @@ def test_the_thesis_plan_is_shown_as_plain_text(repository, tmp_path):
     assert result.returncode == 0, result.stderr
     rows = [line.split() for line in result.stdout.splitlines()]
     assert rows[1:5] == [
-        ['baseline', '-', '14', '5', '70', '0', '7e+08'],
-        ['pretrain', '2', '-', '5', '10', '0', '1e+08'],
-        ['finetune', '2', '4', '5', '40', '0', '4e+08'],
-        ['transfer', '2', '4', '5', '40', '0', '4e+08'],
+        ['baseline', '-', '14', '5', '70', '0', '700M'],
+        ['pretrain', '2', '-', '5', '10', '0', '100M'],
+        ['finetune', '2', '4', '5', '40', '0', '400M'],
+        ['transfer', '2', '4', '5', '40', '0', '400M'],
     ]
-    assert rows[5] == ['in', 'all', '160', '0', '1.6e+09']
-    assert '5,772.0 hours' in result.stdout
+    assert rows[5] == ['in', 'all', '160', '0', '1,600M']
+    assert 'about 5,772 hours' in result.stdout
     assert not (tmp_path / 'root').exists()
 
 
@@ -97,7 +97,7 @@ def test_the_other_studies_can_be_planned(repository, name):
         ('2000', 'many', 4, ['many', 'number']),
         ('rssm.deter: 16', 'rssm.depth: 16', 3, ['rssm.depth', 'did you mean rssm.deter?']),
         ('rssm.deter: 16', 'seed: 16', 3, ['config.seed', 'set by the study']),
-        ('[mario, debug]', '[maro]', None, ['maro', 'did you mean mario']),
+        ('[mario, debug]', '[maro]', 2, ['maro', 'did you mean mario']),
         ('frames: 2000', '', None, ['frames is missing']),
         ('[1-1, 1-2]}', '[1-1, 1-1]}', 9, ['each once']),
         ('2000', '2000.5', 4, ['whole number']),
@@ -106,6 +106,27 @@ def test_the_other_studies_can_be_planned(repository, name):
         ('2000', '0x' + 'f' * 9000, 4, ['expected a number']),
         ('[3, 5]', '[4294967296]', 5, ['to 2147483647']),
         ('[3, 5]', 'None', 5, ['whole numbers']),
+        ('[3, 5]', '2', 5, ['write [0, 1] for 2 seeds, or [2] for this one']),
+        ('[3, 5]', '0', 5, ['write [0] for this one seed']),
+        ('[3, 5]', '20', 5, ['[0, 1, ..., 19] for 20 seeds']),
+        ('[3, 5]', '"2"', 5, ['expected a list of whole numbers']),
+        ('[3, 5]', '3, 5', 5, ['expected a list of whole numbers']),
+        ('[3, 5]', '[3.0]', 5, ['whole numbers']),
+        ('frames: 2000', 'steps: 500', 4, ["'steps'", 'did you mean frames (agent steps']),
+        ('frames: 2000', 'frmaes: 2000', 4, ['did you mean frames?']),
+        ('frames: 2000', 'frames.total: 2000', 4, ['frames holds no keys']),
+        ('frames:', 'prefill: 100\nframes:', 4, ['config: {prefill: ...}']),
+        ('frames:', 'logdir: x\nframes:', 4, ['--logdir on the command line']),
+        ('frames:', 'task: mario_1-1\nframes:', 4, ['did you mean baseline']),
+        ('frames:', 'xyz: 1\nframes:', 4, ['there are configs, family']),
+        ('[1-1, 1-2]}', '[mario_1-1, 1-2]}', 9, ["'mario_1-1'", 'did you mean 1-1?']),
+        ('{pair: [1-1, 1-2]}', '\n  pair:\n  - 1-1\n  - mario_1-2', 12, ['did you mean 1-2?']),
+        ('{pair: [1-1, 1-2]}', '{pair: [1-1, 1-2], other: [9-9]}', 9, ['9-9', '1-1 to 8-4']),
+        ('{pair: [1-1, 1-2]}', '[1-1, 1-2]', 9, ['expected keys and values', '{mine: [1-1']),
+        ('finetune: [1-1]', 'finetune: [mario_1-1]', 7, ['did you mean 1-1?']),
+        ('[1-3]', '\n- 1-3\n- mario_1-4', 10, ['did you mean 1-4?']),
+        ('[pair]', '[mario_pair]', 6, ['did you mean pair?']),
+        ('config: {prefill: 100, rssm.deter: 16}', 'config: 3', 3, ['expected keys and values']),
         ('[pair]', '[]', 6, ['expected names']),
         ('[pair]', '[True]', 6, ['expected names']),
         ('[1-3]', '["1-3\\n"]', 8, ['expected names']),

@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from studies import process
+from studies import engines, process
 from studies.sweep import run_sweep
 
 from dreamerv2.errors import UsageError
@@ -124,7 +124,7 @@ def test_a_failure_does_not_stop_the_others_but_is_told(sweep, capsys):
     assert '4 runs: 2 finished, 2 failed' in out
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2])
 def test_a_signal_stops_the_sweep_after_one_checkpoint(sweep, repository, number):
     sweep.behave(_0='wait')
     paths = os.pathsep.join([str(repository), str(repository / 'experiments')])
@@ -164,13 +164,43 @@ def test_only_showing_starts_nothing(sweep, capsys):
         (['mario', 'mario_9-1', '1'], '9-1'),
         (['mario', 'mario_1-1', '1', '--gpus', 'a'], "'a'"),
         (['mario', 'mario_1-1', '1', '--gpus', '0', '--jobs', '2'], '--jobs 2'),
+        (
+            ['mario', 'mario_1-1', '1', '--gpus', '0,3'],
+            'there is no GPU 3; this machine has 0 to 1',
+        ),
+        (['mario', 'mario_1-1', '1', '--gpus', '1,1'], 'each GPU once'),
+        (['mario', 'mario_1-1', '1', '--gpus', '0,-1'], "'0,-1'"),
+        (['mario', 'mario_1-1', '1', '--gpus', '0', '--gpus_per_run', '1.5'], 'from 0.05 to 1'),
+        (['mario', 'mario_1-1', '1', '--gpus', '0', '--gpus_per_run', '0.001'], 'from 0.05 to 1'),
+        (['mario', 'mario_1-1', '1', '--gpus', '0', '--gpus_per_run', 'nan'], 'from 0.05 to 1'),
+        (['mario', 'mario_1-1', '1', '--gpus_per_run', '0.5'], 'needs --gpus'),
+        (['mario', 'mario_1-1', '1', '--engine', 'ray', '--gpus', '0'], 'is for this machine'),
+        (['mario', 'mario_1-1', '1', '--engine', 'ray', '--gpus_per_run', '1.5'], 'whole number'),
+        (['mario', 'mario_1-1', '1', '--engine', 'slurm', '--gpus_per_run', '0.5'], 'whole GPUs'),
         (['mario', 'mario_1-1', '1', '--slurm', 'partition'], 'KEY=VALUE'),
         (['mario', 'mario_1-1', '1', '--', '--seed', '3'], '--seed is set by the sweep'),
         (['mario', 'mario_1-1', '1', '--', '--no_key', '3'], 'no_key'),
     ],
 )
-def test_wrong_arguments(sweep, words, expected):
+def test_wrong_arguments(sweep, words, expected, monkeypatch):
+    monkeypatch.setattr(engines, 'driver_gpus', lambda: ['a card', 'another'])
     with pytest.raises(UsageError) as caught:
         sweep.run(*words)
     assert expected in str(caught.value) and '\n' not in str(caught.value)
+    assert sweep.calls() == []
+    assert not sweep.root.exists() or not list(sweep.root.glob('mario_1-1'))
+
+
+@pytest.mark.parametrize(
+    ('found', 'words'),
+    [
+        (None, 'no NVIDIA GPU'),
+        ([], 'no NVIDIA GPU'),
+        ('nvidia-smi says: no', 'nvidia-smi says: no'),
+    ],
+)
+def test_gpus_that_are_not_there(sweep, found, words, monkeypatch):
+    monkeypatch.setattr(engines, 'driver_gpus', lambda: found)
+    with pytest.raises(UsageError, match=f'--gpus 0,1: .*{words}'):
+        sweep.run('mario', 'mario_1-1', '1', '--gpus', '0,1')
     assert sweep.calls() == []

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dreamerv2.cores import usable_cores
+
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Rows of equal keys as a Markdown table."""
@@ -30,7 +32,7 @@ def machine() -> str:
     for line in Path('/proc/cpuinfo').read_text().splitlines() if os.path.exists('/proc') else ():
         if line.startswith('model name'):
             model = line.split(':', 1)[1].strip()
-    return f'{model}, {os.cpu_count()} cores'
+    return f'{model}, {usable_cores()} cores'
 
 
 def tell(rows: Sequence[Mapping[str, Any]], path: Path | None) -> None:

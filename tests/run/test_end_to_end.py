@@ -58,11 +58,13 @@ def test_train_stop_resume_evaluate(tmp_path, root, python_env):
     results = tmp_path / 'results.json'
     command = [sys.executable, '-m', 'dreamerv2.evaluate', str(logdir), '--tasks', 'mario_1-1']
     command += ['--episodes', '2', '--json', str(results), '--video', str(tmp_path / 'play.gif')]
+    command += ['--record']
     result = subprocess.run(command, capture_output=True, text=True, env=python_env, timeout=150)
     assert result.returncode == 0, result.stderr
     assert result.stderr.startswith('Computing on') and len(result.stderr.splitlines()) == 1
     level = json.loads(results.read_text())['levels']['1-1']
     assert level['episodes'] == len(level['returns']) == 2
+    assert checkpoint.load(final.path).score == level['return']['mean']
     assert 0 < level['progress']['mean'] < 1
     assert '1-1' in result.stdout and str(tmp_path / 'play.gif') in result.stdout
     assert (tmp_path / 'play.gif').stat().st_size > 1000

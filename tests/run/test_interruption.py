@@ -1,5 +1,8 @@
 """Signals to a run, and a second run beside it: processes with a NumPy agent."""
 
+import os
+import pty
+import select
 import signal
 import subprocess
 import sys
@@ -13,6 +16,7 @@ from dreamerv2.errors import UsageError
 from dreamerv2.run import checkpoint
 from dreamerv2.run.training import train
 from dreamerv2.run.training_run import FINISHED, STOPPED
+from dreamerv2.signals import STOP_SIGNALS
 
 FAKES = Path(__file__).with_name('run_fakes.py')
 
@@ -28,7 +32,7 @@ def stop(process, logdir, ready, number):
     return process.returncode, errors
 
 
-@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
+@pytest.mark.parametrize('number', list(STOP_SIGNALS))
 def test_a_signal_saves_and_the_run_goes_on(tmp_path, python_env, number):
     command = [sys.executable, str(FAKES), str(tmp_path)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=python_env)
@@ -48,6 +52,41 @@ def test_a_signal_saves_and_the_run_goes_on(tmp_path, python_env, number):
     assert result.returncode == FINISHED, result.stderr
     assert f'Going on from {saved.path}' in result.stderr
     assert checkpoint.find(tmp_path).state['progress']['step'] == step + 20
+
+
+def test_what_nohup_ignores_stays_ignored(tmp_path, python_env):
+    command = ['nohup', sys.executable, str(FAKES), str(tmp_path)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=python_env)
+    metrics = tmp_path / 'metrics.jsonl'
+
+    def logged():
+        return metrics.read_text().count('fps') if metrics.exists() else 0
+
+    end = time.monotonic() + 60
+    while not logged():
+        assert process.poll() is None and time.monotonic() < end
+        time.sleep(0.02)
+    process.send_signal(signal.SIGHUP)
+    before = logged()
+    code, errors = stop(process, tmp_path, lambda: logged() > before + 1, signal.SIGTERM)
+    assert code == STOPPED and 'Stopped by SIGTERM' in errors
+
+
+def test_a_run_whose_terminal_is_closed_saves(tmp_path, python_env):
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execve(sys.executable, [sys.executable, str(FAKES), str(tmp_path)], python_env)
+    metrics, end = tmp_path / 'metrics.jsonl', time.monotonic() + 60
+    while not (metrics.exists() and 'fps' in metrics.read_text()):
+        assert time.monotonic() < end
+        if select.select([terminal], [], [], 0.02)[0]:
+            os.read(terminal, 4096)
+    os.close(terminal)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == STOPPED
+    saved = checkpoint.find(tmp_path)
+    assert saved.state['progress']['step'] > 40
+    assert not (tmp_path / 'lock').exists()
 
 
 def in_its_first_update(tmp_path, python_env, seconds):

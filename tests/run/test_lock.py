@@ -1,15 +1,17 @@
 """The lock on a logdir."""
 
+import errno
 import json
 import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
-from dreamerv2.errors import UsageError
+from dreamerv2.errors import StorageError, UsageError
 from dreamerv2.run.lock import Lock, LockLostError, process_start
 
 
@@ -69,6 +71,66 @@ def test_an_unreadable_lock_counts_as_another_hosts(tmp_path):
     os.utime(tmp_path / 'lock', (0, 0))
     with Lock(tmp_path):
         pass
+
+
+@pytest.mark.parametrize('code', [errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK])
+def test_a_disk_without_hard_links(tmp_path, monkeypatch, code):
+    def no_links(*unused):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, 'link', no_links)
+    with Lock(tmp_path) as lock:
+        assert json.loads((tmp_path / 'lock').read_text())['pid'] == os.getpid()
+        assert [path.name for path in tmp_path.iterdir()] == ['lock']
+        with pytest.raises(UsageError, match=f'process {os.getpid()}'), Lock(tmp_path):
+            pass
+        lock.check()
+    assert not list(tmp_path.iterdir())
+    holder(tmp_path, start='1')
+    with Lock(tmp_path):
+        assert json.loads((tmp_path / 'lock').read_text())['start'] != '1'
+
+
+def test_a_lock_that_is_just_being_written_is_somebodys(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, 'link', no_hard_links)
+    (tmp_path / 'lock').touch()
+    with pytest.raises(UsageError, match='in use by another process:'), Lock(tmp_path):
+        pass
+
+
+def no_hard_links(*unused):
+    raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+
+
+def test_one_of_many_gets_a_lock_without_hard_links(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, 'link', no_hard_links)
+    held, refused, begin = [], [], threading.Barrier(8)
+
+    def start():
+        begin.wait()
+        try:
+            held.append(Lock(tmp_path).__enter__())
+        except UsageError:
+            refused.append(True)
+
+    threads = [threading.Thread(target=start) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(held), len(refused)) == (1, 7)
+    held[0].__exit__()
+
+
+def test_a_folder_that_takes_no_lock_is_told_in_one_line(tmp_path, monkeypatch):
+    def read_only(*unused, **ignored):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(os, 'link', read_only)
+    monkeypatch.setattr('builtins.open', read_only)
+    with pytest.raises(StorageError, match='Read-only file system'), Lock(tmp_path):
+        pass
+    assert not list(tmp_path.iterdir())
 
 
 def wait_for(condition):

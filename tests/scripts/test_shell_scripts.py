@@ -32,6 +32,7 @@ def test_quickstart_trains_evaluates_and_plots(sandbox, tmp_path):
     assert train[:6] == ['-m', 'dreamerv2.train', '--configs', 'mario_small', '--task', 'mario_1-1']
     assert train[6:] == ['--steps', '77', '--logdir', str(logdir)]
     assert evaluate[:3] == ['-m', 'dreamerv2.evaluate', str(logdir)]
+    assert '--record' in evaluate
     assert evaluate[-2:] == ['--video', f'{logdir}/play.mp4']
     assert plot == ['-m', 'dreamerv2.analysis.plot', str(logdir), '--out', f'{logdir}/curve.png']
     assert [line.split(':', 1)[1].strip() for line in out.splitlines()[-2:]] == [
