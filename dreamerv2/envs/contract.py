@@ -69,9 +69,9 @@ def overview(obs_space: Mapping[str, Any], act_space: Any, description: Mapping[
     return [*lines, f'It acts by {act_space}.']
 
 
-def log_space() -> Any:
-    """Space of a `log_*` entry: a float32 scalar of any size."""
-    return spaces.Box(-np.inf, np.inf, (), np.float32)
+def log_space(*shape: int) -> Any:
+    """Space of a `log_*` entry: float32 of any size, a scalar unless a shape is given."""
+    return spaces.Box(-np.inf, np.inf, shape, np.float32)
 
 
 def check_action(space: Any, action: Action) -> Action:

@@ -22,6 +22,10 @@ writing the emulator's memory (`tests/envs/test_mario_areas.py`):
 whose flag stands in an area of its own). In a bonus area it stays at the value with which he left.
 `log_progress` is the largest x of the episode over the level's length (walking past the exit pipe,
 towards a warp, is no progress); 1 exactly when completed.
+
+`log_player` and `log_enemies` are the boxes of Mario and of five enemies (see `sprites`) in pixels
+of the image: top, left, bottom, right, zeros where there is none. They are those of the picture
+shown, which the console makes from the memory of one frame before.
 """
 
 import hashlib
@@ -31,6 +35,7 @@ from typing import Any
 
 import numpy as np
 
+from dreamerv2.envs import sprites
 from dreamerv2.envs.contract import Observation, bookkeeping_spaces, log_space, spaces
 from dreamerv2.envs.episodic import EpisodicEnvironment
 from dreamerv2.envs.image import cv2, resize
@@ -90,7 +95,20 @@ class _Game(SuperMarioBrosEnv):
     """The package's environment, without the score, coins and lives that it reads in every frame.
 
     Reading them takes longer than anything else that is done in Python for a frame.
+
+    Attributes:
+        drawn: the memory that the picture on the screen was made from.
     """
+
+    drawn = bytes(2048)
+
+    def step(self, action: int) -> tuple[Any, float, bool, dict[str, Any]]:
+        self.drawn = self.ram.tobytes()
+        return super().step(action)
+
+    def _frame_advance(self, action: int) -> None:
+        self.drawn = self.ram.tobytes()
+        super()._frame_advance(action)
 
     def _get_info(self) -> dict[str, Any]:
         return {'x_pos': self._x_position}
@@ -154,7 +172,11 @@ class MarioEnv(EpisodicEnvironment):
             'log_x': log_space(),
             'log_completed': log_space(),
             'log_progress': log_space(),
+            'log_player': log_space(4),
+            'log_enemies': log_space(sprites.SLOTS, 4),
         }
+        height, width = self._size
+        self._scale = np.array([height / 240, width / 256] * 2, np.float32)
 
     def render(self) -> np.ndarray:
         """The whole screen in colour, uint8 `[240, 256, 3]` (RGB)."""
@@ -182,6 +204,7 @@ class MarioEnv(EpisodicEnvironment):
 
     def _begin(self) -> None:
         self._game.reset()
+        self._game.drawn = self._game.ram.tobytes()
         self._x = self._furthest = int(self._game.ram[0x6D]) * 256 + int(self._game.ram[0x86])
         self._completed = False
 
@@ -198,11 +221,14 @@ class MarioEnv(EpisodicEnvironment):
     def _observe(self) -> Observation:
         code = cv2.COLOR_BGRA2GRAY if self._grayscale else cv2.COLOR_BGRA2RGB
         progress = min(self._furthest / self._length, _ALMOST_DONE)
+        drawn = self._game.drawn
         return {
             'image': resize(cv2.cvtColor(self._screen, code), self._size),
             'log_x': np.float32(self._x),
             'log_completed': np.float32(self._completed),
             'log_progress': np.float32(1.0 if self._completed else progress),
+            'log_player': np.array(sprites.player_box(drawn), np.float32) * self._scale,
+            'log_enemies': np.array(sprites.enemy_boxes(drawn), np.float32) * self._scale,
         }
 
     def _area(self) -> int:

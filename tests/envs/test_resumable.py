@@ -159,3 +159,11 @@ def test_workers_say_who_goes_on(parallel):
         np.testing.assert_array_equal(workers.step([1, 1])[0]['image'], expected[0]['image'])
     finally:
         workers.close()
+
+
+def test_digest_is_as_before_there_were_arrays_in_the_log():
+    obs = {'image': np.zeros((2, 2, 1), np.uint8), 'log_x': np.float32(3)}
+    more = {**obs, 'log_player': np.ones(4, np.float32)}
+    assert digest(more) == digest(obs)
+    assert digest({**obs, 'log_x': np.float32(4)}) != digest(obs)
+    assert digest({**obs, 'image': np.ones((2, 2, 1), np.uint8)}) != digest(obs)
