@@ -71,12 +71,13 @@ def cells(data: Study, *, window: int = 20) -> list[Cell]:
     random = study.random_returns(data, levels)
     found = []
     for metric in METRICS:
+        untrained = [study.random_policy_on(data, level, metric) for level in levels]
         baselines = _trained(data, 'baseline', '', levels, metric, window)
         scale, _ = curves.seed_mean(_trained(data, 'baseline', '', levels, METRICS[0], window))
-        untrained = random
-        if metric != METRICS[0]:
-            untrained = np.array([study.prefill_mean(data, metric, level) for level in levels])
-        table = {(ZERO_SHOT, NOTHING): untrained[None], (TRAINED, NOTHING): baselines}
+        table = {
+            (ZERO_SHOT, NOTHING): np.array([[x.mean if x else math.nan for x in untrained]]),
+            (TRAINED, NOTHING): baselines,
+        }
         for name, own in data.plan.sets.items():
             table[ZERO_SHOT, name] = _zero_shot(data, name, levels, metric)
             tuned, moved = (
