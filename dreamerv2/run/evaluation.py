@@ -16,7 +16,7 @@ from dreamerv2.run.episodes import Episode
 from dreamerv2.run.statistics import mean_interval, share_interval
 from dreamerv2.run.types import Policy
 
-POLICY_MODES = {'mode': 'eval', 'sample': 'eval_sample'}
+POLICY_MODES = {'mode': 'eval', 'sample': 'eval_sample', 'train': 'train'}
 
 
 class Evaluator:
