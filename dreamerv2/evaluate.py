@@ -62,9 +62,10 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         '--policy',
-        choices=('mode', 'sample'),
+        choices=('mode', 'sample', 'train'),
         default='mode',
-        help="the most probable action, or one drawn from the actor's distribution",
+        help="the most probable action; one drawn from the actor's distribution; or, as in "
+        'training, drawn and with exploration noise (default: mode)',
     )
     parser.add_argument('--seed', type=_not_negative, help="default: the run's own")
     parser.add_argument(

@@ -10,6 +10,10 @@ import numpy as np
 
 # Resamples of a bootstrap: the 2.5 % tails then hold 50 of them.
 SAMPLES = 2000
+# Fewest values through which a line is laid.
+LINE = 5
+# How far from a frame a value may lie that says something of it, as a share of the frame.
+_FURTHEST = 1 / 3
 
 
 def frame_grid(end: float, bins: int) -> np.ndarray:
@@ -36,28 +40,70 @@ def on_grid(
 ) -> np.ndarray:
     """One run's values brought onto a common grid.
 
-    A point of the grid gets the mean of all values since the point before it, and of no fewer than
-    the last `window` ones (where there are that many), so that many short episodes and few long
-    ones are both smoothed over enough of them.
+    A window of fewer than `LINE` values is a running mean: a point of the grid gets the mean of all
+    values since the point before it, and of no fewer than the last `window` ones.
+
+    A larger one is a local linear regression: a straight line is fitted to the values around a
+    point, later ones too, and read off at the point. A mean over the last values shows a rising
+    curve where it was half a window ago, which in a short run is a good part of it; a line has no
+    such lag, not even at the end of the run (Fan and Gijbels, Local Polynomial Modelling and Its
+    Applications, 1996, section 3.2). The values are those nearest to the point: `window` of them,
+    but none further from it than a third of its own frame; at least `LINE`; and always all within
+    half of the grid's spacing. A curve stays between 0 and 1 where all values do, as progress does.
 
     Args:
         steps: frames of the values, ascending `[n]`.
         values: `[n]`.
         grid: frames, ascending `[B]`.
         end: frame up to which the run is known; points past it stay NaN, nothing is extrapolated.
-        window: least number of values in a mean.
+        window: least number of values in a mean, or number of values around a point.
 
     Returns:
-        float64 `[B]`.
+        float64 `[B]`, NaN before the first value and past `end`.
     """
-    values = np.asarray(values, np.float64)
+    steps, values = np.asarray(steps, np.float64), np.asarray(values, np.float64)
     lasts = np.searchsorted(steps, grid, side='right')
-    firsts = np.minimum(np.concatenate([[0], lasts[:-1]]), np.maximum(lasts - window, 0))
+    before = np.concatenate([[0.0], np.asarray(grid, np.float64)[:-1]])
     curve = np.full(len(grid), np.nan)
-    for i, (first, last) in enumerate(zip(firsts, lasts, strict=True)):
-        if last > first and grid[i] <= end:
-            curve[i] = values[first:last].mean()
+    for i, last in enumerate(lasts):
+        if last == 0 or grid[i] > end:
+            continue
+        if window < LINE:
+            first = min(np.searchsorted(steps, before[i], side='right') * (i > 0), last - window)
+            curve[i] = values[max(first, 0) : last].mean()
+        else:
+            curve[i] = _local_line(steps, values, grid[i], grid[i] - before[i], end, window)
+    if len(values) and values.min() >= 0 and values.max() <= 1:
+        curve = np.clip(curve, 0.0, 1.0)
     return curve
+
+
+def _local_line(
+    steps: np.ndarray, values: np.ndarray, frame: float, width: float, end: float, window: int
+) -> float:
+    """A line through the values `[n]` around a frame, at that frame; see `on_grid`."""
+    distance = np.abs(steps - frame)
+    fewest, enough = (min(count, len(steps)) - 1 for count in (LINE, window))
+    nearest = np.partition(distance, (fewest, enough))
+    # Where nothing comes behind the frame, the whole spacing lies before it.
+    spacing = max(width / 2, width - (end - frame))
+    reach = max(min(nearest[enough], frame * _FURTHEST), nearest[fewest], spacing)
+    near = distance <= reach
+    return line_at(steps[near], values[near], frame)
+
+
+def line_at(steps: np.ndarray, values: np.ndarray, frame: float) -> float:
+    """A straight line fitted to values `[n]` at ascending frames `[n]`, read off at `frame`.
+
+    The mean where they are fewer than `LINE`, or all at one frame.
+    """
+    centred = steps - steps.mean()
+    spread = float(centred @ centred)
+    if len(steps) < LINE or spread == 0:
+        return float(values.mean())
+    # Past the last value no further than to where the next one may be expected.
+    at = min(frame, steps[-1] + (steps[-1] - steps[0]) / (len(steps) - 1))
+    return float(values.mean() + centred @ values / spread * (at - steps.mean()))
 
 
 def value_at(
@@ -69,10 +115,9 @@ def value_at(
     width: float = 0.0,
     window: int = 1,
 ) -> float:
-    """One run's value at one frame: the mean over (frame - width, frame], and of `window` at least.
+    """One run's value at one frame, as on the curve of `on_grid` for a grid of spacing `width`.
 
-    This is what `on_grid` gives for a grid of that spacing. NaN where the run has not got there
-    or has no value yet.
+    NaN where the run has not got there or has no value yet.
     """
     grid = np.array([frame - width, frame], np.float64)
     return float(on_grid(steps, values, grid, end=end, window=window)[1])

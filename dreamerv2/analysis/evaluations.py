@@ -2,7 +2,7 @@
 
 A row is the evaluation of one checkpoint on one level, with a number an episode:
 `{"step": frames, "level": "1-1", "returns": [...], "progress": [...], "completed": [...],
-"policy": "sample"}`. Those of a pre-training run on levels that it has not seen are its zero-shot
+"policy": "train"}`. Those of a pre-training run on levels that it has not seen are its zero-shot
 transfer.
 """
 
@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 EVALUATIONS = 'evaluations.jsonl'
-# Training returns are of sampled actions too.
-PREFERRED_POLICY = 'sample'
+# Policies of `evaluate.py` that may stand beside training returns, the best first: the one that
+# plays in training, and its draws without exploration noise.
+AS_IN_TRAINING = ('train', 'sample')
 _COLUMNS = {'train_return': 'returns', 'train_progress': 'progress', 'train_completed': 'completed'}
 
 
@@ -49,8 +50,8 @@ class Evaluation:
 def read_evaluations(logdir: pathlib.Path) -> tuple[dict[str, Evaluation], int]:
     """The evaluation of the last checkpoint on each level, and the number of bad lines.
 
-    Where a checkpoint was evaluated on a level more than once, sampled actions are preferred and
-    then the later row. Empty where there is no file.
+    Where a checkpoint was evaluated on a level more than once, the policy of training is preferred,
+    then sampled actions, and then the later row. Empty where there is no file.
     """
     try:
         lines = (logdir / EVALUATIONS).read_bytes().split(b'\n')
@@ -83,8 +84,9 @@ def parse(line: bytes) -> Evaluation | None:
     return Evaluation(step, level, policy, kept)
 
 
-def _rank(one: Evaluation) -> tuple[int, bool]:
-    return one.step, one.policy == PREFERRED_POLICY
+def _rank(one: Evaluation) -> tuple[int, int]:
+    known = one.policy in AS_IN_TRAINING
+    return one.step, -AS_IN_TRAINING.index(one.policy) if known else -len(AS_IN_TRAINING)
 
 
 def _numbers(listed: Any) -> np.ndarray | None:

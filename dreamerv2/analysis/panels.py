@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dreamerv2.analysis import curves, groups, plotting, reference, text
+from dreamerv2.analysis import curves, groups, plotting, random_policy, text
 from dreamerv2.analysis.logdirs import Run
 from dreamerv2.analysis.series import Series
 
@@ -70,13 +70,19 @@ def _draw_task(
         names = {'task': task, 'setting': label, 'metric': metric}
         rows.extend(_rows(names, grid, drawn))
         lines.append(_summary(task, label, members, metric, window))
-    random = reference.random_return(task, runs[0].levels)
-    if metric.startswith(('train_return', 'eval_return')):
-        if '/' in metric:
-            random = reference.random_return(task, [metric.split('/', 1)[1]])
-        if random is not None:
-            plotting.draw_level(ax, random, f'random policy: {random:.0f}')
+    _draw_random(ax, runs, metric)
     plotting.draw_legend(ax)
+
+
+def _draw_random(ax: Axes, runs: Sequence[Run], metric: str) -> None:
+    name, _, level = metric.partition('/')
+    if name not in ('train_return', 'eval_return'):
+        return
+    found = random_policy.of_runs(runs, level, name) if level else random_policy.of_task(runs, name)
+    if found is not None:
+        kind = 'prefill ' * (found.source == random_policy.PREFILL)
+        number = f'{found.episodes} {kind}episode{"s" * (found.episodes > 1)}'
+        plotting.draw_level(ax, found.mean, f'random policy: {text.short(found.mean)} ({number})')
 
 
 def _curve(run: Run, metric: str, grid: np.ndarray, window: int) -> np.ndarray:

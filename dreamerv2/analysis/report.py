@@ -5,7 +5,17 @@ import math
 import pathlib
 import re
 
-from dreamerv2.analysis import answers, plotting, run_table, thesis, verdicts, videos
+from dreamerv2.analysis import (
+    answers,
+    plotting,
+    random_policy,
+    run_table,
+    study,
+    thesis,
+    transfer_matrix,
+    verdicts,
+    videos,
+)
 from dreamerv2.analysis import report_answers as parts
 from dreamerv2.analysis.figures import Drawn
 from dreamerv2.analysis.markup import Markup, data_uri, element, join, listing, names, page, table
@@ -102,6 +112,7 @@ def _about(data: Study) -> Markup:
         ('Transfer to', names(plan.transfer) or 'nothing'),
         ('Seeds', ' '.join(map(str, plan.seeds))),
         ('Frames a run (T)', short_frames(plan.frames)),
+        ('Random policy', _random_policy(data)),
         ('Runs', thesis.state_of_runs(data)[0].partition(': ')[2]),
         ('Read', f'{now:%Y-%m-%d %H:%M} UTC'),
     ]
@@ -109,6 +120,11 @@ def _about(data: Study) -> Markup:
         'dl',
         *(element(tag, x) for pair in entries for tag, x in zip(('dt', 'dd'), pair, strict=True)),
     )
+
+
+def _random_policy(data: Study) -> str:
+    levels = transfer_matrix.evaluated_levels(data)
+    return random_policy.sources({x: study.random_policy_on(data, x) for x in levels})
 
 
 def _in_short(data: Study, found: parts.Answers) -> Markup:

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from dreamerv2.analysis import curves, logdirs, reference
+from dreamerv2.analysis import curves, logdirs, random_policy, reference
 from dreamerv2.analysis.logdirs import Run
 from dreamerv2.analysis.series import Series
 from dreamerv2.errors import UsageError
@@ -245,42 +245,25 @@ def level_values(
 
 
 def random_returns(study: Study, levels: Sequence[str]) -> np.ndarray:
-    """Mean return of a random policy on each level `[L]`.
+    """Mean return of a random policy on each level `[L]`, NaN where it is not known."""
+    found = [random_policy_on(study, level) for level in levels]
+    return np.array([one.mean if one else np.nan for one in found], np.float64)
 
-    As measured where the level is known, else of the prefill episodes of runs that started from
-    nothing; NaN where there are none.
+
+def random_policy_on(
+    study: Study, level: str, metric: str = 'train_return'
+) -> random_policy.RandomPolicy | None:
+    """A random policy on a level with the settings of the runs that began from nothing there.
+
+    As measured where they have the table's settings, else from their prefill.
     """
-    return np.array([_random_return(study, level) for level in levels], np.float64)
-
-
-def prefill_mean(study: Study, metric: str, level: str) -> float:
-    """Mean of a metric over the prefill episodes on a level of all runs that began from nothing.
-
-    NaN where there are none. Their actions are uniformly random.
-    """
-    found: list[Series] = []
-    for run in _fresh_runs(study, level):
-        series = run.prefill.get(f'{metric}/{level}')
-        if series is None and len(run.levels) == 1:
-            series = run.prefill.get(metric)
-        if series is not None:
-            found.append(series)
-    return float(np.concatenate([s.values for s in found]).mean()) if found else float('nan')
-
-
-def _random_return(study: Study, level: str) -> float:
-    mario = all(run.task.startswith('mario_') for run in _fresh_runs(study, level))
-    if level in reference.RANDOM_RETURN and mario:
-        return reference.RANDOM_RETURN[level]
-    return prefill_mean(study, 'train_return', level)
-
-
-def _fresh_runs(study: Study, level: str) -> list[Run]:
-    return [
+    fresh = [
         run
         for place, run in study.runs.items()
         if place.stage in ('baseline', 'pretrain') and level in run.levels
     ]
+    # Without any, those of the study's other runs are as near as one gets.
+    return random_policy.of_runs(fresh or list(study.runs.values()), level, metric)
 
 
 def _curve(run: Run | None, metric: str, level: str, grid: np.ndarray, window: int) -> np.ndarray:

@@ -64,19 +64,21 @@ def evaluated_levels(data: Study) -> tuple[str, ...]:
 def cells(data: Study, *, window: int = 20) -> list[Cell]:
     """Every cell of the matrix, also those without a run.
 
-    Zero-shot are evaluations of pre-training runs; after training are the fine-tuning runs on the
-    levels of the set, and the transfer runs on others, at T.
+    Zero-shot are evaluations of pre-training runs, with the policy that plays in training; after
+    training are the fine-tuning runs on the levels of the set, and the transfer runs on others, at
+    T, by their training episodes.
     """
     levels = evaluated_levels(data)
     random = study.random_returns(data, levels)
     found = []
     for metric in METRICS:
+        untrained = [study.random_policy_on(data, level, metric) for level in levels]
         baselines = _trained(data, 'baseline', '', levels, metric, window)
         scale, _ = curves.seed_mean(_trained(data, 'baseline', '', levels, METRICS[0], window))
-        untrained = random
-        if metric != METRICS[0]:
-            untrained = np.array([study.prefill_mean(data, metric, level) for level in levels])
-        table = {(ZERO_SHOT, NOTHING): untrained[None], (TRAINED, NOTHING): baselines}
+        table = {
+            (ZERO_SHOT, NOTHING): np.array([[x.mean if x else math.nan for x in untrained]]),
+            (TRAINED, NOTHING): baselines,
+        }
         for name, own in data.plan.sets.items():
             table[ZERO_SHOT, name] = _zero_shot(data, name, levels, metric)
             tuned, moved = (
@@ -129,7 +131,7 @@ def transfer_matrix(data: Study, *, window: int = 20) -> Drawn:
         ax.set_title(title, loc='left', fontsize=plotting.FONT + 1, fontweight='bold')
     figure.supxlabel(
         'rows: what the agent was trained on before; framed: the level was among it; '
-        'hatched: no run.\n'
+        'hatched: no run, or not evaluated with actions drawn as in training.\n'
         'Colour of returns: 0, as a random policy, to 1, as the baseline at T; others: 0 to 1.',
         fontsize=plotting.FONT - 2,
         color=plotting.GREY,
@@ -138,12 +140,16 @@ def transfer_matrix(data: Study, *, window: int = 20) -> Drawn:
 
 
 def _zero_shot(data: Study, set_name: str, levels: Sequence[str], metric: str) -> np.ndarray:
-    """Means over episodes of each pre-training run's evaluation `[S, L]`."""
+    """Means over episodes of each pre-training run's evaluation `[S, L]`.
+
+    Those of the most probable action have no place beside training, which draws actions: NaN.
+    """
     rows = []
     for place in data.plan.places('pretrain', set_name):
         if place in data.runs:
             found, _ = evaluations.read_evaluations(data.runs[place].path)
-            rows.append([found[x].mean(metric) if x in found else math.nan for x in levels])
+            kept = {k: x for k, x in found.items() if x.policy in evaluations.AS_IN_TRAINING}
+            rows.append([kept[x].mean(metric) if x in kept else math.nan for x in levels])
     return np.array(rows, np.float64).reshape(len(rows), len(levels))
 
 

@@ -111,7 +111,7 @@ class _Game(SuperMarioBrosEnv):
         super()._frame_advance(action)
 
     def _get_info(self) -> dict[str, Any]:
-        return {'x_pos': self._x_position}
+        return {}
 
 
 class MarioEnv(EpisodicEnvironment):
@@ -205,17 +205,17 @@ class MarioEnv(EpisodicEnvironment):
     def _begin(self) -> None:
         self._game.reset()
         self._game.drawn = self._game.ram.tobytes()
-        self._x = self._furthest = int(self._game.ram[0x6D]) * 256 + int(self._game.ram[0x86])
+        self._x = self._furthest = self._x_of_mario()
         self._completed = False
 
     def _frame(self, action: int) -> tuple[float, bool, bool]:
-        _, reward, done, info = self._game.step(self._buttons[action])
+        _, reward, done, _ = self._game.step(self._buttons[action])
         if done and self._game._flag_get:
             self._completed = True
         ram = self._game.ram
         if (ram[_WORLD], ram[_STAGE]) != self._home:
             return reward, True, False
-        self._locate(int(info['x_pos']))
+        self._locate()
         return reward, done, False
 
     def _observe(self) -> Observation:
@@ -231,11 +231,16 @@ class MarioEnv(EpisodicEnvironment):
             'log_enemies': np.array(sprites.enemy_boxes(drawn), np.float32) * self._scale,
         }
 
+    def _x_of_mario(self) -> int:
+        return int(self._game.ram[0x6D]) * 256 + int(self._game.ram[0x86])
+
     def _area(self) -> int:
         return int(self._game.ram[_AREA_LOW]) + 256 * int(self._game.ram[_AREA_HIGH])
 
-    def _locate(self, x: int) -> None:
-        area = self._area()
+    def _locate(self) -> None:
+        # Both after the frame. The package's own x is that from before it has played the way
+        # through a pipe, and would be taken for one in the area behind it.
+        x, area = self._x_of_mario(), self._area()
         if area == self._main_area:
             self._x = x
             self._furthest = max(self._furthest, min(x, self._main_area_end))

@@ -65,7 +65,7 @@ def random_actions(count, size, discrete, rng):
 def continue_past_end(out, begin, end, terminated, actions):
     """Fill rows [begin, end) of a window that has run past the last row of its episode.
 
-    A terminated episode goes on in its absorbing state (thesis, section 4.2): the last observation
+    A terminated episode goes on in its absorbing state (thesis, section 5.2): the last observation
     is repeated, the reward is 0, `is_terminal` stays true and the actions are random. A truncated
     one has no known continuation: the rows are filler with all flags false, zero actions and
     `mask` 0.

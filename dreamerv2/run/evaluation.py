@@ -19,7 +19,7 @@ from dreamerv2.run.terminal import print_line
 from dreamerv2.run.types import Policy
 
 LONGEST_EPISODE = 30_000  # Agent steps, where there is no time limit.
-POLICY_MODES = {'mode': 'eval', 'sample': 'eval_sample'}
+POLICY_MODES = {'mode': 'eval', 'sample': 'eval_sample', 'train': 'train'}
 
 
 def longest_episode(time_limit: int) -> int:

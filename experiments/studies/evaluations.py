@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from dreamerv2.config import load_config
 from dreamerv2.run.files import write_durably
 
 from .definition import Definition
@@ -22,6 +21,7 @@ RECONSTRUCT = ROOT / 'experiments' / 'reconstruct.py'
 FILE = 'evaluations.jsonl'
 RECONSTRUCTIONS = 'reconstructions.npz'
 EPISODES = 10
+POLICY = 'train'  # These results stand beside returns of training.
 
 
 def evaluate_parents(
@@ -30,20 +30,20 @@ def evaluate_parents(
     """A function that plays a finished pre-training run's agent on every level of the study.
 
     The result is `evaluations.jsonl` in its logdir, one row a level, and of the first level that
-    it has not seen `reconstructions.npz`. What is there already is not done again.
+    it has not seen `reconstructions.npz`. What is there already is not done again. Actions are
+    drawn as in training: what the agents reach after training on a level are training returns.
     """
     levels = dict.fromkeys(
         [*sum(definition.sets.values(), ()), *definition.finetune, *definition.transfer]
     )
-    policy = load_config(definition.flags).eval_policy
 
     def evaluate(job: Job) -> None:
         if job.stage != 'pretrain':
             return
-        if not (job.logdir / FILE).exists():
+        if not _evaluated(job.logdir / FILE):
             say(f'{job.name}: is evaluated on {len(levels)} levels')
             tasks = [definition.task([level]) for level in levels]
-            flags = ['--tasks', *tasks, '--episodes', str(episodes), '--policy', policy]
+            flags = ['--tasks', *tasks, '--episodes', str(episodes), '--policy', POLICY]
             _evaluate(job, flags, say)
         unseen = [level for level in levels if level not in definition.sets[job.set]]
         if unseen and not (job.logdir / RECONSTRUCTIONS).exists():
@@ -64,7 +64,14 @@ def _evaluate(job: Job, flags: list[str], say: Callable[[str], Any]) -> None:
         {'step': found['step'], 'level': level, 'policy': found['policy'], **entry['values']}
         for level, entry in found['levels'].items()
     ]
-    write_durably(job.logdir / FILE, ''.join(json.dumps(row) + '\n' for row in rows).encode())
+    before = (job.logdir / FILE).read_bytes() if (job.logdir / FILE).exists() else b''
+    after = ''.join(json.dumps(row) + '\n' for row in rows).encode()
+    write_durably(job.logdir / FILE, before + after)
+
+
+def _evaluated(path: Path) -> bool:
+    """Whether a file has evaluations with the policy of training; older studies have others."""
+    return path.exists() and f'"policy": "{POLICY}"'.encode() in path.read_bytes()
 
 
 def _succeeds(command: list[Any], otherwise: str, say: Callable[[str], Any]) -> bool:

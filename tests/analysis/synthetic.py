@@ -37,6 +37,7 @@ def write_logdir(
     """A logdir at `path` with these metric lines; `tail` are raw bytes behind the last of them."""
     path.mkdir(parents=True)
     settings = {'task': task, 'seed': seed, 'steps': steps, 'action_repeat': repeat}
+    settings.update(sticky=0.2, time_limit=0)
     settings.update(config or {})
     # JSON is YAML too.
     (path / 'config.yaml').write_text(json.dumps(settings))

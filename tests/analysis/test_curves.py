@@ -41,8 +41,8 @@ def test_moving_mean_against_a_plain_loop(values, window):
     np.testing.assert_allclose(curves.moving_mean(np.array(values), window), expected, atol=1e-6)
 
 
-@hypothesis.given(runs(), st.integers(1, 12), st.integers(1, 30))
-def test_on_grid_against_a_plain_loop(run, bins, window):
+@hypothesis.given(runs(), st.integers(1, 12), st.integers(1, curves.LINE - 1))
+def test_small_windows_against_a_plain_loop(run, bins, window):
     steps, values, end = run
     grid = curves.frame_grid(max(end, 1) * 1.3, bins)
     curve = curves.on_grid(steps, values, grid, end=end, window=window)
@@ -59,14 +59,73 @@ def test_on_grid_against_a_plain_loop(run, bins, window):
         before = frame
 
 
+@hypothesis.given(runs(), st.integers(1, 12), st.integers(curves.LINE, 30))
+def test_large_windows_against_lines_fitted_one_by_one(run, bins, window):
+    steps, values, end = run
+    grid = curves.frame_grid(max(end, 1) * 1.3, bins)
+    curve = curves.on_grid(steps, values, grid, end=end, window=window)
+    width = grid[0]
+    for point, frame in zip(curve, grid, strict=True):
+        if frame > end or steps[0] > frame:
+            assert math.isnan(point)
+            continue
+        away = sorted(abs(step - frame) for step in steps)
+        reach = min(away[:window][-1], frame / 3)
+        reach = max(reach, away[: curves.LINE][-1], width / 2, width - (end - frame))
+        # Whether what lies just at the edge belongs to it is a matter of rounding.
+        hypothesis.assume(not any(0 < abs(x - reach) < 1e-6 * frame for x in away))
+        near = np.abs(steps - frame) <= reach
+        x, y = steps[near], values[near]
+        expected = y.mean()
+        if len(x) >= curves.LINE and np.ptp(x):
+            at = min(frame, x[-1] + np.ptp(x) / (len(x) - 1))
+            expected = np.polynomial.Polynomial.fit(x, y, 1)(at)
+        if min(values) >= 0 and max(values) <= 1:
+            expected = min(max(expected, 0), 1)
+        assert point == pytest.approx(expected, rel=1e-6, abs=1e-3)
+
+
+@pytest.mark.parametrize('episodes', [10, 25, 50, 400])
+@pytest.mark.parametrize(
+    'rise',
+    [lambda t: t, lambda t: 1 - np.exp(-3 * t), lambda t: 0.3 + 0.7 * t**1.5],
+    ids=['straight', 'saturating', 'accelerating'],
+)
+def test_a_rising_curve_is_not_shown_late(rise, episodes):
+    total, rng = 64_000, np.random.default_rng(0)
+    found = []
+    for _ in range(300):
+        # As many episodes of all lengths, the last of which is cut off by the end of the run.
+        steps = np.cumsum(rng.exponential(size=episodes + 1) + 0.2)
+        steps = np.round(steps[:-1] / steps[-1] * total)
+        values = 1000 * rise(steps / total) + rng.normal(scale=200, size=episodes)
+        found.append(
+            [
+                curves.value_at(steps, values, frame, end=total, width=total / 50, window=20)
+                for frame in (total / 2, total)
+            ]
+        )
+    means = np.mean(found, 0)
+    np.testing.assert_allclose(means, [1000 * rise(0.5), 1000 * rise(1.0)], rtol=0.045)
+
+
+def test_shares_stay_shares():
+    steps = np.arange(1, 31)
+    values = np.where(steps > 22, 1.0, 0.0)
+    curve = curves.on_grid(steps, values, curves.frame_grid(30, 10), end=30, window=20)
+    assert curve.min() == 0 and curve.max() == 1
+    above = curves.on_grid(steps, 2 * values, curves.frame_grid(30, 10), end=30, window=20)
+    assert above.max() > 2
+
+
 @hypothesis.given(runs(), st.integers(1, 12), st.integers(1, 30))
 def test_value_at_is_the_point_of_a_grid(run, bins, window):
     steps, values, end = run
     grid = curves.frame_grid(max(end, 1), bins)
     curve = curves.on_grid(steps, values, grid, end=end, window=window)
     # The first bin also takes what lies at frame 0, as everything up to its edge.
-    for frame, point in list(zip(grid, curve, strict=True))[1:]:
-        width = grid[1] - grid[0]
+    for before, frame, point in list(zip(grid, grid[1:], curve[1:], strict=False)):
+        width = frame - before
         got = curves.value_at(steps, values, frame, end=end, width=width, window=window)
         if not np.any(np.isclose(steps, frame - width, rtol=1e-12, atol=1e-9)):
             np.testing.assert_allclose(got, point, atol=1e-6)

@@ -46,6 +46,13 @@ def test_the_last_checkpoint_counts_and_then_sampled_actions(tmp_path):
         '1-1': 5.0,
         '1-2': 2.0,
     }
+    found, _ = write(
+        tmp_path,
+        row(policy='train', returns=[8.0]),
+        row(policy='sample', returns=[9.0]),
+        row(policy='mode', returns=[9.0]),
+    )
+    assert (found['1-1'].policy, found['1-1'].mean('train_return')) == ('train', 8.0)
 
 
 @pytest.mark.parametrize(

@@ -74,13 +74,13 @@ def test_a_panel_a_task_with_n_random_policy_and_ends(study):
     assert (first.get_title('left'), second.get_title('left')) == ('mario_1-1', 'mario_3-1')
     assert legend(first) == [
         'mean over seeds, 95 % band, n = 3',
-        'random policy: 259',
+        'random policy: 259 (20 episodes)',
         'a run ends here (dotted: the others)',
     ]
     assert legend(second) == [
         'an episode',
         'running mean of 20 episodes, n = 1',
-        'random policy: 151',
+        'random policy: 151 (20 episodes)',
     ]
     assert first.get_xlabel() == 'frames (k)'
     assert first.get_ylabel() == 'training return'
@@ -113,7 +113,7 @@ def test_another_metric_and_place(study, tmp_path, capsys):
 
 def test_per_level_metric_has_its_level_s_random_line(study):
     (ax,) = axes(study, 'train_return/3-1')
-    assert 'random policy: 151' in legend(ax)
+    assert 'random policy: 151 (20 episodes)' in legend(ax)
     assert ax.get_ylabel() == 'training return, 3-1'
 
 

@@ -1,4 +1,6 @@
+import json
 import math
+import shutil
 
 import pytest
 
@@ -18,10 +20,23 @@ def test_zero_shot_is_the_mean_over_episodes_and_then_seeds(cells):
     assert cell.values.tolist() == [400.0, 401.0]
     assert (cell.mean, cell.n, cell.seen) == (400.5, 2, False)
     # 259.1 is the random policy's return; the baseline's at T is about 1000.
-    assert cell.score == pytest.approx((400.5 - 259.1) / (917 - 259.1), rel=0.02)
+    assert cell.score == pytest.approx((400.5 - 259.1) / (1000 - 259.1), rel=0.02)
     assert cells['three', '1-2', ZERO_SHOT, 'train_progress'].mean == pytest.approx(0.3)
     assert cells['two', '3-1', ZERO_SHOT, 'train_completed'].mean == 0.5
     assert cells['two', '3-1', ZERO_SHOT, 'train_completed'].seen
+
+
+def test_the_most_probable_action_does_not_stand_beside_returns_of_training(root, tmp_path):
+    shutil.copytree(root, tmp_path / 'study')
+    for policy, shown in (('mode', False), ('train', True)):
+        for path in (tmp_path / 'study').rglob('evaluations.jsonl'):
+            rows = [json.loads(line) for line in path.read_text().splitlines()]
+            lines = [json.dumps({**row, 'policy': policy}) + '\n' for row in rows]
+            path.write_text(''.join(lines))
+        found = transfer_matrix.cells(study.read_study(tmp_path / 'study'))
+        zero_shot = [x for x in found if x.when == ZERO_SHOT and x.training != 'nothing']
+        assert any(cell.n for cell in zero_shot) == shown
+        assert any(cell.n for cell in found if cell.when == TRAINED)
 
 
 def test_what_was_not_evaluated_or_trained_is_missing(cells):

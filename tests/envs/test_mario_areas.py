@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from dreamerv2.envs import make_env
+from dreamerv2.envs.level_lengths import level_length
 
 RIGHT, RUN_RIGHT, DOWN = 1, 3, 10
 
@@ -66,6 +67,27 @@ def test_x_goes_on_behind_the_exit_pipe_until_the_flag(underground):
     assert observation['log_completed'] == 0 and observation['log_progress'] < 1
 
 
+@pytest.mark.parametrize(
+    'level, pipe, y', [('1-2', 2656, 64), ('2-2', 3024, 96), ('7-2', 3024, 96), ('4-2', 2992, 64)]
+)
+def test_progress_in_an_exit_pipe_is_that_of_the_pipe(level, pipe, y):
+    env = make_env(f'mario_{level}', sticky=0.0)
+    env.reset()
+    ram = env._game.ram
+    carry(env, pipe - 80)
+    place(ram, pipe - 20, y)
+    observation = env.step(RIGHT)
+    for _ in range(30):
+        if x_of(ram) == 2872:
+            break
+        assert observation['log_progress'] <= pipe / level_length(level)
+        observation = env.step(RIGHT)
+    # In the very frame in which he arrives: the package's own x is still the pipe's.
+    assert observation['log_x'] == pipe
+    assert observation['log_progress'] == pytest.approx(pipe / level_length(level))
+    env.close()
+
+
 def test_a_warp_ends_the_episode_without_completion(underground):
     env, ram = underground, underground._game.ram
     env.reset()
@@ -97,11 +119,33 @@ def test_a_bonus_area_goes_on_and_keeps_x():
         assert len(observations) < 60
     for observation in observations[:-1]:
         assert observation['log_x'] == pytest.approx(920, abs=4)
+    assert observations[-1]['log_x'] == x_of(ram)
     observation = env.step(0)
     assert observation['log_x'] == x_of(ram) == pytest.approx(2616, abs=8)
     assert not any(o['is_last'] for o in observations)
     assert all(abs(o['reward']) <= 5 for o in observations)
     assert observation['log_progress'] == pytest.approx(2616 / 3168, abs=0.01)
+    env.close()
+
+
+@pytest.mark.parametrize('level, pipe, y, back', [('6-2', 304, 112, 568), ('5-1', 2496, 80, 2616)])
+def test_x_of_a_bonus_area_is_no_progress(level, pipe, y, back):
+    env = make_env(f'mario_{level}', sticky=0.0)
+    env.reset()
+    ram = env._game.ram
+    carry(env, pipe - 80)
+    place(ram, pipe + 8, y)
+    observations = [env.step(0)] + [env.step(DOWN) for _ in range(8)]
+    assert x_of(ram) == 2072  # in the bonus area, far from x in the level
+    while x_of(ram) != back:
+        if x_of(ram) < 2212:
+            place(ram, x_of(ram), 160)
+            ram[0x57] = 40
+        observations.append(env.step(RIGHT))
+        assert len(observations) < 60
+    assert observations[-1]['log_x'] == back
+    assert all(o['log_x'] == pytest.approx(pipe + 8, abs=4) for o in observations[1:-1])
+    assert observations[-1]['log_progress'] == pytest.approx(back / level_length(level))
     env.close()
 
 

@@ -88,6 +88,7 @@ def test_a_study_is_killed_and_goes_on_to_its_end(command, tmp_path):
     rows = [json.loads(line) for line in (second_run / 'evaluations.jsonl').read_text().split('\n')
             if line]  # fmt: skip
     assert [row['level'] for row in rows] == ['1-1', '1-2', '1-3']
+    assert {row['policy'] for row in rows} == {'train'}
     assert all(len(row['returns']) == len(row['progress']) == 10 for row in rows)
     with np.load(second_run / 'reconstructions.npz', allow_pickle=False) as found:
         assert found['frames'].shape == found['reconstructions'].shape == (6, 64, 64, 1)

@@ -92,7 +92,7 @@ def test_modes_are_the_agents():
     obs = {'is_first': np.ones(1, bool)}
     for mode in evaluation.POLICY_MODES.values():
         agent.policy(obs, mode=mode)
-    assert agent.modes == ['eval', 'eval_sample']
+    assert agent.modes == ['eval', 'eval_sample', 'train']
 
 
 @pytest.mark.parametrize('name', ['play.mp4', 'play.gif'])
