@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 import gymnasium
-import numpy as np
 
 from dreamerv2.envs.contract import Environment
 
@@ -52,7 +51,7 @@ class GymnasiumView(gymnasium.Env):
         terminal = bool(obs['is_terminal'])
         return seen, float(obs['reward']), terminal, bool(obs['is_last']) and not terminal, info
 
-    def render(self) -> np.ndarray | None:
+    def render(self) -> Any:
         return self._env.render()
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from dreamerv2.config import Config
+from dreamerv2.config.merge import plain
 from dreamerv2.errors import UsageError, nearest, printable, shown
 from dreamerv2.paths import expand_home
 from dreamerv2.run import checkpoint
@@ -101,6 +102,22 @@ def find_parent(source: str, own: Path, say: Callable[[str], Any] = print) -> Ch
     except UsageError as error:
         raise UsageError(f'--init.from {source}: {error}') from error
     return found
+
+
+def check_actions(parent: Config, own: Config, choice: Choice) -> None:
+    """Raises UsageError where parameters that know Mario's actions by number meet other actions.
+
+    Other actions of the same number would fit in shape and mean something else.
+    """
+    if parent.mario_actions == own.mario_actions or not parent.task.startswith('mario'):
+        return
+    if any(choice.takes(name) for name in ('actor/out/kernel', 'rssm/img_in/kernel')):
+        theirs, ours = (shown(plain(config.mario_actions)) for config in (parent, own))
+        raise UsageError(
+            f'--init.from {printable(parent.logdir, 200)} has mario_actions {theirs}, this run has '
+            f'{ours}: use the same, or leave out what knows them with --init.exclude '
+            "'actor/.*|rssm/img_in/.*'"
+        )
 
 
 def _meant(path: Path, step: int | Literal['best'] | None) -> str | None:

@@ -175,7 +175,10 @@ def _check_request(config: Config, path: Path) -> Checkpoint | None:
         )
     if not config['init.from'] or checkpoint.available(path / 'checkpoints'):
         return None
-    return inheritance.find_parent(config['init.from'], path)
+    parent = inheritance.find_parent(config['init.from'], path)
+    choice = inheritance.choice_of(config)
+    inheritance.check_actions(Config.load(parent.config_path), config, choice)
+    return parent
 
 
 def _nothing_to_do(config: Config, path: Path, say: Callable[[str], Any] | None = None) -> bool:

@@ -179,13 +179,19 @@ def test_a_damaged_provenance_does_not_hinder_a_run(tmp_path, text):
 
 def test_an_agent_takes_its_state_with_every_acceptable_change():
     """What may be accepted fits the weights, moments and random states of a checkpoint."""
-    opt = {'lr': 1e-2, 'eps': 1e-3, 'clip': 1, 'wd': 0.0}
+    opt = {'lr': 1e-2, 'eps': 1e-3, 'clip': 1, 'wd': 0.0, 'agc': 0.3, 'warmup': 10}
     changed = {
         'precision': 'bfloat16',
         **{f'{name}_opt': opt for name in ('model', 'actor', 'critic')},
-        'loss_scales': {'kl': 0.1, 'reward': 2.0, 'discount': 5.0, 'proprio': 0.5},
+        'loss_scales': {'image': 2.0, 'kl': 0.1, 'reward': 2.0, 'discount': 5.0, 'proprio': 0.5},
         'kl': {'free': 1.0, 'forward': True, 'balance': 0.5, 'free_avg': False},
         'reward_norm': {'momentum': 0.9, 'scale': 2.0, 'eps': 1e-3},
+        'return_norm': {'rate': 0.1, 'low': 0.2, 'high': 0.8, 'least': 0.5},
+        'rssm': {'unimix': 0.01},
+        'actor': {'unimix': 0.01},
+        'decoder': {'error_weight': 20.0},
+        'slow_regularizer': 1.0,
+        'bootstrap': 'online',
         'grad_heads': ['decoder', 'reward'],
         'discount': 0.9,
         'discount_lambda': 0.5,

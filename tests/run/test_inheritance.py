@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from run_fakes import fake_parts, small_config
 
+from dreamerv2.config import load_config
 from dreamerv2.errors import UsageError
 from dreamerv2.run import checkpoint, inheritance
 from dreamerv2.run.inheritance import Choice, inherit
@@ -72,6 +73,27 @@ def test_the_optimizer_comes_along_for_what_is_taken():
         'actor_opt/out/kernel/moment1',
         'actor_opt/updates',
     }
+
+
+@pytest.mark.parametrize(
+    ('choice', 'fits'),
+    [
+        (Choice(), False),
+        (Choice(exclude='actor/.*'), False),
+        (Choice(exclude='actor/.*|rssm/img_in/.*'), True),
+        (Choice(include='(encoder|decoder)/.*'), True),
+    ],
+)
+def test_other_actions_of_mario_are_refused_even_where_they_fit_in_number(choice, fits):
+    one, other = (
+        load_config(['--mario_actions', 'right', jump]) for jump in ('right+A', 'right+A+B')
+    )
+    inheritance.check_actions(one, one, choice)
+    if fits:
+        inheritance.check_actions(one, other, choice)
+    else:
+        with pytest.raises(UsageError, match=r'mario_actions.*--init.exclude'):
+            inheritance.check_actions(one, other, choice)
 
 
 def test_another_architecture_is_refused_and_named():
