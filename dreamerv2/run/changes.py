@@ -64,7 +64,8 @@ ACCEPTABLE = (
 NETWORKS = 'makes the networks and optimizers what they are'
 ENVIRONMENT = 'makes the environment what it is'
 FIXED = {
-    r'(rssm|encoder|decoder|reward_head|discount_head|actor|critic)\.(?!unimix|error_weight)\w+': NETWORKS,
+    r'(rssm|(en|de)coder|(reward|discount)_head|actor|critic)'
+    r'\.(?!unimix|error_weight)\w+': NETWORKS,
     r'(model|actor|critic)_opt\.opt': NETWORKS,
     r'pred_discount|slow_target|return_norm\.scope': NETWORKS,
     'task|render_size|grayscale|sticky|action_repeat|time_limit|level_weights': ENVIRONMENT,
