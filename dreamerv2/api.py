@@ -21,6 +21,7 @@ from dreamerv2.envs.contract import Environment
 from dreamerv2.envs.workers import InProcess
 from dreamerv2.errors import UsageError
 from dreamerv2.evaluate import load_agent
+from dreamerv2.paths import expand_home
 from dreamerv2.run import checkpoint, devices, evaluation, seeding
 from dreamerv2.run.parts import Parts, agent_maker
 from dreamerv2.run.training import train as _train
@@ -88,8 +89,8 @@ def evaluate(
     if episodes < 1:
         raise UsageError(f'{episodes} episodes: expected a whole number from 1')
     if policy not in evaluation.POLICY_MODES:
-        raise UsageError(f'policy {policy!r}: expected mode or sample')
-    saved = checkpoint.find(Path(logdir).expanduser(), step, print)
+        raise UsageError(f'policy {policy!r}: expected {" or ".join(evaluation.POLICY_MODES)}')
+    saved = checkpoint.find(expand_home(logdir), step, print)
     config = Config.load(saved.config_path)
     seed = config.seed if seed is None else seed
     own = _wrap(env, config, seeding.derive(seed, 'evaluation', 1))
@@ -97,7 +98,9 @@ def evaluate(
         config.precision, device=config.device, gpu_memory=config.gpu_memory, say=print
     )
     agent = load_agent(saved, config, own, device, seeding.derive(seed, 'evaluation'))
-    evaluator = evaluation.Evaluator({own.levels[0]: lambda: own})
+    evaluator = evaluation.Evaluator(
+        {own.levels[0]: lambda: own}, longest=evaluation.longest_episode(config.time_limit)
+    )
     mode = evaluation.POLICY_MODES[policy]
     played = evaluator.evaluate(lambda obs, state: agent.policy(obs, state, mode=mode), episodes)
     evaluator.close()
@@ -131,7 +134,9 @@ def _task(own: Environment, config: Config) -> str:
     keeps it, so that it can go on.
     """
     name = str(own.describe().get('name') or own.levels[0])
-    saved, provenance = (Path(config.logdir) / file for file in ('config.yaml', 'provenance.json'))
+    saved, provenance = (
+        expand_home(config.logdir) / file for file in ('config.yaml', 'provenance.json')
+    )
     if saved.exists() and Config.load(saved).task == config.task:
         made_as = json.loads(provenance.read_text())['environment'] if provenance.exists() else {}
         if made_as.get('name') != config.task:

@@ -55,10 +55,10 @@ def configuration(task: str, flags: Sequence[str]) -> Config:
     config = load_config([*flags, '--task', task])
     sets = build.task_sets(config)
     family = parse_task(task, sets).family
+    if family in ('gym', 'own'):  # Atari's check is of the installation: a row of the table.
+        check_task(task, sets)
     if '--configs' not in flags:
         config = load_config(['--configs', PRESETS[family], *flags, '--task', task])
-    if family == 'gym':  # Atari's own check is of the installation: it is a row of the table.
-        check_task(task, sets)
     return config
 
 

@@ -45,30 +45,6 @@ def bookkeeping_spaces(num_levels: int) -> dict[str, Any]:
     return result
 
 
-def overview(obs_space: Mapping[str, Any], act_space: Any, description: Mapping[str, Any]) -> list:
-    """What the agent sees and how it acts, one line each, for the user to check.
-
-    Args:
-        obs_space: of an environment.
-        act_space: of it.
-        description: of it; it may have the lines itself, under `overview`.
-
-    Returns:
-        The lines.
-    """
-    if 'overview' in description:
-        return list(description['overview'])
-    lines = []
-    for key, space in obs_space.items():
-        if key in RESERVED or key.startswith('log_'):
-            continue
-        scale = f'{np.min(space.low):g} to {np.max(space.high):g}'
-        shape = 'x'.join(map(str, space.shape))
-        what = f'picture {shape}' if len(space.shape) == 3 else f'vector [{shape}]'
-        lines.append(f'The agent sees {key}: {what}, {scale}.')
-    return [*lines, f'It acts by {act_space}.']
-
-
 def log_space(*shape: int) -> Any:
     """Space of a `log_*` entry: float32 of any size, a scalar unless a shape is given."""
     return spaces.Box(-np.inf, np.inf, shape, np.float32)
@@ -144,7 +120,10 @@ class Environment(abc.ABC):
 
     @abc.abstractmethod
     def describe(self) -> dict[str, Any]:
-        """How it was made, JSON-able: `name`, `options`, and versions of what is behind it."""
+        """How it was made, JSON-able: `name`, `options`, and versions of what is behind it.
+
+        `overview` may hold lines that the user is to see at the start of a run.
+        """
 
     def render(self) -> np.ndarray | None:
         """What a person would see now, uint8 `[height, width, 3]`; None if there is no such."""

@@ -218,9 +218,10 @@ def box_value(space: Any, numbers: np.ndarray) -> np.ndarray:
     )
     fraction = (numbers + 1) / 2
     if np.issubdtype(space.dtype, np.floating):
-        return np.clip((low + fraction * (high - low)).astype(space.dtype), space.low, space.high)
+        value = (low + fraction * (high - low)).astype(space.dtype)
+        return np.asarray(np.clip(value, space.low, space.high))
     whole = low + np.floor(fraction * (high - low + 1))
-    return np.clip(whole, low, high).astype(space.dtype)
+    return np.asarray(np.clip(whole, low, high).astype(space.dtype))
 
 
 def one_hot(index: int, count: int) -> np.ndarray:
@@ -300,14 +301,15 @@ def _vector(path: tuple[Any, ...], space: Any, text: str) -> Entry:
 def _picture(space: Any, size: tuple[int, int], grayscale: bool) -> tuple[Any, Convert]:
     """How pictures, or stacks of them, reach the agent.
 
-    The two neighbouring axes that are longest are height and width; the axis behind them, or else
-    in front of them, is colour, and all others count pictures, which become channels.
+    The two neighbouring axes that are longest are height and width. Colour is the nearest axis
+    behind them that has three entries, or the nearest; where there is none behind, so in front.
+    All other axes count pictures, which become channels.
     """
     shape = space.shape
     row = _row_axis(shape)
     others = [axis for axis in range(len(shape)) if axis not in (row, row + 1)]
-    behind = [axis for axis in others if axis > row]
-    colour = behind[:1] or others[-1:]
+    near = [axis for axis in others if axis > row] or others[::-1]
+    colour = [axis for axis in near if shape[axis] == 3][:1] or near[:1]
     order = (row, row + 1, *(axis for axis in others if axis not in colour), *colour)
     colours = shape[colour[0]] if colour else 1
     whole = not np.issubdtype(space.dtype, np.floating)
@@ -366,7 +368,7 @@ def _action_parts(space: Any) -> tuple[list[Any], Build]:
             return dict(zip(keys, own, strict=True)) if named else tuple(own)
 
         return [part for parts, _ in inner for part in parts], build
-    raise Unusable(f'holds a {name} space' if name != 'Tuple' else 'is empty')
+    raise Unusable('is empty' if name in ('Tuple', 'Dict') else f'holds a {name} space')
 
 
 def _action_choices(space: Any) -> tuple[list[int], np.ndarray]:

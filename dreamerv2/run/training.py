@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from dreamerv2.config import Config
-from dreamerv2.envs.contract import overview
 from dreamerv2.envs.workers import Workers
 from dreamerv2.errors import UsageError
 from dreamerv2.paths import expand_home
@@ -87,7 +86,7 @@ def train(
             display.line(inheritance.parent_line(origin))
         made, envs = _make_envs(config, parts, display.line)
         stack.callback(envs.close)
-        for line in overview(envs.obs_space, envs.act_space, envs.describe()):
+        for line in envs.describe().get('overview', ()):
             display.line(line)
         fits = threading.Event()
 

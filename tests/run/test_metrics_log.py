@@ -159,6 +159,29 @@ def test_gif_in_colour():
     assert (decoded[..., 1] > 190).all() and (decoded[..., 0] < 10).all()
 
 
+@pytest.mark.parametrize('channels', [1, 2, 3, 4, 5, 8, 12])
+def test_videos_of_any_number_of_channels(tmp_path, channels):
+    frames = np.random.default_rng(0).integers(0, 256, (3, 16, 12, channels)).astype(np.uint8)
+    with Logger([EventFile(tmp_path)]) as logger:
+        logger.write(4, {}, {'policy': frames})
+    (value,) = read_events(tmp_path)[-1].summary.value
+    decoded = imageio.imread(value.image.encoded_image_string, index=None, extension='.gif')
+    assert decoded.shape == (3, 16, 12, 3)
+    if channels != 3:  # the newest picture of a stack, in gray
+        assert np.abs(decoded.astype(int) - frames[..., -1:]).max() < 8
+
+
+def test_a_video_that_cannot_be_written_ends_no_run(tmp_path, caplog, monkeypatch):
+    def fail(frames):
+        raise ValueError('no codec')
+
+    monkeypatch.setattr('dreamerv2.run.tensorboard.encode_gif', fail)
+    with Logger([EventFile(tmp_path)]) as logger:
+        logger.write(4, {'a': 1.0}, {'policy': np.zeros((3, 16, 12, 1), np.uint8)})
+    assert [value.tag for value in read_events(tmp_path)[-1].summary.value] == ['a']
+    assert 'No video policy at step 4: no codec' in caplog.text
+
+
 def test_plain_lines_where_there_is_no_terminal():
     stream = io.StringIO()
     display = terminal.ProgressDisplay(4000, 0, stream=stream, interval=0)
