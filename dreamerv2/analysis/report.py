@@ -18,6 +18,7 @@ from dreamerv2.analysis import (
 )
 from dreamerv2.analysis import report_answers as parts
 from dreamerv2.analysis.figures import Drawn
+from dreamerv2.analysis.introduction import introduction
 from dreamerv2.analysis.markup import Markup, data_uri, element, join, listing, names, page, table
 from dreamerv2.analysis.study import Study
 from dreamerv2.analysis.style import STYLE
@@ -89,7 +90,7 @@ def report(
     return page(
         title,
         STYLE,
-        element('header', element('h1', title), _about(data)),
+        element('header', element('h1', title), _introduction(data), _about(data)),
         element('nav', *links, aria_label='Sections'),
         element(
             'main',
@@ -99,6 +100,10 @@ def report(
             ),
         ),
     )
+
+
+def _introduction(data: Study) -> Markup:
+    return join(element('p', words) for words in introduction(data))
 
 
 def _about(data: Study) -> Markup:
