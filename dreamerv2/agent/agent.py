@@ -13,6 +13,7 @@ from dreamerv2.agent.acting import Acting, ActingFunctions, from_arrays, to_arra
 from dreamerv2.agent.acting_session import ActingSession
 from dreamerv2.agent.actor_critic import ActorCritic
 from dreamerv2.agent.calls import agent_shapes, compiled
+from dreamerv2.agent.foresight import foresee
 from dreamerv2.agent.learner import Learner
 from dreamerv2.agent.overlap import Overlap
 from dreamerv2.agent.pictures import as_uint8, open_loop_videos, reconstructions
@@ -22,6 +23,7 @@ from dreamerv2.agent.world_model import WorldModel
 from dreamerv2.nets.rssm import State
 
 REPORT_SEQUENCES = 6  # Sequences side by side in an open-loop video.
+FORESEEN_STEPS, FORESEEN_IMAGES = 15, (5, 15)  # Of `foresee`.
 
 
 class Agent:
@@ -185,6 +187,11 @@ class Agent:
         self._reconstruct = compiled(functools.partial(reconstructions, model), jit)
         videos = functools.partial(open_loop_videos, model)
         self._report = compiled(self._traced('report', videos), jit)
+        self._begin = compiled(self.learner.begin, jit, xla)
+        self._foresee = compiled(
+            functools.partial(foresee, model, self.actor_critic, FORESEEN_STEPS, FORESEEN_IMAGES),
+            jit,
+        )
 
     # Acting
 
@@ -254,6 +261,14 @@ class Agent:
         """
         return self._overlap.update(*self._learning(batch, state, step))
 
+    def train_model(
+        self, batch: Mapping[str, np.ndarray], state: State | None = None, step: int = 0
+    ) -> tuple[State, dict[str, tf.Tensor]]:
+        """As `train`, of the world model alone."""
+        self._check_completed()
+        state, _, metrics = self._begin(*self._learning(batch, state, step))
+        return state, metrics
+
     def finish(self) -> dict[str, tf.Tensor] | None:
         """Completes what `train_ahead` has begun; the metrics, or None if there is nothing."""
         self._stale = not self._acting_copy
@@ -316,6 +331,14 @@ class Agent:
         The latents are the modes of the posteriors.
         """
         return as_uint8(self._reconstruct(self.to_device(batch)))
+
+    def foresee(self, batch: Mapping[str, np.ndarray], seed: int = 0) -> dict[str, np.ndarray]:
+        """What the model predicts at every row of a batch, up to 15 steps ahead (`foresight`).
+
+        Draws come from `seed` alone, so that looking changes nothing of what training draws.
+        """
+        found = self._foresee(self.to_device(batch), tf.constant([seed, 0], tf.int32))
+        return {name: value.numpy() for name, value in found.items()}
 
     # State
 

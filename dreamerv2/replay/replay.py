@@ -316,6 +316,7 @@ class Replay:
             self._totals['dropped_steps'] += builder.rows - 1
 
     def _append(self, episode, logs):
+        self._spec = self._spec or episode.spec()
         episode.serial = self._next_serial
         self._next_serial += 1
         self._totals['episodes'] += 1
