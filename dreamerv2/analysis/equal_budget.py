@@ -33,6 +33,20 @@ def cost_axis(stage: str, grid: np.ndarray, total: float, levels: int) -> np.nda
     return np.where(cost <= levels * total * (1 + 1e-9), cost, np.nan)
 
 
+def stage_grid(stage: str, total: float, levels: int, bins: int) -> np.ndarray:
+    """Frames of each single run of a stage, to the last one that has a place on the axis.
+
+    That of M fine-tuned agents is T (M - 1) / M, whether or not it is one of `bins` points of T;
+    their points are about as close as those of the others.
+
+    Args:
+        stage, total, levels: as of `cost_axis`.
+        bins: points up to T.
+    """
+    share = (levels - 1) / levels if stage == 'finetune' else 1.0
+    return curves.frame_grid(share * total, max(round(share * bins), 1)) if share else np.zeros(0)
+
+
 def mean_over_levels(stack: np.ndarray) -> np.ndarray:
     """Curves `[S, L, B]` as their mean over levels `[S, B]`; NaN where a level is missing."""
     if stack.shape[1] == 0:
@@ -52,7 +66,6 @@ def figure7(data: Study, *, bins: int = 60, window: int = 20) -> Drawn:
     figure, axes = plotting.new_figure(len(_METRICS), max(len(columns), 1), width=4.6, height=3.0)
     rows: list[dict[str, Any]] = []
     wanted: list[Place] = []
-    longest = max((len(tuned) for _, _, tuned in columns), default=1) * data.plan.frames
     for column, (set_name, levels, tuned) in enumerate(columns):
         for row, metric in enumerate(_METRICS):
             ax = axes[row, column]
@@ -68,7 +81,7 @@ def figure7(data: Study, *, bins: int = 60, window: int = 20) -> Drawn:
             rows += draw_lines(ax, lines, keys)
             title = f'{set_name}: mean over {_name(levels, shown)}'
             label = '' if column else text.metric_label(metric)
-            plotting.style_axis(ax, title=title, ylabel=label, end=longest)
+            plotting.style_axis(ax, title=title, ylabel=label, end=len(levels) * data.plan.frames)
             ax.set_xlabel(f'{ax.get_xlabel()} of all agents together', fontsize=plotting.FONT)
             plotting.draw_mark(ax, data.plan.frames, 'T')
             plotting.draw_legend(ax)
@@ -102,7 +115,6 @@ def _lines(
     window: int,
 ) -> list[Line]:
     total = data.plan.frames
-    grid = curves.frame_grid(total, bins)
     stages = [
         ('baseline', '', BASELINE, '--', f'{len(levels)} baselines'),
         ('pretrain', set_name, AGENT, '-', f'one agent on {set_name}'),
@@ -112,6 +124,7 @@ def _lines(
         stages.append(('finetune', set_name, plotting.COLORS[2], '-', label))
     lines = []
     for stage, name, color, style, label in stages:
+        grid = stage_grid(stage, total, len(levels), bins)
         curve = mean_over_levels(
             study.level_curves(data, stage, name, shown, grid, metric=metric, window=window)
         )

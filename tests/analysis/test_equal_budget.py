@@ -1,5 +1,6 @@
 import hypothesis
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 
 from dreamerv2.analysis import curves, equal_budget
@@ -25,6 +26,20 @@ def test_cost_axis_of_the_thesis_ends_together():
     finetune = equal_budget.cost_axis('finetune', grid, 1e7, 4)
     assert np.nanmax(finetune) == equal_budget.cost_axis('baseline', grid, 1e7, 4)[-1] == 4e7
     assert np.isfinite(finetune).sum() == 30
+
+
+@hypothesis.given(st.integers(2, 100), st.integers(1, 32), st.integers(1, 10**7))
+def test_everything_ends_at_the_cost_of_the_baselines(bins, levels, total):
+    ends = {}
+    for stage in ('baseline', 'pretrain', 'finetune'):
+        grid = equal_budget.stage_grid(stage, total, levels, bins)
+        cost = equal_budget.cost_axis(stage, grid, total, levels)
+        assert np.isfinite(cost).all() and len(cost) <= bins
+        ends[stage] = cost[-1] if len(cost) else None
+    assert ends['baseline'] == pytest.approx(levels * total)
+    assert ends['pretrain'] == pytest.approx(total)
+    # A single fine-tuned agent has cost as much as its baseline before it begins.
+    assert ends['finetune'] == (pytest.approx(levels * total) if levels > 1 else None)
 
 
 def test_mean_over_levels_never_averages_what_is_not_there():

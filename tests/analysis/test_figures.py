@@ -170,6 +170,11 @@ def test_figure_7_puts_everything_at_its_cost(data):
     assert marks(ax) == [T]
     assert solid(axes[0, 2], '3 baselines, n = 2').get_xdata()[0] == 3 * T / 20
     assert ax.get_xlabel() == 'frames (k) of all agents together'
+    # Where T (M - 1) / M is none of the points of T.
+    drawn = equal_budget.figure7(data, bins=9)
+    ends = {row['stage']: row['frames'] for row in drawn.rows if row['set'] == 'two'}
+    assert ends == {'baseline': 2 * T, 'pretrain': T, 'finetune': 2 * T}
+    assert drawn.figure.axes[2].get_xlim()[1] >= 3 * T
 
 
 def test_pictures_have_nothing_cut_off(data, tmp_path):
