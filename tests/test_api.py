@@ -78,7 +78,7 @@ def test_the_environments_own_name_is_recorded(trained):
     assert provenance['environment']['name'] == 'own_Everything'
     assert provenance['environment']['overview'] == [
         'The agent sees board: vector [400], 0 to 1, of Box(0, 1, (10, 10, 4), bool), no picture: '
-        'its pixels have fewer than 256 values, as the cells of a board.',
+        'a side is shorter than 16.',
         'The agent sees image: picture 64x64x12, 0 to 255, of Box(0, 1, (12, 40, 40), float32).',
         'The agent sees last_reward: vector [3], one-hot, of Discrete(3, start=-1).',
         'The agent sees obs_reward: vector [1], -1 to 1, of Box(-1, 1, (), float32).',

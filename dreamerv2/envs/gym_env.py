@@ -81,7 +81,7 @@ class GymEnv(EpisodicEnvironment):
             self.step(0 if discrete else np.zeros(self.act_space.shape, np.float32))
         except UsageError as error:
             raise UsageError(f'{self.levels[0]}: {error}') from error
-        except Exception as error:  # It is not this project's: it may fail in any way.
+        except (Exception, SystemExit) as error:  # It is not this project's, as in `make_by_id`.
             raise UsageError(f'{self.levels[0]}: its {during}() failed, {why(error)}') from error
         finally:
             self.set_state(state)

@@ -112,12 +112,13 @@ def _import(module: str, identifier: str) -> None:
         with quiet():
             importlib.import_module(module)
     except (Exception, SystemExit) as error:  # As above.
+        absent = isinstance(error, ModuleNotFoundError)
+        reason = printable(str(error), 150) if absent else why(error)
         hint = 'install it, or start in the folder that it is in'
         if module.endswith('.py'):
             hint = f'write {printable(module[:-3])}, without .py'
         raise UsageError(
-            f'task gym_{printable(identifier)}: cannot import {shown(module)} ({why(error)}): '
-            f'{hint}'
+            f'task gym_{printable(identifier)}: cannot import {shown(module)} ({reason}): {hint}'
         ) from error
 
 

@@ -17,7 +17,8 @@ from dreamerv2.envs.contract import RESERVED, spaces
 from dreamerv2.envs.image import shrink
 from dreamerv2.errors import UsageError, printable
 
-SHORTEST_SIDE = 8  # pixels; a smaller array is the board of a game or a table, no photograph
+SHORTEST_SIDE = 8  # pixels of bytes; a smaller array is the board of a game, no photograph
+SHORTEST_SIDE_OF_OTHERS = 16  # of other numbers, which may as well be a table
 FEWEST_VALUES = 256  # of a whole-numbered pixel; the cells of a board have fewer
 UNBOUNDED = 1e9  # a bound of this size says no more than infinity
 MOST_VALUES = 10_000  # of a discrete space, for the length of its one-hot vector
@@ -241,8 +242,9 @@ def value_range(space: Any) -> tuple[float, float] | None:
 def why_no_picture(space: Any) -> str:
     """Why a box of two or more axes is not taken for a picture; empty where it is one."""
     row = _row_axis(space.shape)
-    if min(space.shape[row : row + 2]) < SHORTEST_SIDE:
-        return f'a side has fewer than {SHORTEST_SIDE} pixels'
+    shortest = SHORTEST_SIDE if space.dtype == np.uint8 else SHORTEST_SIDE_OF_OTHERS
+    if min(space.shape[row : row + 2]) < shortest:
+        return f'a side is shorter than {shortest}'
     limits = value_range(space)
     if limits is None or limits[0] >= limits[1]:
         return 'without bounds nothing is black or white (Box(0, 255, dtype=uint8) has them)'

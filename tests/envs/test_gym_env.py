@@ -126,6 +126,21 @@ def test_wrappers_around_old_environments_work():
     assert len(observations) == 7 and len(game.seeds) == 1
 
 
+@pytest.mark.parametrize('shape', [(40, 40), (40, 40, 2), (5, 40, 40), (3, 40, 40, 3)])
+def test_there_is_a_picture_for_a_person_whatever_the_channels(shape):
+    class Stack(gymnasium.Env):
+        observation_space = gymnasium.spaces.Box(0, 255, shape, np.uint8)
+        action_space = gymnasium.spaces.Discrete(2)
+
+        def reset(self, *, seed=None, options=None):
+            return np.full(shape, 9, np.uint8), {}
+
+    env = wrap_env(Stack())
+    assert env.render() is None
+    env.reset()
+    assert env.render().shape == (64, 64, 3) and (env.render() == 9).all()
+
+
 def test_close_reaches_the_environment_once():
     game = OldGymEnv()
     env = wrap_env(game)

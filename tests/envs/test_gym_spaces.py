@@ -26,6 +26,8 @@ def seen(space, size=(64, 64), grayscale=True):
 
 
 PICTURES = {
+    'small': (Box(0, 255, (8, 8, 3), np.uint8), 1),
+    'digits': (Box(0, 1, (28, 28)), 1),
     'gray': (Box(0, 255, (84, 84), np.uint8), 1),
     'gray with an axis': (Box(0, 255, (84, 84, 1), np.uint8), 1),
     'colour': (Box(0, 255, (240, 256, 3), np.uint8), 1),
@@ -63,10 +65,11 @@ def test_pictures(name):
 NO_PICTURES = {
     'a board of layers': (Box(0, 1, (12, 12, 3), np.uint8), 'fewer than 256 values'),
     'a large board': (Box(0, 1, (64, 64, 3), np.uint8), 'fewer than 256 values'),
-    'a board of booleans': (Box(0, 1, (10, 10, 4), bool), 'fewer than 256 values'),
-    'a small board': (Box(0, 11, (1, 4, 4), np.uint8), 'fewer than 8 pixels'),
-    'a view of cells': (Box(0, 255, (7, 7, 3), np.uint8), 'fewer than 8 pixels'),
-    'a table': (Box(-1, 1, (2, 2), np.float32), 'fewer than 8 pixels'),
+    'a board of booleans': (Box(0, 1, (10, 10, 4), bool), 'a side is shorter than 16'),
+    'a large board of booleans': (Box(0, 1, (19, 19, 4), bool), 'fewer than 256 values'),
+    'a small board': (Box(0, 11, (1, 4, 4), np.uint8), 'a side is shorter than 8'),
+    'a view of cells': (Box(0, 255, (7, 7, 3), np.uint8), 'a side is shorter than 8'),
+    'a table': (Box(-1, 1, (12, 20), np.float32), 'a side is shorter than 16'),
     'no bounds': (Box(-INF, INF, (84, 84, 3), np.float32), 'without bounds'),
     'the largest bounds': (Box(-MAX32, MAX32, (84, 84), np.float32), 'without bounds'),
     'the bounds of int16': (Box(-(2**15), 2**15 - 1, (84, 84, 3), np.int16), 'without bounds'),
