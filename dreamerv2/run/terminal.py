@@ -170,7 +170,7 @@ class EvaluationDisplay:
             self._bar.set_postfix_str(f'step {steps}', refresh=False)
             self._bar.update(played - self._bar.n)
         elif (now := time.monotonic()) - self._written >= self._interval:
-            print(evaluation_line(level, played, self._total, steps), file=self._stream, flush=True)
+            print_line(evaluation_line(level, played, self._total, steps), self._stream)
             self._written = now
 
     def close(self) -> None:
