@@ -28,7 +28,8 @@ def progress_line(
     frames: int, total: int, rate: float, updates: int, returns: list[float], phase: str
 ) -> str:
     """One plain line of progress; `rate` is in frames a second, `returns` the last episodes'."""
-    parts = [phase, f'{frames}/{total} frames', f'{rate:.0f} frames/s', f'{updates} updates']
+    speed = f'{rate:.0f} frames/s' if rate >= 10 else f'{rate:.1f} frames/s'
+    parts = [phase, f'{frames}/{total} frames', speed, f'{updates} updates']
     if returns:
         parts.append(f'return {sum(returns) / len(returns):.1f} (last {len(returns)})')
     if rate > 0 and frames < total:
