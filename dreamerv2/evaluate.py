@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import sys
 from collections.abc import Iterable, Sequence
@@ -21,6 +22,13 @@ from dreamerv2.run import devices
 from dreamerv2.run.command import exit_code_of
 
 FRAMES_PER_SECOND = 60  # Of the games; a video shows one picture for each agent step.
+
+
+ACTIONS = {
+    'mode': 'the most probable one',
+    'sample': 'drawn from the policy',
+    'train': 'as in training, drawn from the policy and with exploration noise',
+}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -95,7 +103,16 @@ def run(argv: Sequence[str]) -> int:
     """
     arguments = parse_arguments(argv)
     from dreamerv2.envs import check_task
-    from dreamerv2.run import build, checkpoint, evaluation, inheritance, lock, seeding, video
+    from dreamerv2.run import (
+        build,
+        checkpoint,
+        evaluation,
+        inheritance,
+        lock,
+        seeding,
+        terminal,
+        video,
+    )
     from dreamerv2.run.files import to_json, write_durably
 
     say = functools.partial(print, file=sys.stderr, flush=True)
@@ -139,15 +156,20 @@ def run(argv: Sequence[str]) -> int:
         {level: functools.partial(lambda env: env, env) for level, env in envs.items()},
         longest=evaluation.longest_episode(config.time_limit),
     )
-    episodes = evaluator.evaluate(
-        lambda obs, state: agent.policy(obs, state, mode=mode), arguments.episodes
-    )
+    display = terminal.EvaluationDisplay(arguments.episodes * len(envs))
+    with contextlib.closing(display):
+        episodes = evaluator.evaluate(
+            lambda obs, state: agent.policy(obs, state, mode=mode),
+            arguments.episodes,
+            progress=display.update,
+        )
     assert episodes is not None
-    results = evaluation.level_results(episodes)
+    results = evaluation.level_results(episodes, config.time_limit)
     provenance = first.describe()
     evaluator.close()
-    print(f'{saved.path}: {arguments.policy} of the policy, mean and 95 % interval')
+    print(f'{saved.path}, at {saved.frames} frames. Actions: {ACTIONS[arguments.policy]}.')
     print(evaluation.table(results))
+    print(evaluation.TABLE_NOTE)
     if arguments.record:
         score = evaluation.evaluation_metrics(episodes)['eval_return']
         checkpoint.record_score(saved.path.parent, saved.frames, score)

@@ -143,7 +143,7 @@ def _summary(task: str, label: str, runs: Sequence[Run], metric: str, window: in
     frames = sorted({text.short_frames(run.end) for run in runs})
     reach = frames[0] if len(frames) == 1 else f'{frames[0]} to {frames[-1]}'
     name = f'{task}, {label}' if label else task
-    values = ' '.join(f'{value:.4g}' for value in ends)
+    values = ' '.join(text.short(value, 4) for value in ends)
     plural = 's' * (len(runs) > 1)
     return (
         f'{name}: {len(runs)} run{plural} (seed{plural} {seeds}), {done} finished, '

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 _NAMED_AT_MOST = 6
 
 _METRIC_LABELS = {
@@ -33,9 +35,11 @@ def metric_label(metric: str) -> str:
     return f'{label}, {level}' if level else label
 
 
-def short(value: float) -> str:
-    """A number in three digits, or whole from 100 on."""
-    return f'{value:.0f}' if abs(value) >= 100 else f'{value:.3g}'
+def short(value: float, digits: int = 3) -> str:
+    """A number in that many digits, whole where it has more, and never as a power of ten."""
+    if abs(value) >= 10 ** (digits - 1) or not math.isfinite(value):
+        return f'{value:.0f}'
+    return np.format_float_positional(float(f'{value:.{digits}g}'), trim='-')
 
 
 def frame_unit(end: float) -> tuple[float, str]:

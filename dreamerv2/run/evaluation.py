@@ -20,6 +20,10 @@ from dreamerv2.run.types import Policy
 
 LONGEST_EPISODE = 30_000  # Agent steps, where there is no time limit.
 POLICY_MODES = {'mode': 'eval', 'sample': 'eval_sample', 'train': 'train'}
+TABLE_NOTE = (
+    'Mean and 95 % interval in brackets; of completed episodes, their share. The spread is over '
+    'episodes of this one checkpoint: agents of other seeds may differ by more.'
+)
 
 
 def longest_episode(time_limit: int) -> int:
@@ -61,11 +65,13 @@ class Evaluator:
         video_keys: Sequence[str] = (),
         should_stop: Callable[[], bool] = lambda: False,
         say: Callable[[str], Any] = lambda line: print_line(line, sys.stderr),
+        progress: Callable[[str, int, int], Any] = lambda level, played, steps: None,
     ) -> list[Episode] | None:
         """Plays `episodes` episodes on each level; None when stopped before the end.
 
         An episode that does not end within `longest` steps is cut off, as by a time limit, and is
-        the last of its level: `say` is told.
+        the last of its level: `say` is told. After every step `progress` is told the level, the
+        episodes played on all levels so far, and the agent steps made in the one going on.
         """
         results: list[Episode] = []
         for level in self._makers:
@@ -87,6 +93,7 @@ class Evaluator:
                     played = episodes
                 results.extend(ended)
                 played += len(ended)
+                progress(level, len(results), 0 if ended else steps)
         return results
 
     def env(self, level: str) -> Environment:
@@ -127,11 +134,7 @@ def _present(values: Sequence[float | None]) -> list[float]:
     return [value for value in values if value is not None]
 
 
-def _statistic(
-    values: Sequence[float],
-    interval: Callable[[Sequence[float]], tuple[float, float, float]] = mean_interval,
-) -> dict[str, float | None]:
-    mean, low, high = interval(values)
+def _statistic(mean: float, low: float, high: float) -> dict[str, float | None]:
     return {
         'mean': None if math.isnan(mean) else mean,
         'low': None if math.isnan(low) else low,
@@ -139,27 +142,35 @@ def _statistic(
     }
 
 
-def level_results(episodes: Sequence[Episode]) -> dict[str, dict[str, Any]]:
+def level_results(episodes: Sequence[Episode], time_limit: int = 0) -> dict[str, dict[str, Any]]:
     """By level: number of episodes, and mean with 95 % interval of return, length and so on.
 
-    `progress`, `completed` and `furthest_x` are there only where the environment tells them. A
-    statistic that cannot be computed is None. `values` has what they are made from, by episode.
+    `progress`, `completed` and `furthest_x` are there only where the environment tells them, with
+    `completed` their number, `count`. A statistic that cannot be computed is None. `values` has
+    what they are made from, by episode. Episodes are no longer than `time_limit`, if there is one.
     """
+    longest = time_limit or math.inf
+    bounds = {'progress': (0.0, 1.0), 'furthest_x': (0.0, math.inf)}
     results: dict[str, dict[str, Any]] = {}
     for level, group in by_level(episodes).items():
         entry: dict[str, Any] = {
             'episodes': len(group),
-            'return': _statistic([episode.score for episode in group]),
-            'length': _statistic([float(episode.length) for episode in group]),
+            'return': _statistic(*mean_interval([episode.score for episode in group])),
+            'length': _statistic(
+                *mean_interval([float(episode.length) for episode in group], 1.0, longest)
+            ),
         }
         returns = [episode.score for episode in group]
         listed: dict[str, list[float]] = {'returns': returns}
         for name in ('progress', 'completed', 'furthest_x'):
             values = _present([getattr(episode, name) for episode in group])
-            if values:
-                interval = share_interval if name == 'completed' else mean_interval
-                entry[name] = _statistic(values, interval)
-                listed[name] = values
+            if not values:
+                continue
+            listed[name] = values
+            if name == 'completed':
+                entry[name] = {**_statistic(*share_interval(values)), 'count': round(sum(values))}
+            else:
+                entry[name] = _statistic(*mean_interval(values, *bounds[name]))
         entry['returns'] = returns
         entry['values'] = listed
         results[level] = entry
@@ -180,12 +191,15 @@ def evaluation_metrics(episodes: Sequence[Episode]) -> dict[str, float]:
     return metrics
 
 
-def summary_line(episodes: Sequence[Episode]) -> str:
-    """An evaluation in one line: by level, return with n and 95 % interval."""
+def summary_line(episodes: Sequence[Episode], frames: int) -> str:
+    """An evaluation at a frame in one line: by level, return with n and 95 % interval; flags."""
     parts = []
     for level, entry in level_results(episodes).items():
-        parts.append(f'{level} return {_shown(entry["return"], 1)} (n={entry["episodes"]})')
-    return 'Evaluation: ' + ', '.join(parts)
+        part = f'{level} return {_shown(entry["return"], 1)} (n={entry["episodes"]})'
+        if 'completed' in entry:
+            part += f', {_flags(entry)} completed'
+        parts.append(part)
+    return f'Evaluation at {frames} frames: ' + '; '.join(parts)
 
 
 def table(results: Mapping[str, Mapping[str, Any]]) -> str:
@@ -200,7 +214,7 @@ def table(results: Mapping[str, Mapping[str, Any]]) -> str:
                 _shown(entry['return'], 1),
                 _shown(entry['length'], 1),
                 _shown(entry.get('progress'), 3),
-                _shown(entry.get('completed'), 2),
+                _completed(entry),
             )
         )
     widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
@@ -214,11 +228,26 @@ def table(results: Mapping[str, Mapping[str, Any]]) -> str:
     return '\n'.join(lines)
 
 
+def _flags(entry: Mapping[str, Any]) -> str:
+    """`3 of 10`."""
+    return f'{entry["completed"]["count"]} of {len(entry["values"]["completed"])}'
+
+
+def _completed(entry: Mapping[str, Any]) -> str:
+    """`3 of 10 [0.07, 0.65]`: flags, and the 95 % interval of their share where there is one."""
+    if 'completed' not in entry:
+        return '-'
+    return f'{_flags(entry)}{_interval(entry["completed"], 2)}'
+
+
+def _interval(statistic: Mapping[str, Any], digits: int) -> str:
+    if statistic['low'] is None:
+        return ''
+    return f' [{statistic["low"]:.{digits}f}, {statistic["high"]:.{digits}f}]'
+
+
 def _shown(statistic: Mapping[str, float | None] | None, digits: int) -> str:
     """Mean with its 95 % interval in brackets, where there is one."""
     if statistic is None or statistic['mean'] is None:
         return '-'
-    text = f'{statistic["mean"]:.{digits}f}'
-    if statistic['low'] is not None:
-        text += f' [{statistic["low"]:.{digits}f}, {statistic["high"]:.{digits}f}]'
-    return text
+    return f'{statistic["mean"]:.{digits}f}{_interval(statistic, digits)}'

@@ -1,4 +1,7 @@
-"""Means with their 95 % intervals."""
+"""Means with their 95 % intervals.
+
+SciPy is imported when first needed, so that a run does not wait for it to start.
+"""
 
 from __future__ import annotations
 
@@ -7,47 +10,48 @@ from collections.abc import Sequence
 
 import numpy as np
 
-# Quantile 0.975 of Student's t distribution for 1 to 30 degrees of freedom.
-T_QUANTILES = (
-    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
-    2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086,
-    2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
-)  # fmt: skip
-
-
-def t_quantile(degrees: int) -> float:
-    """Quantile 0.975 of Student's t; above 30 degrees by its expansion around the normal's.
-
-    The first two terms of the Cornish-Fisher expansion are within 1e-4 there (Abramowitz and
-    Stegun, 26.7.5).
-    """
-    if degrees <= len(T_QUANTILES):
-        return T_QUANTILES[degrees - 1]
-    z = 1.959964
-    return z + (z**3 + z) / (4 * degrees) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * degrees**2)
+TAIL = 0.025
 
 
 def share_interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Share of ones among zeros and ones, and the ends of its 95 % interval (Wilson 1927)."""
+    """Share of ones among zeros and ones, and the ends of its 95 % interval.
+
+    Clopper and Pearson's (1934), which covers any share at least as often as it says; that none or
+    all of n episodes were completed leaves more than one share possible. The ends are NaN for a
+    single value, all three for none.
+    """
+    from scipy import special
+
     if not values:
         return math.nan, math.nan, math.nan
-    n, share, z = len(values), sum(values) / len(values), 1.959964
-    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return share, max(0.0, middle - half), min(1.0, middle + half)
+    n, ones = len(values), round(sum(values))
+    if n < 2:
+        return ones / n, math.nan, math.nan
+    low = special.betaincinv(ones, n - ones + 1, TAIL) if ones else 0.0
+    high = special.betaincinv(ones + 1, n - ones, 1 - TAIL) if ones < n else 1.0
+    return ones / n, float(low), float(high)
 
 
-def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Mean and the ends of its 95 % interval by Student's t.
+def mean_interval(
+    values: Sequence[float], lowest: float = -math.inf, highest: float = math.inf
+) -> tuple[float, float, float]:
+    """Mean and the ends of its 95 % interval by Student's t, within what is possible.
 
-    The ends are NaN where fewer than two values say nothing about the spread; all three are for
-    no values.
+    The ends are NaN where the values say nothing about their spread, because there are fewer than
+    two or all are the same; all three are for no values.
+
+    Args:
+        values: `[n]`.
+        lowest, highest: bounds of a single value, and so of the mean.
     """
+    from scipy import special
+
     if not values:
         return math.nan, math.nan, math.nan
     array = np.asarray(values, np.float64)
     mean = float(array.mean())
-    if len(array) < 2:
+    if np.ptp(array) == 0:
         return mean, math.nan, math.nan
-    half = t_quantile(len(array) - 1) * float(array.std(ddof=1)) / math.sqrt(len(array))
-    return mean, mean - half, mean + half
+    quantile = float(special.stdtrit(len(array) - 1, 1 - TAIL))
+    half = quantile * float(array.std(ddof=1)) / math.sqrt(len(array))
+    return mean, max(mean - half, lowest), min(mean + half, highest)

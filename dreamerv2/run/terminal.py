@@ -28,12 +28,18 @@ def progress_line(
     frames: int, total: int, rate: float, updates: int, returns: list[float], phase: str
 ) -> str:
     """One plain line of progress; `rate` is in frames a second, `returns` the last episodes'."""
-    parts = [phase, f'{frames}/{total} frames', f'{rate:.0f} frames/s', f'{updates} updates']
+    speed = f'{rate:.0f} frames/s' if rate >= 10 else f'{rate:.1f} frames/s'
+    parts = [phase, f'{frames}/{total} frames', speed, f'{updates} updates']
     if returns:
         parts.append(f'return {sum(returns) / len(returns):.1f} (last {len(returns)})')
     if rate > 0 and frames < total:
         parts.append(f'{clock((total - frames) / rate)} left')
     return '  '.join(parts)
+
+
+def evaluation_line(level: str, played: int, total: int, steps: int) -> str:
+    """One plain line of an evaluation: episodes so far of all levels, and where it is now."""
+    return f'evaluation  {played}/{total} episodes  {level}, step {steps} of this one'
 
 
 def _has_size(stream: TextIO) -> bool:
@@ -85,17 +91,7 @@ class ProgressDisplay:
         self._since = (self._written, initial)  # from where the rate is counted
         self._bar: Any = None
         if self._stream.isatty():
-            self._bar = tqdm(
-                total=total,
-                initial=initial,
-                unit='frame',
-                unit_scale=True,
-                # Some pseudo-terminals claim to have no size; the bar would not be drawn there.
-                dynamic_ncols=_has_size(self._stream),
-                ncols=None if _has_size(self._stream) else 100,
-                nrows=None if _has_size(self._stream) else 24,
-                file=self._stream,
-            )
+            self._bar = _bar(self._stream, total, 'frame', initial)
 
     def phase(self, name: str) -> None:
         """Names what is being done (prefill, training, evaluation)."""
@@ -103,6 +99,15 @@ class ProgressDisplay:
         self._since = (time.monotonic(), self._frames)
         if self._bar is not None:
             self._bar.set_description_str(name)
+
+    def evaluating(self, level: str, played: int, total: int, steps: int) -> None:
+        """Shows how far an evaluation is, if it is time to; see `evaluation_line`."""
+        if self._bar is not None:
+            self._bar.set_description_str(f'evaluation {played}/{total}', refresh=False)
+            self._bar.update(0)
+        elif (now := time.monotonic()) - self._written >= self._interval:
+            self.line(evaluation_line(level, played, total, steps))
+            self._written = now
 
     def episode(self, score: float) -> None:
         """Counts a finished training episode's return."""
@@ -139,3 +144,53 @@ class ProgressDisplay:
         """Leaves the last state on the screen."""
         if self._bar is not None:
             self._bar.close()
+
+
+class EvaluationDisplay:
+    """Shows how far an evaluation of its own is, on standard error.
+
+    Args:
+        total: episodes on all levels together.
+        stream: where to; a bar is drawn if it is a terminal.
+        interval: seconds between two plain lines.
+    """
+
+    def __init__(
+        self, total: int, *, stream: TextIO | None = None, interval: float = PLAIN_SECONDS
+    ) -> None:
+        self._stream = sys.stderr if stream is None else stream
+        self._total = total
+        self._interval = interval
+        self._written = time.monotonic()
+        self._bar = _bar(self._stream, total, 'episode') if self._stream.isatty() else None
+
+    def update(self, level: str, played: int, steps: int) -> None:
+        """Shows the present counts, if it is time to."""
+        if self._bar is not None:
+            self._bar.set_description_str(level, refresh=False)
+            self._bar.set_postfix_str(f'step {steps}', refresh=False)
+            self._bar.update(played - self._bar.n)
+        elif (now := time.monotonic()) - self._written >= self._interval:
+            print_line(evaluation_line(level, played, self._total, steps), self._stream)
+            self._written = now
+
+    def close(self) -> None:
+        """Leaves the last state on the screen."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+def _bar(stream: TextIO, total: int, unit: str, initial: int = 0) -> Any:
+    # Some pseudo-terminals claim to have no size; the bar would not be drawn there.
+    sized = _has_size(stream)
+    return tqdm(
+        total=total,
+        initial=initial,
+        unit=unit,
+        unit_scale=unit == 'frame',
+        miniters=0,  # What stands beside the bar may change while it does not move.
+        dynamic_ncols=sized,
+        ncols=None if sized else 100,
+        nrows=None if sized else 24,
+        file=stream,
+    )

@@ -333,6 +333,7 @@ class TrainingRun:
                 video_keys=self.config.log_keys_video,
                 should_stop=self.stop,
                 say=self.display.line,
+                progress=self._evaluating,
             )
         self.display.phase('training')
         if episodes is None:
@@ -341,7 +342,11 @@ class TrainingRun:
         metrics = evaluation.evaluation_metrics(episodes)
         self.evaluated = self.frames, metrics['eval_return']
         self.logger.write(self.frames, metrics, videos)
-        self.display.line(evaluation.summary_line(episodes))
+        self.display.line(evaluation.summary_line(episodes, self.frames))
+
+    def _evaluating(self, level: str, played: int, steps: int) -> None:
+        total = self.config.eval_eps * len(self.evaluator.levels)
+        self.display.evaluating(level, played, total, steps)
 
     def _check_updates(self) -> None:
         """Ends the run where nothing was learned for long; the last checkpoint stays as it is."""

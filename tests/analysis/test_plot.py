@@ -88,6 +88,13 @@ def test_a_panel_a_task_with_n_random_policy_and_ends(study):
     assert [line.get_xdata()[0] for line in crosses] == [2000]
 
 
+def test_large_numbers_are_printed_in_full(tmp_path, logdir, capsys):
+    lines = [{'step': 4 * i, 'image_loss': 19234.4} for i in range(1, 9)]
+    logdir(tmp_path / 'r', lines=lines)
+    assert plot.main([str(tmp_path), '--metric', 'image_loss']) == 0
+    assert 'last image_loss: 19234\n' in capsys.readouterr().out
+
+
 def test_prefill_is_not_drawn(tmp_path, logdir, episodes):
     lines = episodes(
         {'1-1': lambda f: -1000.0 if f <= 400 else 500.0},

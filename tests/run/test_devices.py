@@ -100,19 +100,29 @@ def test_intervals_cover_the_mean():
     assert np.isnan(statistics.mean_interval([])[0])
 
 
-def test_t_quantiles():
-    # NIST/SEMATECH e-Handbook of Statistical Methods, table 1.3.6.7.2.
-    for degrees, expected in {1: 12.706, 30: 2.042, 31: 2.040, 40: 2.021, 100: 1.984}.items():
-        assert statistics.t_quantile(degrees) == pytest.approx(expected, abs=6e-4)
+def test_means_and_intervals_stay_in_bounds():
+    mean, low, high = statistics.mean_interval([0.2, 1.0, 1.0], 0, 1)
+    # Quantile of Student's t for 2 degrees of freedom: NIST/SEMATECH, table 1.3.6.7.2.
+    half = 4.3027 * np.std([0.2, 1, 1], ddof=1) / 3**0.5
+    assert (mean, low, high) == (pytest.approx(2.2 / 3), max(0, 2.2 / 3 - half), 1)
+    assert statistics.mean_interval([0.2, 1.0, 1.0])[2] == pytest.approx(2.2 / 3 + half, rel=1e-4)
+    mean, low, high = statistics.mean_interval([3.0, 3.0])
+    assert mean == 3 and np.isnan(low) and np.isnan(high)
 
 
-def test_share_interval():
-    # Wilson's interval for 0 and 5 of 10.
-    share, low, high = statistics.share_interval([0.0] * 10)
-    assert (share, low) == (0, 0) and high == pytest.approx(0.2775, abs=1e-3)
-    share, low, high = statistics.share_interval([1.0, 0.0] * 5)
-    assert share == 0.5
-    assert (low, high) == (pytest.approx(0.2366, abs=1e-3), pytest.approx(0.7634, abs=1e-3))
+@pytest.mark.parametrize(
+    'ones, n, low, high',
+    # Clopper and Pearson: 1 - 0.025 ** (1 / 10) for none of 10, and so on.
+    [(0, 10, 0, 0.3085), (10, 10, 0.6915, 1), (5, 10, 0.1871, 0.8129), (1, 2, 0.0126, 0.9874)],
+)
+def test_share_interval(ones, n, low, high):
+    found = statistics.share_interval([1.0] * ones + [0.0] * (n - ones))
+    assert found == (ones / n, pytest.approx(low, abs=1e-4), pytest.approx(high, abs=1e-4))
+
+
+def test_share_interval_of_hardly_anything():
+    share, low, high = statistics.share_interval([1.0])
+    assert share == 1 and np.isnan(low) and np.isnan(high)
     assert np.isnan(statistics.share_interval([])[0])
 
 

@@ -30,7 +30,14 @@ def test_train_stop_resume_evaluate(tmp_path, root, python_env):
     out, err = process.communicate(timeout=60)
     assert process.returncode == 75, err
     words = err.splitlines()
-    own = ('Computing on', 'Evaluation:', 'Stopped by SIGTERM', 'prefill ', 'training ')
+    own = (
+        'Computing on',
+        'Evaluation at ',
+        'evaluation ',
+        'Stopped by SIGTERM',
+        'prefill ',
+        'training ',
+    )
     assert all(line.startswith(own) or ' frames  ' in line for line in words), err
     assert out == ''
     saved = checkpoint.find(logdir)
@@ -61,7 +68,10 @@ def test_train_stop_resume_evaluate(tmp_path, root, python_env):
     command += ['--record']
     result = subprocess.run(command, capture_output=True, text=True, env=python_env, timeout=150)
     assert result.returncode == 0, result.stderr
-    assert result.stderr.startswith('Computing on') and len(result.stderr.splitlines()) == 1
+    words = [x for x in result.stderr.splitlines() if not x.startswith('evaluation ')]
+    assert len(words) == 1 and words[0].startswith('Computing on')
+    assert f'at {final.frames} frames' in result.stdout
+    assert 'over episodes of this one checkpoint' in result.stdout
     level = json.loads(results.read_text())['levels']['1-1']
     assert level['episodes'] == len(level['returns']) == 2
     assert checkpoint.load(final.path).score == level['return']['mean']

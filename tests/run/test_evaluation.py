@@ -69,7 +69,7 @@ def test_results_metrics_and_table():
     assert results['3-1']['episodes'] == 2
     assert results['3-1']['return']['mean'] == 15
     assert results['3-1']['return']['low'] == pytest.approx(15 - 12.706 * 5, abs=0.01)
-    assert results['3-1']['completed']['mean'] == 0.5
+    assert results['3-1']['completed']['mean'] == 0.5 and results['3-1']['completed']['count'] == 1
     assert results['3-2']['return'] == {'mean': 5, 'low': None, 'high': None}
     assert 'completed' not in results['3-2']
     json.dumps(results, allow_nan=False)
@@ -83,8 +83,46 @@ def test_results_metrics_and_table():
     assert header.split() == ['level', 'n', 'return', 'length', 'progress', 'completed']
     assert first.split()[:5] == ['3-1', '2', '15.0', '[-48.5,', '78.5]']
     assert second.split() == ['3-2', '1', '5.0', '10.0', '0.500', '-']
-    line = evaluation.summary_line(episodes)
-    assert '3-1 return 15.0 [-48.5, 78.5] (n=2)' in line and '3-2 return 5.0 (n=1)' in line
+    assert first.endswith('1 of 2 [0.01, 0.99]')
+    assert evaluation.summary_line(episodes, 8000) == (
+        'Evaluation at 8000 frames: 3-1 return 15.0 [-48.5, 78.5] (n=2), 1 of 2 completed; '
+        '3-2 return 5.0 (n=1)'
+    )
+
+
+@pytest.mark.parametrize('completed', [0.0, 1.0])
+def test_intervals_stay_within_what_is_possible(completed):
+    spread = [(0.02, 1), (0.9, 100), (1.0, 99), (0.99, 100)]
+    episodes = [Episode('3-1', 5, n, x, completed, 3000 * x) for x, n in spread]
+    found = evaluation.level_results(episodes, time_limit=100)['3-1']
+    assert (found['progress']['low'], found['progress']['high']) == (0, 1)
+    assert found['length']['high'] == 100 and found['length']['low'] >= 1
+    assert found['furthest_x']['low'] >= 0
+    assert evaluation.level_results(episodes[:2])['3-1']['length']['low'] == 1
+    # All returns are the same, which says nothing of their spread; nor are no flags, or flags
+    # alone, the whole truth.
+    assert found['return'] == {'mean': 5, 'low': None, 'high': None}
+    share = found['completed']
+    assert share['count'] == 4 * completed and 0.6 < share['high'] - share['low'] < 0.61
+    assert (share['high'] if completed else share['low']) == completed
+    (_, row) = evaluation.table({'3-1': found}).splitlines()
+    assert row.endswith(f'{share["count"]} of 4 [{share["low"]:.2f}, {share["high"]:.2f}]')
+
+
+def test_one_episode_has_no_interval():
+    (entry,) = evaluation.level_results([episode('3-1', 10, 1.0)]).values()
+    assert entry['completed'] == {'mean': 1, 'low': None, 'high': None, 'count': 1}
+    (_, row) = evaluation.table({'3-1': entry}).splitlines()
+    assert row.split() == ['3-1', '1', '10.0', '10.0', '0.500', '1', 'of', '1']
+
+
+def test_progress_of_an_evaluation_is_told():
+    told = []
+    evaluator = evaluation.Evaluator({x: lambda: CountingEnv(4, ['a']) for x in ('a', 'b')})
+    evaluator.evaluate(policy, 2, progress=lambda *now: told.append(now))
+    assert told[0] == ('a', 0, 1) and told[-1] == ('b', 4, 0)
+    assert [played for _, played, _ in told] == sorted(played for _, played, _ in told)
+    assert max(steps for _, _, steps in told) >= 2
 
 
 def test_modes_are_the_agents():

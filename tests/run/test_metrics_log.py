@@ -229,6 +229,46 @@ def test_a_bar_where_there_is_one():
     assert 'updates 8' in text and 'return 10.0' in text and 'a message\n' in text
 
 
+def test_an_evaluation_shows_how_far_it_is(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(terminal.time, 'monotonic', lambda: now[0])
+    plain = io.StringIO()
+    training = terminal.ProgressDisplay(4000, 0, stream=plain, interval=30)
+    alone = terminal.EvaluationDisplay(6, stream=plain, interval=30)
+    for now[0] in (29.0, 30.0, 31.0, 60.0):
+        training.evaluating('1-1', 2, 6, 100)
+        alone.update('1-2', 4, int(now[0]))
+    alone.close()
+    assert plain.getvalue().splitlines() == [
+        'evaluation  2/6 episodes  1-1, step 100 of this one',
+        'evaluation  4/6 episodes  1-2, step 30 of this one',
+        'evaluation  2/6 episodes  1-1, step 100 of this one',
+        'evaluation  4/6 episodes  1-2, step 60 of this one',
+    ]
+
+
+def test_an_evaluation_on_a_terminal():
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    stream = Terminal()
+    display = terminal.EvaluationDisplay(6, stream=stream)
+    display._bar.mininterval = 0
+    display.update('1-1', 0, 7)
+    display.update('1-2', 4, 8)
+    display.close()
+    text = stream.getvalue()
+    assert 'step 7' in text and '1-2' in text and '4/6' in text
+    stream = Terminal()
+    display = terminal.ProgressDisplay(4000, 400, stream=stream)
+    display._bar.mininterval = 0
+    display.phase('evaluation')
+    display.evaluating('1-1', 2, 6, 100)
+    display.close()
+    assert 'evaluation 2/6' in stream.getvalue()
+
+
 def test_clock():
     assert terminal.clock(59) == '00:59'
     assert terminal.clock(3 * 3600 + 25 * 60 + 8) == '3:25:08'
