@@ -8,17 +8,28 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO, Any
 
 from dreamerv2.errors import DiskFullError, StorageError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 # What file systems say that cannot make a folder durable, such as network drives; renaming is still
 # atomic there.
+_CANNOT_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 _CANNOT = (
-    errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.EISDIR,
-    errno.EPERM, errno.EACCES, errno.ENOTTY,
+    *_CANNOT_SYNC, errno.EBADF, errno.EISDIR, errno.EPERM, errno.EACCES, errno.ENOTTY,
 )  # fmt: skip
 _ADVICE = 'make room and start again with the same command'
+
+
+def fsync(file: IO[Any]) -> None:
+    """Makes the content of a file that is being written durable (where the file system can)."""
+    file.flush()
+    try:
+        os.fsync(file.fileno())
+    except OSError as error:
+        if error.errno not in _CANNOT_SYNC:
+            raise
 
 
 def fsync_folder(path: Path) -> None:
@@ -53,8 +64,7 @@ def write_durably(path: Path, data: bytes) -> None:
         try:
             with open(temporary, 'wb') as file:
                 file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+                fsync(file)
             os.replace(temporary, path)
         except BaseException:
             with contextlib.suppress(OSError):

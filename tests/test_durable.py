@@ -52,6 +52,27 @@ def test_only_what_a_folder_cannot_do_is_forgiven(tmp_path, monkeypatch):
         durable.fsync_folder(tmp_path)
 
 
+@pytest.mark.parametrize('code', [errno.EINVAL, errno.ENOTSUP, errno.ENOSYS])
+def test_a_file_system_that_cannot_sync_is_written_to_all_the_same(tmp_path, monkeypatch, code):
+    monkeypatch.setattr(os, 'fsync', fail(code))
+    durable.write_durably(tmp_path / 'file', b'new')
+    assert (tmp_path / 'file').read_bytes() == b'new'
+
+
+@pytest.mark.parametrize('code', [errno.EACCES, errno.EISDIR, errno.EPERM, errno.ENOTSUP])
+def test_folders_that_cannot_be_opened_are_forgiven(tmp_path, monkeypatch, code):
+    opened = os.open
+
+    def no_folders(path, *rest, **options):
+        if os.path.isdir(path):
+            fail(code)()
+        return opened(path, *rest, **options)
+
+    monkeypatch.setattr(os, 'open', no_folders)
+    durable.write_durably(tmp_path / 'file', b'new')
+    durable.make_folder(tmp_path / 'a' / 'b')
+
+
 def test_folders_are_made_durable_in_those_above(tmp_path, monkeypatch):
     synced = []
     monkeypatch.setattr(durable, 'fsync_folder', synced.append)

@@ -15,6 +15,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from dreamerv2.durable import fsync
 from dreamerv2.errors import UsageError, printable, shown
 
 LARGEST_FILE = 50_000  # bytes; nobody writes a larger configuration by hand
@@ -84,8 +85,7 @@ def write(path: str | os.PathLike[str], tree: Mapping[str, Any]) -> None:
     try:
         with temporary.open('w', encoding='utf-8') as file:
             yaml.dump(dict(tree), file)
-            file.flush()
-            os.fsync(file.fileno())
+            fsync(file)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -26,12 +26,13 @@ TABLE_NOTE = (
 )
 
 
-def longest_episode(time_limit: int) -> int:
+def longest_episode(time_limit: int, budget: int = LONGEST_EPISODE) -> int:
     """Agent steps after which an evaluation cuts an episode off; the time limit, if there is one.
 
-    More than any episode of Mario or Atari takes: 27,000 in the latter.
+    Else more than any episode of Mario or Atari takes, 27,000 in the latter, but in a run no more
+    than its whole budget (at least 1,000).
     """
-    return time_limit or LONGEST_EPISODE
+    return time_limit or min(LONGEST_EPISODE, max(budget, 1000))
 
 
 class Evaluator:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from dreamerv2.durable import fsync_folder, write_durably
+from dreamerv2.durable import fsync, fsync_folder, write_durably
 
 __all__ = [
+    'fsync',
     'fsync_folder',
     'read_json',
     'seal',
@@ -42,8 +42,7 @@ def write_new(path: Path, chunks: Iterable[Any]) -> tuple[int, str]:
             file.write(chunk)
             digest.update(chunk)
             size += len(chunk)
-        file.flush()
-        os.fsync(file.fileno())
+        fsync(file)
     return size, digest.hexdigest()
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from dreamerv2.run.files import write_durably
+from dreamerv2.run.files import fsync, write_durably
 
 METRICS = 'metrics.jsonl'
 SUPERSEDED = 'metrics.superseded.jsonl'
@@ -46,8 +45,7 @@ def truncate(logdir: Path, step: int) -> int:
     if moved:
         with open(logdir / SUPERSEDED, 'ab') as file:
             file.writelines(moved)
-            file.flush()
-            os.fsync(file.fileno())
+            fsync(file)
         write_durably(path, b''.join(kept))
     return len(moved)
 
@@ -70,8 +68,7 @@ class JsonLines:
 
     def flush(self) -> None:
         """Makes the lines durable."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        fsync(self._file)
 
     def close(self) -> None:
         """Flushes and closes the file."""

@@ -107,7 +107,7 @@ def train(
         replay = build.build_replay(config, path / 'train_episodes', envs, hold=fresh)
         stack.callback(replay.close)
         evaluator = evaluation.Evaluator(
-            made.evaluation, longest=evaluation.longest_episode(config.time_limit)
+            made.evaluation, longest=evaluation.longest_episode(config.time_limit, config.steps)
         )
         stack.callback(evaluator.close)
         logger = stack.enter_context(Logger())

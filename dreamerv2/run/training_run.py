@@ -102,7 +102,8 @@ class TrainingRun:
         self.fits: Callable[[], bool] = lambda: True
         self.begin: Callable[[], Any] = lambda: None
         self._begun = False
-        self._unended = 0  # Agent steps since an episode last ended; stays where it was said.
+        self._unended = 0  # Agent steps since an episode last ended.
+        self._said_unended = False
         self.agent: Agent
         self.provenance = b''
         self.parent: dict[str, Any] | None = None
@@ -274,11 +275,12 @@ class TrainingRun:
                     self._save()
 
     def _watch_for_end(self, transitions: int) -> None:
-        """Says it once where no episode ends for long."""
-        if self._unended >= LONG_EPISODE * len(self.envs):
-            return
+        """Says it once where no episode ends for long, or for the whole prefill."""
         self._unended += transitions
-        if self._unended >= LONG_EPISODE * len(self.envs):
+        long = self._unended >= LONG_EPISODE * len(self.envs)
+        waiting = self._unended >= self.plan.prefill and not self.progress.prefilled
+        if (long or waiting) and not self._said_unended:
+            self._said_unended = True
             self.display.line(
                 f'No episode of {self.config.task} has ended in {self._unended} agent steps. If '
                 f'its episodes may go on for ever, stop the run and start anew with --time_limit '

@@ -88,16 +88,19 @@ def test_unfinished_episodes_are_enough_where_they_may_be_sampled(
 
 def test_it_is_said_once_that_no_episode_ends(tmp_path, capfd, monkeypatch):
     monkeypatch.setattr(training_run, 'LONG_EPISODE', 100)
-    config = small_config(tmp_path, steps=400)
-    assert train(config, parts_of([Unending(ending=5)])) == FINISHED
+    config = small_config(tmp_path, steps=400, eval_every=100, time_limit=0)
+    evaluation = {'endless': Unending}
+    assert train(config, parts_of([Unending(ending=5)], evaluation)) == FINISHED
     said = [line for line in capfd.readouterr().err.splitlines() if '--time_limit' in line]
-    assert len(said) == 1 and 'has ended in 100 agent steps' in said[0]
+    assert len([line for line in said if 'has ended in 100 agent steps' in line]) == 1
+    assert len([line for line in said if 'not ended after 1000 agent steps' in line]) == 4
+    assert len(said) == 5
     assert lines(tmp_path)[-1]['step'] > 1500
     capfd.readouterr()
     config = small_config(tmp_path / 'other', steps=400)
     with pytest.raises(UsageError, match='time_limit'):
         train(config, parts_of([Unending()]))
-    assert 'has ended in 100 agent steps' in capfd.readouterr().err
+    assert 'has ended in 40 agent steps' in capfd.readouterr().err  # The whole prefill.
 
 
 def test_an_evaluation_that_does_not_end_is_cut_off(tmp_path, capfd):
@@ -117,7 +120,8 @@ def test_an_evaluation_that_does_not_end_is_cut_off(tmp_path, capfd):
 
 def test_an_episode_may_take_its_time_limit():
     assert longest_episode(0) == LONGEST_EPISODE > 27_000
-    assert longest_episode(100_000) == 100_000
+    assert longest_episode(100_000) == longest_episode(100_000, budget=300) == 100_000
+    assert longest_episode(0, budget=300) == 1000 and longest_episode(0, budget=5000) == 5000
     episodes = Evaluator({'a': lambda: CountingEnv(50)}, longest=50).evaluate(
         random_policy(CountingEnv()), 2
     )
