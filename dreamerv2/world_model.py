@@ -1,6 +1,7 @@
-"""Trains a world model alone on recorded episodes and scores it.
+"""Trains a world model alone on recorded episodes and scores it, or scores a run's checkpoint.
 
     python -m dreamerv2.world_model LOGDIR --configs mario_small --updates 1500 --every 500
+    python -m dreamerv2.world_model LOGDIR --updates 0
 
 Settings of the world model can be compared so in minutes instead of hours.
 """
@@ -17,8 +18,16 @@ from typing import Any, NoReturn
 import numpy as np
 
 from dreamerv2.errors import UsageError
-from dreamerv2.run import devices
+from dreamerv2.run import devices, insight
 from dreamerv2.run.command import exit_code_of
+
+_LINE = (  # What the line of an evaluation shows, and under which name.
+    ('player', [f'model_error/player{ahead}' for ahead in ('', '_5', '_15')]),
+    ('enemies', [f'model_error/enemies{ahead}' for ahead in ('', '_5', '_15')]),
+    ('rest', [f'model_error/rest{ahead}' for ahead in ('', '_5', '_15')]),
+    ('deaths_auc', [f'deaths_foreseen/auc_{ahead}' for ahead in (0, 4, 8)]),
+    ('reward_corr', ['reward_predicted/correlation']),
+)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -40,14 +49,24 @@ def parse_arguments(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]
     """The command's own arguments, and the flags of the configuration."""
     parser = _Parser(
         prog='python -m dreamerv2.world_model',
-        description='Trains a world model alone on recorded episodes and scores it on those held '
-        'out (every tenth). All other flags are those of train.py.',
+        description='Trains a world model alone on recorded episodes and scores it on every tenth '
+        'of them, which is held out. All other flags are those of train.py. Errors are shares of a '
+        'drawing without the sprite (1: blind, 0: perfect), for the image seen and open loop after '
+        '5 and 15 steps; deaths are told 0, 4 and 8 steps ahead.',
         allow_abbrev=False,
     )
-    parser.add_argument('episodes', type=Path, help='a logdir, or a folder of episodes')
-    parser.add_argument('--updates', type=_count, default=1500, help='default: 1500')
+    parser.add_argument('path', type=Path, help='a logdir, or a folder of episodes')
+    parser.add_argument(
+        '--updates',
+        type=_count,
+        default=1500,
+        help="default: 1500; 0 scores the logdir's newest checkpoint on episodes that it plays",
+    )
     parser.add_argument(
         '--every', type=_count, default=500, help='updates between scores (default: 500)'
+    )
+    parser.add_argument(
+        '--episodes', type=_count, default=10, help='with --updates 0: episodes on each level'
     )
     return parser.parse_known_args(argv)
 
@@ -59,17 +78,31 @@ def run(argv: Sequence[str]) -> int:
         UsageError: a mistake of the user.
     """
     arguments, flags = parse_arguments(argv)
+    path = arguments.path.expanduser()
+    if not path.is_dir():
+        raise UsageError(f'{path} is no folder: expected a logdir or a folder of episodes')
+    if arguments.updates:
+        train(path, flags, arguments.updates, arguments.every or arguments.updates)
+    elif flags or not arguments.episodes:
+        raise UsageError(
+            f'--updates 0 scores a checkpoint as it is, on at least one episode: leave out '
+            f'{" ".join(flags) or "--episodes 0"}'
+        )
+    else:
+        score(path, arguments.episodes)
+    return 0
+
+
+def train(path: Path, flags: Sequence[str], updates: int, every: int) -> None:
+    """Trains a world model on recorded episodes and prints a line for each evaluation."""
     from dreamerv2.config import load_config
     from dreamerv2.replay import Replay, disk
     from dreamerv2.replay.episode import from_arrays
-    from dreamerv2.run import build, insight, looking, seeding
+    from dreamerv2.run import build, looking, seeding
     from dreamerv2.run.batches import Batches
 
     config = load_config(flags)
-    folder = arguments.episodes.expanduser()
-    folder = folder / 'train_episodes' if (folder / 'train_episodes').is_dir() else folder
-    if not folder.is_dir():
-        raise UsageError(f'{folder} is no folder: expected a logdir or a folder of episodes')
+    folder = path / 'train_episodes' if (path / 'train_episodes').is_dir() else path
     files = disk.list_files(folder)
     if len(files) < 2:
         raise UsageError(f'{folder} holds {len(files)} episodes: expected at least two')
@@ -86,52 +119,105 @@ def run(argv: Sequence[str]) -> int:
         maxlen=config.replay.maxlen,
         discrete=hasattr(act_space, 'n'),
     )
-    scored = []
+    held_out = []
     for file, kept in zip(files, insight.held_out([file.serial for file in files]), strict=True):
-        arrays = disk.read_episode(file)
+        try:
+            arrays = disk.read_episode(file)
+        except disk.DamagedEpisodeError as error:
+            raise UsageError(f'{error}; move it away') from error
+        _check(file.path, arrays, obs_space, act_space)
         if kept:
-            scored.append(arrays)
+            held_out.append(arrays)
         else:
             replay.append(from_arrays(arrays, file.serial))
     with devices.hidden_native_stderr():
         device = devices.configure(config.precision, device=config.device, say=_say)
         agent: Any = build.build_agent(config, obs_space, act_space, device)
-    rows = sum(len(arrays['reward']) for arrays in scored)
-    print(
-        f'{len(files) - len(scored)} episodes to learn from, {len(scored)} held out ({rows} rows)'
-    )
+    rows = sum(len(arrays['reward']) for arrays in held_out)
+    learned = len(files) - len(held_out)
+    print(f'{learned} episodes to learn from, {len(held_out)} held out ({rows} rows)', flush=True)
     batches = Batches(replay, config.dataset.batch, config.dataset.length, agent.to_device)
     state, done, seconds = None, 0, 0.0
-    losses: dict[str, list[float]] = {}
-    while True:
-        means = {name: float(np.mean(values)) for name, values in losses.items()}
-        speed = {'updates/s': (done - 1) / seconds} if seconds else {}
-        print(
-            line({'updates': done, **speed, **means, **looking.look_at(agent, scored)}), flush=True
-        )
-        if done >= arguments.updates:
-            break
-        losses = {'image_loss': [], 'model_kl': []}
-        for _ in range(min(arguments.every or arguments.updates, arguments.updates - done)):
+    while done < updates:
+        losses: dict[str, list[float]] = {'image_loss': [], 'model_kl': []}
+        for _ in range(min(every, updates - done)):
             begin = time.perf_counter()
             state, metrics = agent.train_model(batches.take(), state)
             for name, values in losses.items():
                 values.append(float(metrics.get(name, np.nan)))
             seconds += time.perf_counter() - begin if done else 0.0  # The first is compiled.
             done += 1
+        found = looking.look_at(agent, held_out, config.discount, behavior=False)
+        means = {name: float(np.mean(values)) for name, values in losses.items()}
+        speed = {'updates/s': (done - 1) / seconds} if seconds else {}
+        print(line({'updates': done, **speed, **means}, found), flush=True)
     batches.close()
-    return 0
 
 
-def line(values: Mapping[str, float]) -> str:
-    """Numbers by name in one line; errors first of the row itself, then 5 and 15 steps ahead."""
-    found = {name.removeprefix('model_error/'): value for name, value in values.items()}
-    parts = []
+def score(path: Path, episodes: int) -> None:
+    """Prints every measure of a logdir's newest checkpoint, on episodes that its agent plays."""
+    from dreamerv2.config import Config
+    from dreamerv2.evaluate import load_agent
+    from dreamerv2.run import build, checkpoint, evaluation, looking, seeding
+
+    saved = checkpoint.find(path, None, _say)
+    config = Config.load(saved.config_path)
+    tasks = build.single_level_tasks(config.task, build.task_sets(config))
+    makers = {
+        level: lambda task=task, index=index: build.build_env(
+            config, task, seeding.derive(config.seed, 'insight', index)
+        )
+        for index, (level, task) in enumerate(tasks.items())
+    }
+    evaluator = evaluation.Evaluator(makers)
+    first = evaluator.env(evaluator.levels[0])
+    with devices.hidden_native_stderr():
+        device = devices.configure(config.precision, device=config.device, say=_say)
+        agent = load_agent(saved, config, first, device, seeding.derive(config.seed, 'insight'))
+    recorder = looking.Recorder()
+    mode = evaluation.POLICY_MODES[config.eval_policy]
+    evaluator.evaluate(
+        lambda obs, state: agent.policy(obs, state, mode=mode), episodes, on_step=[recorder]
+    )
+    evaluator.close()
+    if not looking.has_boxes(recorder.episodes[0]):
+        raise UsageError(f'{saved.path}: only runs in Mario tell where the player is')
+    found = looking.look_at(agent, recorder.episodes, config.discount)
+    rows = sum(len(episode['reward']) for episode in recorder.episodes)
+    print(f'{saved.path}: {len(recorder.episodes)} episodes ({rows} rows)')
     for name, value in found.items():
-        if not name.endswith(('_5', '_15')):
-            ahead = [found[name + steps] for steps in ('_5', '_15') if name + steps in found]
-            parts.append(f'{name} ' + '/'.join(f'{number:.4g}' for number in (value, *ahead)))
+        print(f'{name} {value:.4g}')
+
+
+def line(counts: Mapping[str, float], found: Mapping[str, float]) -> str:
+    """An evaluation in one line; a value that there is none of is a dash."""
+    parts = [f'{name} {value:.4g}' for name, value in counts.items()]
+    for name, keys in _LINE:
+        values = [f'{found[key]:.3g}' if key in found else '-' for key in keys]
+        contrast = found.get(f'model_error/{name}_contrast', np.inf)
+        low = f' (contrast {contrast:.2g})' if contrast < insight.LEAST_CONTRAST else ''
+        parts.append(f'{name} {"/".join(values)}{low}')
     return '  '.join(parts)
+
+
+def _check(
+    path: Path, arrays: Mapping[str, np.ndarray], obs_space: Mapping[str, Any], act_space: Any
+) -> None:
+    """Raises UsageError where an episode is of other images or actions, or has no boxes."""
+    from dreamerv2.run import looking
+    from dreamerv2.run.random_policy import action_size
+
+    if not looking.has_boxes(arrays):
+        raise UsageError(
+            f'{path} does not tell where the player is: it was recorded by an earlier version, or '
+            'is of another game; record new episodes, such as by a run of --steps 16000'
+        )
+    for name, size in (('image', obs_space['image'].shape), ('action', (action_size(act_space),))):
+        if arrays[name].shape[1:] != tuple(size):
+            raise UsageError(
+                f'{path}: {name} is {list(arrays[name].shape[1:])}, the configuration has '
+                f'{list(size)}: see grayscale, render_size and mario_actions'
+            )
 
 
 def _say(text: str) -> None:

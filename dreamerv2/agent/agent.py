@@ -189,7 +189,9 @@ class Agent:
         self._report = compiled(self._traced('report', videos), jit)
         self._begin = compiled(self.learner.begin, jit, xla)
         self._foresee = compiled(
-            functools.partial(foresee, model, self.actor_critic, FORESEEN_STEPS, FORESEEN_IMAGES),
+            functools.partial(
+                foresee, model, self.actor_critic, discount, FORESEEN_STEPS, FORESEEN_IMAGES
+            ),
             jit,
         )
 

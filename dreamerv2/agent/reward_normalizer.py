@@ -28,7 +28,7 @@ class RewardNormalizer(tf.Module):
         batch = masked_mean(tf.abs(tf.stop_gradient(reward)), mask)
         moved = self._momentum * self.magnitude + (1 - self._momentum) * batch
         self.magnitude.assign(tf.where(tf.math.is_finite(moved), moved, self.magnitude))
-        normed = reward / (self.magnitude + self._eps) * self._scale
+        normed = self.scaled(reward)
         metrics = {
             'reward_mean': masked_mean(reward, mask),
             'reward_std': masked_std(reward, mask),
@@ -36,3 +36,7 @@ class RewardNormalizer(tf.Module):
             'reward_normed_std': masked_std(normed, mask),
         }
         return normed, metrics
+
+    def scaled(self, reward: tf.Tensor) -> tf.Tensor:
+        """Rewards by the magnitude as it is."""
+        return reward / (self.magnitude + self._eps) * self._scale

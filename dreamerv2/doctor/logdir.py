@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from dreamerv2.config import Config
-from dreamerv2.doctor import episodes, metrics
+from dreamerv2.doctor import episodes, insight, metrics
 from dreamerv2.doctor.rows import Check, Row, failed, ok, warning, words_of
 from dreamerv2.errors import UsageError
 from dreamerv2.paths import expand_home
@@ -76,6 +76,7 @@ def checks(path: Path) -> list[Check]:
         ('progress', lambda: check_progress(path, found)),
         ('episodes', lambda: episodes.check(path, found.newest, found.alive, found.config)),
         ('metrics', lambda: metrics.check(path, found.newest, found.alive)),
+        ('world model', lambda: insight.check(path)),
         ('provenance', lambda: check_provenance(path, found)),
         ('space', lambda: check_space(path, found)),
     ]

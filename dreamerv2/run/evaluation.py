@@ -12,11 +12,11 @@ import numpy as np
 
 from dreamerv2.envs.contract import Environment
 from dreamerv2.envs.workers import InProcess
-from dreamerv2.run.driver import Driver
+from dreamerv2.run.driver import Driver, StepCallback
 from dreamerv2.run.episodes import Episode
 from dreamerv2.run.statistics import mean_interval, share_interval
 from dreamerv2.run.terminal import print_line
-from dreamerv2.run.types import Policy
+from dreamerv2.run.types import Policy, Row
 
 LONGEST_EPISODE = 30_000  # Agent steps, where there is no time limit.
 POLICY_MODES = {'mode': 'eval', 'sample': 'eval_sample', 'train': 'train'}
@@ -64,6 +64,7 @@ class Evaluator:
         episodes: int,
         *,
         video_keys: Sequence[str] = (),
+        on_step: Sequence[StepCallback] = (),
         should_stop: Callable[[], bool] = lambda: False,
         say: Callable[[str], Any] = lambda line: print_line(line, sys.stderr),
         progress: Callable[[str, int, int], Any] = lambda level, played, steps: None,
@@ -75,9 +76,10 @@ class Evaluator:
         episodes played on all levels so far, and the agent steps made in the one going on.
         """
         results: list[Episode] = []
-        for level in self._makers:
+        for number, level in enumerate(self._makers):
             maker = functools.partial(self.env, level)
-            driver = Driver(InProcess([maker]), video_keys=video_keys)
+            told = [functools.partial(_tell, callback, number) for callback in on_step]
+            driver = Driver(InProcess([maker]), on_step=told, video_keys=video_keys)
             played = steps = 0
             while played < episodes:
                 if should_stop():
@@ -121,6 +123,10 @@ class Evaluator:
         for env in self._envs.values():
             env.close()
         self._envs = {}
+
+
+def _tell(callback: StepCallback, level: int, row: Row, worker: int) -> None:
+    callback({**row, 'level': np.int32(level)}, worker)
 
 
 def by_level(episodes: Sequence[Episode]) -> dict[str, list[Episode]]:

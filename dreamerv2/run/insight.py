@@ -40,7 +40,7 @@ def blind_drawing(
     """What would be drawn by one who sees neither Mario nor enemies.
 
     Each box holds the median color of the ring of one pixel around it; the rest, for comparison,
-    that of the whole image.
+    that of every fourth row and column of the image.
 
     Args:
         image: `[height, width, channels]` in [0, 1].
@@ -50,7 +50,7 @@ def blind_drawing(
         The drawing, and by pixel the region as an index into `REGIONS`.
     """
     height, width, _ = image.shape
-    drawing = np.broadcast_to(np.median(image, (0, 1)), image.shape).copy()
+    drawing = np.broadcast_to(np.median(image[::4, ::4], (0, 1)), image.shape).copy()
     region = np.full((height, width), REGIONS.index('rest'))
     # Mario last: pixels in several boxes are his.
     for box, name in [*((enemy, 'enemies') for enemy in enemies), (player, 'player')]:
@@ -147,3 +147,199 @@ def held_out(serials: Sequence[int], every: int = 10) -> list[bool]:
     if chosen and not any(chosen):
         chosen[-1] = True
     return chosen
+
+
+# Deaths
+
+AHEAD = (0, 4, 8)  # Steps before a death.
+SURVIVED = 16  # Steps after a row that are known to be survived.
+NEAR = 16.0  # Pixels of the level, either way, that count as the same place.
+FALSE_ALARMS = 0.05
+
+
+def deaths_within(episode: Arrays, steps: int) -> np.ndarray:
+    """Whether an episode's death follows within so many steps, by row; 0: is the row itself.
+
+    NaN where it is not known: after the death there is no row, but an episode that was cut off
+    ends before its fate is seen. Reaching the flag is no death.
+
+    Returns:
+        float64 `[rows]`: 1, 0 or NaN.
+    """
+    rows = len(episode['is_terminal'])
+    left = rows - 1 - np.arange(rows)
+    if _died(episode):
+        return (left <= steps).astype(float)
+    known = left >= steps if not episode['is_terminal'][-1] else np.ones(rows, bool)
+    return np.where(known, 0.0, np.nan)
+
+
+def deaths_foreseen(
+    episodes: Sequence[Arrays], predicted: Sequence[Mapping[int, np.ndarray]]
+) -> dict[str, float]:
+    """How well deaths are told from rows at the same place that were survived.
+
+    Each row so many steps before a death is compared with all rows of its level within `NEAR`
+    pixels of its `log_x` after which at least `SURVIVED` steps were survived: against any other
+    row, a model that knows dangerous places only would look good.
+
+    Args:
+        episodes: with `is_terminal`, `level`, `log_x` and `log_completed`.
+        predicted: of each episode by steps ahead (`AHEAD`) the predicted probability of dying
+            within them, `[rows]`, NaN where there is none.
+
+    Returns:
+        By name with the steps behind, such as `auc_4`: `auc`, the share of pairs in the right order
+        (ties count half); `recall`, the share of deaths rated above all but `FALSE_ALARMS` of their
+        rows; `brier_skill` over all rows, 1 - squared error / that of always saying how often
+        it happens; `mean`, the mean prediction before deaths; and `deaths`, how many were compared.
+    """
+    found = {}
+    x = np.concatenate([episode['log_x'] for episode in episodes])
+    level = np.concatenate([episode['level'] for episode in episodes])
+    safe = np.concatenate([deaths_within(episode, SURVIVED) == 0 for episode in episodes])
+    for steps in AHEAD:
+        score = np.concatenate([prediction[steps] for prediction in predicted])
+        outcome = np.concatenate([deaths_within(episode, steps) for episode in episodes])
+        chosen = np.concatenate([_steps_before_death(episode, steps) for episode in episodes])
+        known = np.isfinite(score)
+        orders, recalls, means = [], [], []
+        for row in np.nonzero(chosen & known)[0]:
+            same = safe & known & (level == level[row]) & (np.abs(x - x[row]) <= NEAR)
+            if not same.any():
+                continue
+            above = score[same] > score[row]
+            ties = score[same] == score[row]
+            orders.append(1 - (above.mean() + ties.mean() / 2))
+            recalls.append((above | ties).mean() <= FALSE_ALARMS)
+            means.append(score[row])
+        if orders:
+            found[f'auc_{steps}'] = float(np.mean(orders))
+            found[f'recall_{steps}'] = float(np.mean(recalls))
+            found[f'mean_{steps}'] = float(np.mean(means))
+        found[f'deaths_{steps}'] = float(len(orders))
+        rows = known & np.isfinite(outcome)
+        if rows.any() and 0 < outcome[rows].mean() < 1:
+            spread = np.var(outcome[rows])
+            error = np.mean(np.square(np.clip(score[rows], 0, 1) - outcome[rows]))
+            found[f'brier_skill_{steps}'] = float(1 - error / spread)
+    return found
+
+
+def _died(episode: Arrays) -> bool:
+    return bool(episode['is_terminal'][-1] and not episode['log_completed'][-1])
+
+
+def _steps_before_death(episode: Arrays, steps: int) -> np.ndarray:
+    chosen = np.zeros(len(episode['is_terminal']), bool)
+    if _died(episode) and steps < len(chosen):
+        chosen[-1 - steps] = True
+    return chosen
+
+
+# Rewards
+
+EVENTS = ('hit', 'fall', 'flag', 'standing')
+_LOW = 0.85  # Share of the image's height: below the ground, whose top is at 0.87.
+
+
+def events(episode: Arrays) -> dict[str, np.ndarray]:
+    """The rows of each event, bool `[rows]` by name.
+
+    `hit` and `fall` are deaths, told apart by Mario's box: he falls where its top was last
+    drawn below where he stands on the ground. `flag` is a level's end, `standing` a step on the
+    spot.
+    """
+    rows = len(episode['is_terminal'])
+    found = {name: np.zeros(rows, bool) for name in EVENTS}
+    if _died(episode):
+        boxes = episode['log_player']
+        drawn = boxes[boxes[:, 2] > boxes[:, 0]]
+        low = len(drawn) and drawn[-1, 0] >= _LOW * episode['image'].shape[1]
+        found['fall' if low else 'hit'][-1] = True
+    found['flag'][-1] = bool(episode['log_completed'][-1])
+    ended = found['hit'] | found['fall'] | found['flag']
+    found['standing'][1:] = (np.diff(episode['log_x']) == 0) & ~ended[1:]
+    return found
+
+
+def reward_accuracy(
+    episodes: Sequence[Arrays], predicted: Sequence[np.ndarray], learned: Sequence[np.ndarray]
+) -> dict[str, float]:
+    """How well rewards are predicted: correlation over all rows, and mean error by event.
+
+    Args:
+        episodes: for their events.
+        predicted: of each episode, `[rows]`, NaN where there is none.
+        learned: the rewards as the model learns them, clipped.
+
+    Returns:
+        `correlation`, `error` (the root of the mean square), `error_EVENT` (the mean of predicted
+        minus true) and `rows_EVENT`.
+    """
+    guess, truth = np.concatenate(predicted), np.concatenate(learned)
+    known = np.isfinite(guess)
+    found = {'correlation': correlation(guess[known], truth[known])}
+    found['error'] = float(np.sqrt(np.mean(np.square(guess - truth)[known])))
+    happened = [events(episode) for episode in episodes]
+    for name in EVENTS:
+        rows = known & np.concatenate([one[name] for one in happened])
+        found[f'rows_{name}'] = float(rows.sum())
+        if rows.any():
+            found[f'error_{name}'] = float((guess - truth)[rows].mean())
+    return {name: value for name, value in found.items() if np.isfinite(value)}
+
+
+# Critic
+
+
+def discounted_returns(reward: np.ndarray, discount: float, terminal: bool) -> np.ndarray:
+    """What followed each row, as the critic counts it: the row's own reward included.
+
+    Args:
+        reward: as learned from, `[rows]`.
+        discount: by step.
+        terminal: whether the episode truly ended.
+
+    Returns:
+        float64 `[rows]`; NaN where the episode was cut off: what would have followed is unknown.
+    """
+    if not terminal:
+        return np.full(len(reward), np.nan)
+    found = np.zeros(len(reward))
+    following = 0.0
+    for row in reversed(range(len(reward))):
+        following = found[row] = float(reward[row]) + discount * following
+    return found
+
+
+def critic_accuracy(
+    value: np.ndarray, followed: np.ndarray, imagined: np.ndarray | None = None
+) -> dict[str, float]:
+    """The critic against what followed; rows with NaN do not count.
+
+    Args:
+        value, followed, imagined: of all rows the critic's values, `discounted_returns`, and
+            lambda-returns of rollouts that the policy imagines there.
+
+    Returns:
+        `mean`, `followed` (means), `bias` (their difference as a share of the latter's size),
+        `correlation`, and `imagined`, the mean of those.
+    """
+    known = np.isfinite(value) & np.isfinite(followed)
+    if not known.any():
+        return {}
+    mean, truth = float(value[known].mean()), float(followed[known].mean())
+    found = {'mean': mean, 'followed': truth}
+    found['bias'] = (mean - truth) / abs(truth) if truth else np.nan
+    found['correlation'] = correlation(value[known], followed[known])
+    if imagined is not None:
+        found['imagined'] = float(imagined[known].mean())
+    return {name: number for name, number in found.items() if np.isfinite(number)}
+
+
+def correlation(left: np.ndarray, right: np.ndarray) -> float:
+    """Pearson's; NaN where one of them does not vary."""
+    if len(left) < 2 or not np.std(left) or not np.std(right):
+        return float('nan')
+    return float(np.corrcoef(left, right)[0, 1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -9,49 +10,115 @@ import numpy as np
 
 from dreamerv2.run import insight
 from dreamerv2.run.insight import Arrays
+from dreamerv2.run.types import Row
 
 LENGTH, OVERLAP, CONTEXT = 64, 20, 5  # Rows of a window, of them shared, seen before imagining.
 BATCH = 8
+IMAGE = 'image'
 
 
-def look_at(agent: Any, episodes: Sequence[Arrays], key: str = 'image') -> dict[str, float]:
-    """The measures of an agent on episodes.
+def look_at(
+    agent: Any, episodes: Sequence[Arrays], discount: float, *, behavior: bool = True
+) -> dict[str, float]:
+    """The measures of an agent on episodes, by their names in `metrics.jsonl`.
 
     Args:
         agent: see `Agent.foresee`.
-        episodes: arrays `[rows, ...]` with the boxes.
-        key: name of the image.
+        episodes: arrays `[rows, ...]` with the boxes, of one environment.
+        discount: of one step.
+        behavior: whether actor and critic are of interest: they have learned, and played these.
     """
     sprites = insight.SpriteErrors()
-    for episode, (start, stop, counted), found in predictions(agent, episodes):
-        made = {steps: found[f'{key}/{steps}'] for steps in insight.STEPS_AHEAD}
-        for row in range(max(counted, start + CONTEXT), stop):
+    rows = [len(episode['reward']) for episode in episodes]
+    series = {
+        name: [np.full(count, np.nan) for count in rows]
+        for name in ('reward', 'learned', 'counted', 'value', 'imagined')
+    }
+    deaths = [{steps: np.full(count, np.nan) for steps in insight.AHEAD} for count in rows]
+    for number, (start, stop, counted), found in predictions(agent, episodes):
+        episode = episodes[number]
+        seen = slice(counted - start, stop - start)
+        for name, values in series.items():
+            values[number][counted:stop] = found[name][seen]
+        if 'ends' in found:
+            deaths[number][0][counted:stop] = found['ends'][seen]
+            for steps in insight.AHEAD[1:]:
+                first = max(counted, start + CONTEXT - 1 + steps) - steps
+                ahead = found['ends_ahead'][steps - 1]
+                last = max(stop - steps, first)
+                deaths[number][steps][first:last] = ahead[first - start : last - start]
+        for row in range(counted, stop):
             at = row - start
             sprites.add(
-                episode[key][row] / np.float32(255),
+                episode[IMAGE][row] / np.float32(255),
                 episode['log_player'][row],
                 episode['log_enemies'][row],
-                {k: made[k][at - k] for k in made if at - k >= CONTEXT - 1},
+                {
+                    steps: found[f'{IMAGE}/{steps}'][at - steps]
+                    for steps in insight.STEPS_AHEAD
+                    if not steps or at - steps >= CONTEXT - 1
+                },
             )
-    return {f'model_error/{name}': value for name, value in sprites.metrics().items()}
+    groups = {
+        'model_error': sprites.metrics(),
+        'deaths_foreseen': insight.deaths_foreseen(episodes, deaths),
+        'reward_predicted': insight.reward_accuracy(episodes, series['reward'], series['learned']),
+    }
+    if behavior:
+        followed = [
+            insight.discounted_returns(reward, discount, bool(episode['is_terminal'][-1]))
+            for episode, reward in zip(episodes, series['counted'], strict=True)
+        ]
+        groups['critic_against'] = insight.critic_accuracy(
+            *(np.concatenate(part) for part in (series['value'], followed, series['imagined']))
+        )
+    return {f'{group}/{k}': value for group, found in groups.items() for k, value in found.items()}
+
+
+class Recorder:
+    """Gathers the rows that a driver of one environment hands on.
+
+    Args:
+        most: rows kept of an episode, its last ones; None for all.
+
+    Attributes:
+        episodes: the finished ones, arrays `[rows, ...]`.
+    """
+
+    def __init__(self, most: int | None = None) -> None:
+        self.episodes: list[dict[str, np.ndarray]] = []
+        self._rows: collections.deque[Row] = collections.deque(maxlen=most)
+
+    def __call__(self, row: Row, worker: int) -> None:
+        """Takes the next row."""
+        if row['is_first']:
+            self._rows.clear()
+        self._rows.append(row)
+        if row['is_last']:
+            self.episodes.append({key: np.stack([r[key] for r in self._rows]) for key in row})
+
+
+def has_boxes(episode: Arrays) -> bool:
+    """Whether an episode tells where Mario is, as those recorded by earlier versions do not."""
+    return {IMAGE, 'log_player', 'log_enemies', 'log_x', 'log_completed'} <= set(episode)
 
 
 def predictions(
     agent: Any, episodes: Sequence[Arrays]
-) -> Iterator[tuple[Arrays, tuple[int, int, int], dict[str, np.ndarray]]]:
-    """What the model predicts at each window of `insight.windows`, by name `[LENGTH, ...]`."""
+) -> Iterator[tuple[int, tuple[int, int, int], dict[str, np.ndarray]]]:
+    """Number of the episode, window of `insight.windows`, and predictions in it `[LENGTH, ...]`."""
     todo = [
-        (episode, window)
-        for episode in episodes
+        (number, window)
+        for number, episode in enumerate(episodes)
         for window in insight.windows(len(episode['reward']), LENGTH, OVERLAP)
     ]
     for begin in range(0, len(todo), BATCH):
         part = todo[begin : begin + BATCH]
-        batch = stacked([cut(episode, *window[:2]) for episode, window in part])
+        batch = stacked([cut(episodes[number], *window[:2]) for number, window in part])
         found = agent.foresee(batch)
-        for index, (episode, window) in enumerate(part):
+        for index, (number, window) in enumerate(part):
             yield (
-                episode,
+                number,
                 window,
                 {
                     name: value[:, index] if name.endswith('_ahead') else value[index]

@@ -20,6 +20,7 @@ from dreamerv2.run import (
     devices,
     evaluation,
     logdir,
+    looking,
     loop,
     room,
     seeding,
@@ -46,6 +47,7 @@ STOPPED = 75
 SKIPS = 'skipped_updates', 'skipped_in_a_row'
 LONG_EPISODE = 10_000  # Agent steps of one environment after which it is said that none has ended.
 EXAMPLE_LIMIT = 1000  # A time limit to propose, in agent steps.
+LOOKED_AT = 1000  # Rows of an evaluation by which the world model is measured.
 MOST_SKIPS = 100  # Updates in a row that may be left out because they were not finite.
 
 
@@ -328,20 +330,26 @@ class TrainingRun:
     def _evaluate(self) -> None:
         self.display.phase('evaluation')
         mode = evaluation.POLICY_MODES[self.config.eval_policy]
+        played = self.config.eval_eps * len(self.evaluator.levels)
+        recorder = looking.Recorder(max(LOOKED_AT // played, 2))
         with self.throughput.paused():
             episodes = self.evaluator.evaluate(
                 lambda obs, state: self.agent.policy(obs, state, mode=mode),
                 self.config.eval_eps,
                 video_keys=self.config.log_keys_video,
+                on_step=[recorder] if looking.has_boxes(self.envs.obs_space) else [],
                 should_stop=self.stop,
                 say=self.display.line,
                 progress=self._evaluating,
             )
+            measures = {}
+            if episodes and recorder.episodes:
+                measures = looking.look_at(self.agent, recorder.episodes, self.config.discount)
         self.display.phase('training')
         if episodes is None:
             return
         videos = {f'eval_policy_{key}': frames for key, frames in episodes[0].videos.items()}
-        metrics = evaluation.evaluation_metrics(episodes)
+        metrics = {**evaluation.evaluation_metrics(episodes), **measures}
         self.evaluated = self.frames, metrics['eval_return']
         self.logger.write(self.frames, metrics, videos)
         self.display.line(evaluation.summary_line(episodes, self.frames))

@@ -92,3 +92,98 @@ def test_episodes_are_held_out_by_number():
     assert insight.held_out([8, 9, 10, 19]) == [False, True, False, True]
     assert insight.held_out([3, 4]) == [False, True]
     assert insight.held_out([]) == []
+
+
+def episode(rows, *, died=True, completed=False, x=None, level=0, top=20.0):
+    """An episode of `rows` rows that walks 10 pixels a step."""
+    terminal = np.zeros(rows, bool)
+    terminal[-1] = died or completed
+    complete = np.zeros(rows, np.float32)
+    complete[-1] = completed
+    box = np.tile(np.float32([top, 10, top + 4, 14]), (rows, 1))
+    return {
+        'image': np.zeros((rows, 64, 64, 1), np.uint8),
+        'is_terminal': terminal,
+        'level': np.full(rows, level, np.int32),
+        'log_x': np.float32(10 * np.arange(rows) if x is None else x),
+        'log_completed': complete,
+        'log_player': box,
+    }
+
+
+def test_what_is_known_of_deaths():
+    nan = np.nan
+    np.testing.assert_array_equal(insight.deaths_within(episode(4), 0), [0, 0, 0, 1])
+    np.testing.assert_array_equal(insight.deaths_within(episode(4), 2), [0, 1, 1, 1])
+    cut_off = insight.deaths_within(episode(4, died=False), 2)
+    np.testing.assert_array_equal(cut_off, [0, 0, nan, nan])
+    flag = insight.deaths_within(episode(4, died=False, completed=True), 2)
+    np.testing.assert_array_equal(flag, [0, 0, 0, 0])
+
+
+def test_deaths_are_compared_with_survived_rows_of_the_same_place():
+    dead = episode(31)  # Dies at x 300; 4 steps before at 260, 8 before at 220.
+    survivor = episode(61, died=False)
+    elsewhere = episode(61, died=False, level=1)
+    truth = {0: np.zeros(31), 4: np.zeros(31), 8: np.full(31, 0.3)}
+    truth[4][26] = 0.9
+    # The survivor at 250, 260 and 270, of which one is rated higher and one the same.
+    other = {0: np.zeros(61), 4: np.zeros(61), 8: np.full(61, 0.1)}
+    other[4][[25, 26]] = 0.95, 0.9
+    certain = {steps: np.ones(61) for steps in insight.AHEAD}
+    found = insight.deaths_foreseen([dead, survivor, elsewhere], [truth, other, certain])
+    assert found['deaths_0'] == found['deaths_4'] == found['deaths_8'] == 1
+    assert found['auc_0'] == 0.5 and found['recall_0'] == 0  # All alike.
+    assert found['auc_4'] == pytest.approx(1 - (1 / 3 + 1 / 6)) and found['recall_4'] == 0
+    assert found['auc_8'] == 1 and found['recall_8'] == 1
+    assert found['mean_4'] == pytest.approx(0.9)
+
+
+def test_brier_skill_is_one_less_the_error_over_that_of_the_base_rate():
+    dead = episode(20)
+    perfect = {k: insight.deaths_within(dead, k) for k in insight.AHEAD}
+    assert insight.deaths_foreseen([dead], [perfect])['brier_skill_4'] == 1
+    base = {k: np.full(20, np.mean(perfect[k])) for k in insight.AHEAD}
+    assert insight.deaths_foreseen([dead], [base])['brier_skill_4'] == pytest.approx(0)
+    half = {k: np.full(20, 0.5) for k in insight.AHEAD}
+    # Deaths within 4 steps: 5 of 20 rows, variance 3/16; the error is 1/4.
+    found = insight.deaths_foreseen([dead], [half])
+    assert found['brier_skill_4'] == pytest.approx(1 - 0.25 / (3 / 16))
+    missing = {k: np.full(20, np.nan) for k in insight.AHEAD}
+    assert set(insight.deaths_foreseen([dead], [missing])) == {'deaths_0', 'deaths_4', 'deaths_8'}
+
+
+def test_rewards_by_event():
+    hit, fall = episode(4, x=[0, 5, 5, 5]), episode(3, top=60.0)
+    flag = episode(3, died=False, completed=True)
+    assert [list(insight.events(hit)[name]) for name in ('hit', 'standing')] == [
+        [False, False, False, True],
+        [False, False, True, False],
+    ]
+    assert list(insight.events(fall)['fall']) == [False, False, True]
+    assert list(insight.events(flag)['flag']) == [False, False, True]
+    learned = [np.array([0, 1, 0, -1.0]), np.array([0, 1, -1.0]), np.array([0, 1, 1.0])]
+    predicted = [np.array([0, 1, 0.5, 0.0]), np.array([0, 1, -0.5]), np.array([0, 1, np.nan])]
+    found = insight.reward_accuracy([hit, fall, flag], predicted, learned)
+    assert found['error_hit'] == 1 and found['error_fall'] == 0.5
+    assert found['error_standing'] == 0.5
+    assert found['rows_flag'] == 0 and 'error_flag' not in found
+    assert found['error'] == pytest.approx(np.sqrt((0.25 + 1 + 0.25) / 9))
+    guess, truth = [0, 1, 0.5, 0, 0, 1, -0.5, 0, 1], [0, 1, 0, -1, 0, 1, -1, 0, 1]
+    assert found['correlation'] == pytest.approx(np.corrcoef(guess, truth)[0, 1])
+
+
+def test_critic_against_what_followed():
+    followed = insight.discounted_returns(np.array([0, 2.0, 4.0]), 0.5, True)
+    np.testing.assert_array_equal(followed, [2, 4, 4])
+    assert np.isnan(insight.discounted_returns(np.ones(3), 0.5, False)).all()
+    value = np.array([3.0, 4.0, np.nan])
+    found = insight.critic_accuracy(value, followed, np.array([1.0, 2.0, 9.0]))
+    assert found == {
+        'mean': 3.5,
+        'followed': 3.0,
+        'bias': pytest.approx(1 / 6),
+        'correlation': pytest.approx(1),
+        'imagined': 1.5,
+    }
+    assert insight.critic_accuracy(value, np.full(3, np.nan)) == {}
