@@ -20,7 +20,7 @@ from dreamerv2.envs import parse_task, wrap_env
 from dreamerv2.envs.contract import Environment
 from dreamerv2.envs.workers import InProcess
 from dreamerv2.errors import UsageError
-from dreamerv2.evaluate import load_agent
+from dreamerv2.evaluate import ACTIONS, load_agent
 from dreamerv2.paths import expand_home
 from dreamerv2.run import checkpoint, devices, evaluation, seeding
 from dreamerv2.run.parts import Parts, agent_maker
@@ -66,7 +66,7 @@ def evaluate(
     *,
     episodes: int = 10,
     step: int | Literal['best'] | None = None,
-    policy: Literal['mode', 'sample'] = 'mode',
+    policy: Literal['mode', 'sample', 'train'] = 'mode',
     seed: int | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Plays episodes with the agent of a checkpoint, prints a table and returns its numbers.
@@ -76,7 +76,8 @@ def evaluate(
         logdir: of the training run.
         episodes: how many are played.
         step: the checkpoint by its frames, or the best one; None: the newest.
-        policy: the most probable action, or one drawn from the actor's distribution.
+        policy: the most probable action, one drawn from the actor's distribution, or one as in
+            training, with exploration noise.
         seed: of the environment and the agent; None: the run's own.
 
     Returns:
@@ -105,9 +106,10 @@ def evaluate(
     played = evaluator.evaluate(lambda obs, state: agent.policy(obs, state, mode=mode), episodes)
     evaluator.close()
     assert played is not None, 'nothing stops it'
-    results = evaluation.level_results(played)
-    print(f'{saved.path}: {policy} of the policy, mean and 95 % interval')
+    results = evaluation.level_results(played, config.time_limit)
+    print(f'{saved.path}, at {saved.frames} frames. Actions: {ACTIONS[policy]}.')
     print(evaluation.table(results))
+    print(evaluation.TABLE_NOTE)
     return results
 
 

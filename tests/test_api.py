@@ -158,6 +158,13 @@ def test_bad_environments_leave_no_logdir(tmp_path):
     config = dv2.defaults.update({'logdir': str(tmp_path / 'run')})
     with pytest.raises(UsageError, match="Liar: observation 'board' at step 1 is missing"):
         dv2.train(Liar(), config)
+
+    class NotANumber(Everything):
+        def step(self, action):
+            return self.observation_space.sample(), float('nan'), False, False, {}
+
+    with pytest.raises(UsageError, match='reward nan on level NotANumber, at step 1'):
+        dv2.train(NotANumber(), config)
     with pytest.raises(UsageError, match='a vector of 2 environments'):
         dv2.train(gymnasium.make_vec('CartPole-v1', 2), config)
     with pytest.raises(UsageError, match='did you mean CartPole-v1'):

@@ -11,6 +11,7 @@ from dreamerv2.envs.episodic import EpisodicEnvironment
 from dreamerv2.envs.gym_registry import make_by_id, why
 from dreamerv2.envs.gym_spaces import action_line, action_space, view
 from dreamerv2.envs.image import as_rgb
+from dreamerv2.envs.resumable import ResumableEnv
 from dreamerv2.errors import UsageError
 
 
@@ -73,12 +74,13 @@ class GymEnv(EpisodicEnvironment):
             UsageError: the environment fails, or gives something else than its spaces say.
         """
         state = self.get_state()
+        checked = ResumableEnv(self)  # It refuses what is not finite.
         during = 'reset'
         try:
-            self.reset()
+            checked.reset()
             during = 'step'
             discrete = hasattr(self.act_space, 'n')
-            self.step(0 if discrete else np.zeros(self.act_space.shape, np.float32))
+            checked.step(0 if discrete else np.zeros(self.act_space.shape, np.float32))
         except UsageError as error:
             raise UsageError(f'{self.levels[0]}: {error}') from error
         except (Exception, SystemExit) as error:  # It is not this project's, as in `make_by_id`.

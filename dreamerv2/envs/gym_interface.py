@@ -108,7 +108,12 @@ def reset(env: Any, seed: int) -> Any:
         The observation.
     """
     if _reset_takes_seed(env):
-        return split_reset(env.reset(seed=seed))
+        try:
+            return split_reset(env.reset(seed=seed))
+        except TypeError as error:  # Handed on to something that cannot be seen from here.
+            if "argument 'seed'" not in str(error):
+                raise
+            return split_reset(env.reset())
     # A wrapper rejects the argument, or there is none: seed what is inside, and reset without.
     if method := _seed_method(env):
         method(seed)

@@ -196,7 +196,9 @@ def action_line(space: Any, act_space: Any) -> str:
     """In words, how the agent acts."""
     if hasattr(act_space, 'n'):
         return f'It acts by one of {act_space.n} choices ({_shown(space)}).'
-    return f'It acts by {act_space.shape[0]} numbers from -1 to 1 ({_shown(space)}).'
+    count = act_space.shape[0]
+    numbers = f'{count} number{"s" if count > 1 else ""}'
+    return f'It acts by {numbers} from -1 to 1 ({_shown(space)}).'
 
 
 def box_value(space: Any, numbers: np.ndarray) -> np.ndarray:

@@ -202,6 +202,30 @@ def test_new_environments_are_seeded_through_a_wrapper_that_rejects_it():
     np.testing.assert_array_equal(made().reset()['vector'], made().reset()['vector'])
 
 
+def test_a_wrapper_of_no_library_may_hand_on_a_seed_to_what_rejects_it():
+    class Inside:
+        observation_space, action_space = Old.observation_space, Old.action_space
+
+        def reset(self):
+            return np.zeros(3, np.float32)
+
+        def step(self, action):
+            return np.zeros(3, np.float32), 1.0, False, {}
+
+    class HandMade:
+        def __init__(self, inside):
+            self.inside = inside
+            self.observation_space = inside.observation_space
+            self.action_space, self.step = inside.action_space, inside.step
+
+        def reset(self, **kwargs):
+            return self.inside.reset(**kwargs)
+
+    env = wrap_env(HandMade(Inside()))
+    env.probe()
+    assert not env.reset()['is_last'] and env.step(1)['reward'] == 1
+
+
 def test_the_probe_does_not_change_what_comes():
     for kind in SEEDED:
         probed, fresh = wrap_env(kind(), seed=3), wrap_env(kind(), seed=3)
