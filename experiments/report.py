@@ -60,7 +60,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         '--window',
         type=whole_number(1, 10**6),
         default=20,
-        help='least episodes in a running mean (%(default)s)',
+        help='episodes that a point is smoothed over (%(default)s)',
     )
     parser.add_argument(
         '--bins', type=whole_number(2, 10**4), default=50, help='points of a curve (%(default)s)'

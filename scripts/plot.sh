@@ -12,7 +12,7 @@ Writes a PNG, an SVG and a CSV of the numbers and prints their paths.
 
   --metric NAME    what to draw: train_return, train_return/3-1, eval_return, image_loss, ...
   --out FILE.png   where to write (default: ROOT/plot_METRIC.png)
-  --window N       least number of values in a running mean (20 for training episodes, else 1)
+  --window N       values that a point is smoothed over (20 for training episodes, else 1)
   --bins N         points of a curve (50)
 
 Example: scripts/plot.sh ~/logdir --metric eval_return

@@ -8,25 +8,55 @@ import numpy as np
 from dreamerv2.analysis import aggregates, curves, reference, scores, study
 from dreamerv2.analysis.scores import Answer, Comparison
 from dreamerv2.analysis.study import Place, Study
-from dreamerv2.analysis.text import short_frames
+from dreamerv2.analysis.text import reached, short_frames
 
 BINS = 50
+
+
+@dataclasses.dataclass(frozen=True)
+class Reach:
+    """Frames to a threshold of the mean over `n` runs, with its 95 % interval.
+
+    Infinite where it never gets there, NaN where there is nothing to tell, as of a single run's
+    interval.
+    """
+
+    frames: float
+    low: float
+    high: float
+    n: int
+
+    def __str__(self) -> str:
+        if math.isnan(self.frames):
+            return '?'
+        ends = f' [{reached(self.low)}, {reached(self.high)}]' * (not math.isnan(self.low))
+        return f'{reached(self.frames)}{ends}, n = {self.n}'
 
 
 @dataclasses.dataclass(frozen=True)
 class Transfer:
     """What one level gains from a transferred agent.
 
-    `jump_start` compares the mean return of the first 20 episodes after prefill. The frames to
-    `threshold`, a return halfway from the random policy to the baseline at T, are those of the
-    mean over seeds; infinite where it never gets there, NaN where there is nothing to tell.
+    `jump_start` compares the mean return of the first 20 episodes after prefill. `agent` and
+    `baseline` tell when they reach `threshold`, a return halfway from the random policy to the
+    baseline at T, which is taken as fixed.
     """
 
     level: str
     jump_start: Comparison
     threshold: float
-    agent_frames: float
-    baseline_frames: float
+    agent: Reach
+    baseline: Reach
+
+    @property
+    def agent_frames(self) -> float:
+        """Frames at which the mean of the agents is at the threshold."""
+        return self.agent.frames
+
+    @property
+    def baseline_frames(self) -> float:
+        """Frames at which the mean of the baselines is at the threshold."""
+        return self.baseline.frames
 
 
 def multi_level(data: Study, set_name: str) -> Answer:
@@ -127,13 +157,12 @@ def transfer_measures(data: Study, set_name: str) -> list[Transfer]:
     for i, (level, floor) in enumerate(
         zip(levels, study.random_returns(data, levels), strict=True)
     ):
-        agent, _ = curves.seed_mean(agents[:, i])
         baseline, _ = curves.seed_mean(baselines[:, i])
         threshold = floor + 0.5 * (baseline[-1] - floor)
         known = math.isfinite(threshold) and threshold > floor
         frames = [
-            curves.steps_to_threshold(grid, curve, threshold) if known else math.nan
-            for curve in (agent, baseline)
+            _reach(grid, stack[:, i], threshold if known else math.nan)
+            for stack in (agents, baselines)
         ]
         starts = [_jump_starts(data, 'transfer', set_name, level)]
         starts.append(_jump_starts(data, 'baseline', '', level))
@@ -164,6 +193,13 @@ def with_aggregate(answer: Answer) -> Answer:
     if answer.scaled is None:
         return answer
     return dataclasses.replace(answer, aggregate=aggregates.aggregate(answer.scaled))
+
+
+def _reach(grid: np.ndarray, stack: np.ndarray, threshold: float) -> Reach:
+    n = int(np.isfinite(stack).any(1).sum())
+    if math.isnan(threshold):
+        return Reach(math.nan, math.nan, math.nan, n)
+    return Reach(*curves.threshold_interval(grid, stack, threshold), n)
 
 
 def _jump_starts(data: Study, stage: str, set_name: str, level: str) -> np.ndarray:

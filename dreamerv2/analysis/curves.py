@@ -7,6 +7,7 @@ means that the run has nothing to say at this point: before its first value, or 
 import math
 
 import numpy as np
+from scipy import special
 
 # Resamples of a bootstrap: the 2.5 % tails then hold 50 of them.
 SAMPLES = 2000
@@ -252,6 +253,25 @@ def steps_to_threshold(grid: np.ndarray, curve: np.ndarray, threshold: float) ->
         return math.nan
     above = np.flatnonzero(np.nan_to_num(curve, nan=-math.inf) >= threshold)
     return float(grid[above[0]]) if len(above) else math.inf
+
+
+def threshold_interval(
+    grid: np.ndarray, stack: np.ndarray, threshold: float
+) -> tuple[float, float, float]:
+    """Where the mean over seeds of curves `[S, B]` reaches a threshold, with a 95 % interval.
+
+    The ends are where the upper and the lower limit of the mean reach it: Student's t on the seeds
+    present at each point of the grid `[B]`. Frames as of `steps_to_threshold`, so the upper end may
+    be infinite; the ends are NaN where nowhere two seeds are present.
+    """
+    mean, count = seed_mean(stack)
+    squares = np.nansum((np.asarray(stack, np.float64) - mean) ** 2, 0)
+    freedom = np.where(count > 1, count - 1, np.nan)
+    half = special.stdtrit(freedom, 0.975) * np.sqrt(squares / freedom / np.maximum(count, 1))
+    value, low, high = (
+        steps_to_threshold(grid, curve, threshold) for curve in (mean, mean + half, mean - half)
+    )
+    return value, low, high
 
 
 def normalised_score(

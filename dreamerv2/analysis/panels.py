@@ -23,7 +23,7 @@ def draw(
     Args:
         runs: runs that have the metric.
         metric: its name.
-        window: least number of values in each running mean.
+        window: number of values that a point is smoothed over, see `curves.on_grid`.
         bins: points of the common grid of frames of a task and setting.
 
     Returns:
@@ -110,7 +110,7 @@ def _legend(label: str, metric: str, n: int, window: int) -> str:
     if n > 1:
         what = 'mean over seeds, 95 % band'
     else:
-        what = f'running mean of {window} {kind}' if window > 1 else 'one run'
+        what = f'smoothed over {window} {kind}' if window > 1 else 'one run'
     return f'{label}: n = {n}' if label else f'{what}, n = {n}'
 
 
@@ -136,7 +136,7 @@ def _rows(
 
 
 def _summary(task: str, label: str, runs: Sequence[Run], metric: str, window: int) -> str:
-    """One line: who is in the group, how far they are, and their last running means."""
+    """One line: who is in the group, how far they are, and the last values of their curves."""
     ends = [_last_value(run, metric, window) for run in runs]
     done = sum(run.done for run in runs)
     seeds = ', '.join(str(run.seed) for run in sorted(runs, key=lambda run: run.seed))

@@ -103,7 +103,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--window',
         type=whole_number(1, 10**6),
-        help='least values in a running mean (20 for training episodes, else 1)',
+        help='values that a point is smoothed over (20 for training episodes, else 1)',
     )
     parser.add_argument(
         '--bins', type=whole_number(2, 10**4), default=50, help='points of a curve (%(default)s)'

@@ -20,7 +20,7 @@ from dreamerv2.analysis.logdirs import Run
 TABLE = pathlib.Path(__file__).with_name('random_policy.json')
 MEASURED, PREFILL = 'measured', 'prefill'
 _FAMILY = 'mario_'
-_ACTIONS = 'mario_actions'  # of a run that may have other actions than the game's own twelve
+_ACTIONS = 'mario_actions'  # Runs from before there was a choice have `complex`, too.
 
 
 @dataclasses.dataclass(frozen=True)

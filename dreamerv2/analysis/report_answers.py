@@ -6,7 +6,7 @@ from dreamerv2.analysis import answers, verdicts
 from dreamerv2.analysis.markup import Markup, element, join, listing, names, table
 from dreamerv2.analysis.scores import Answer, Comparison
 from dreamerv2.analysis.study import Study
-from dreamerv2.analysis.text import reached, short, tied
+from dreamerv2.analysis.text import short, tied
 
 Answers = dict[tuple[str, str], Answer]
 
@@ -168,16 +168,16 @@ def _transfer_table(data: Study, set_name: str) -> Markup:
         'level',
         'jump-start [95 % interval]',
         'threshold',
-        'agents: frames',
-        'baselines: frames',
+        'agents: frames [95 % interval]',
+        'baselines: frames [95 % interval]',
     )
     rows = [
         (
             x.level,
             x.jump_start.numbers,
             _known(x.threshold),
-            reached(x.agent_frames),
-            reached(x.baseline_frames),
+            tied(str(x.agent)),
+            tied(str(x.baseline)),
         )
         for x in answers.transfer_measures(data, set_name)
     ]

@@ -229,6 +229,21 @@ def test_steps_to_threshold():
     assert math.isnan(curves.steps_to_threshold(grid, np.full(4, math.nan), 2))
 
 
+def test_threshold_interval_is_where_the_limits_of_the_mean_cross():
+    grid = np.arange(1.0, 101.0)
+    slow, fast = grid - 5, grid + 5
+    # Half the interval of two seeds 10 apart: 12.706 * 7.071 / sqrt(2) = 63.5.
+    found = curves.threshold_interval(grid, np.stack([slow, fast]), 70)
+    assert found == (70, 7, math.inf)
+    value, low, high = curves.threshold_interval(grid, np.stack([grid] * 3 + [slow, fast]), 50)
+    half = 2.7764 * np.sqrt(50 / 4 / 5)
+    assert (value, low, high) == (50, math.ceil(50 - half), math.ceil(50 + half))
+    value, low, high = curves.threshold_interval(grid, grid[None], 50)
+    assert value == 50 and math.isnan(low) and math.isnan(high)
+    assert curves.threshold_interval(grid, np.stack([slow, slow]), 500) == (math.inf,) * 3
+    assert all(np.isnan(curves.threshold_interval(grid, np.full((2, 100), np.nan), 1)))
+
+
 @hypothesis.given(st.floats(-1e3, 1e3), st.floats(-1e3, 1e3), st.floats(0.1, 1e3))
 def test_normalised_score_is_linear_with_two_fixed_points(value, random, gain):
     baseline = random + gain

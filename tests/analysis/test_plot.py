@@ -79,7 +79,7 @@ def test_a_panel_a_task_with_n_random_policy_and_ends(study):
     ]
     assert legend(second) == [
         'an episode',
-        'running mean of 20 episodes, n = 1',
+        'smoothed over 20 episodes, n = 1',
         'random policy: 151 (20 episodes)',
     ]
     assert first.get_xlabel() == 'frames (k)'
