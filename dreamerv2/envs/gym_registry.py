@@ -114,7 +114,7 @@ def _import(module: str, identifier: str) -> None:
     except (Exception, SystemExit) as error:  # As above.
         absent = isinstance(error, ModuleNotFoundError)
         reason = printable(str(error), 150) if absent else why(error)
-        hint = 'install it, or start in the folder that it is in'
+        hint = 'install it, or start in the folder that it is in' if absent else 'it fails itself'
         if module.endswith('.py'):
             hint = f'write {printable(module[:-3])}, without .py'
         raise UsageError(
