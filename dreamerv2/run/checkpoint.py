@@ -245,6 +245,10 @@ def find(
     Raises:
         UsageError: the logdir is none, holds no checkpoint, not that one, or a damaged one.
     """
+    if meant := store.enclosing(logdir):
+        place, step = meant
+        which = '' if step is None else f', and its step {step}'
+        raise UsageError(f'{logdir} is inside a logdir: give the logdir {place}{which}.')
     if not logdir.exists():
         raise UsageError(f'{logdir} does not exist: expected the logdir of a training run.')
     if not logdir.is_dir():

@@ -15,7 +15,7 @@ from dreamerv2.config import Config
 from dreamerv2.config.merge import plain
 from dreamerv2.errors import UsageError, nearest, printable, shown
 from dreamerv2.paths import expand_home
-from dreamerv2.run import checkpoint
+from dreamerv2.run import checkpoint, store
 from dreamerv2.run.checkpoint import Checkpoint
 from dreamerv2.run.files import sha256
 from dreamerv2.run.loading import PARAMETERS
@@ -91,10 +91,13 @@ def find_parent(source: str, own: Path, say: Callable[[str], Any] = print) -> Ch
             f'--init.from {source} is the run itself: give another --logdir to start a new run '
             'from it, or leave --init.from out to go on with it.'
         )
-    if meant := _meant(folder, step):
+    if meant := store.enclosing(folder):
+        logdir, own_step = meant
+        step = own_step if step is None else step
+        name = printable(str(logdir), 200) + (f'@{step}' if step is not None else '')
         raise UsageError(
             f'--init.from {printable(source, 200)} is inside a logdir: give the logdir and the '
-            f'step, --init.from {printable(meant, 200)}'
+            f'step, --init.from {name}'
         )
     try:
         found = checkpoint.find(folder, step, say)
@@ -118,19 +121,6 @@ def check_actions(parent: Config, own: Config, choice: Choice) -> None:
             f'{ours}: use the same, or leave out what knows them with --init.exclude '
             "'actor/.*|rssm/img_in/.*'"
         )
-
-
-def _meant(path: Path, step: int | Literal['best'] | None) -> str | None:
-    """What names the checkpoint that a path inside a logdir points to; None for other paths."""
-    inside = ('checkpoints', 'train_episodes', 'config.yaml', 'metrics.jsonl', 'provenance.json')
-    for place in path.parents:
-        name, *rest = path.relative_to(place).parts
-        run = (place / 'checkpoints').is_dir()
-        if name in inside and (run or (name == 'checkpoints' and rest)):
-            if rest and name == 'checkpoints' and rest[0].isdecimal():
-                step = int(rest[0])
-            return str(place) if step is None else f'{place}@{step}'
-    return None
 
 
 def describe_parent(parent: Checkpoint) -> dict[str, Any]:

@@ -28,6 +28,21 @@ def available(root: Path) -> list[Path]:
     return sorted(path for path in root.iterdir() if path.is_dir() and path.name.isdigit())
 
 
+def enclosing(path: Path) -> tuple[Path, int | None] | None:
+    """The logdir that a path leads into, and the frames of the checkpoint it names, if any.
+
+    None for a path that does not lead into a logdir, such as that of a logdir itself.
+    """
+    inside = ('checkpoints', 'train_episodes', 'config.yaml', 'metrics.jsonl', 'provenance.json')
+    for place in path.parents:
+        name, *rest = path.relative_to(place).parts
+        if name == 'checkpoints' and rest and rest[0].isdecimal():
+            return place, int(rest[0])
+        if name in inside and (place / 'checkpoints').is_dir():
+            return place, None
+    return None
+
+
 def by_score(root: Path) -> list[Path]:
     """The folders of the checkpoints with a score, the best first; of equals the newest first.
 

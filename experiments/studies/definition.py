@@ -39,6 +39,7 @@ MAPPINGS = {'config': '{train_every: 16}', 'sets': '{mine: [1-1, 1-2]}'}
 SYNONYMS = {
     'steps': 'frames (agent steps times the action repeat)',
     'budget': 'frames',
+    'seed': 'seeds',
     'preset': 'configs',
     'presets': 'configs',
     'task': 'baseline, or pretrain',
@@ -209,7 +210,10 @@ def _config(presets: Entry, configs: Sequence[str], overrides: Mapping[str, Entr
     flat = config.flat
     for key, entry in overrides.items():
         if key in OWN:
-            raise UsageError(f'{entry.where}: config.{key} is set by the study itself; remove it')
+            meant = f'; use {SYNONYMS[key]}' if key in SYNONYMS else ''
+            raise UsageError(
+                f'{entry.where}: config.{key} is set by the study itself; remove it{meant}'
+            )
         if '=' in key:
             raise UsageError(f'{entry.where}: config.{printable(key)}: expected a key without "="')
         flat = merge(flat, [dataclasses.replace(entry, key=key)])

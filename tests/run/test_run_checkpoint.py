@@ -321,3 +321,15 @@ def test_find_names_what_is_wrong(tmp_path):
         checkpoint.find(tmp_path, 100)
     with pytest.raises(UsageError, match='[Dd]amaged'):
         checkpoint.find(tmp_path, say=lambda line: None)
+
+
+def test_a_path_into_a_logdir_names_what_to_give(tmp_path):
+    checkpoint.save(tmp_path / 'checkpoints', 100, arrays={}, state={}, files={'config.yaml': b''})
+    inside = tmp_path / 'checkpoints' / '0000000100'
+    for path in (inside, inside / 'manifest.json'):
+        with pytest.raises(UsageError, match=f'give the logdir {tmp_path}, and its step 100'):
+            checkpoint.find(path)
+    for path in (tmp_path / 'checkpoints', tmp_path / 'config.yaml'):
+        with pytest.raises(UsageError, match=f'give the logdir {tmp_path}.$'):
+            checkpoint.find(path)
+    assert checkpoint.find(tmp_path).frames == 100
