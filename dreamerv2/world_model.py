@@ -165,7 +165,7 @@ def score(path: Path, episodes: int) -> None:
     tasks = build.single_level_tasks(config.task, build.task_sets(config))
     makers = {
         level: lambda task=task, index=index: build.build_env(
-            config, task, seeding.derive(config.seed, 'insight', index)
+            config, task, seeding.derive(config.seed, 'evaluation', index + 1)
         )
         for index, (level, task) in enumerate(tasks.items())
     }
@@ -173,7 +173,7 @@ def score(path: Path, episodes: int) -> None:
     first = evaluator.env(evaluator.levels[0])
     with devices.hidden_native_stderr():
         device = devices.configure(config.precision, device=config.device, say=_say)
-        agent = load_agent(saved, config, first, device, seeding.derive(config.seed, 'insight'))
+        agent = load_agent(saved, config, first, device, seeding.derive(config.seed, 'evaluation'))
     recorder = looking.Recorder()
     mode = evaluation.POLICY_MODES[config.eval_policy]
     evaluator.evaluate(

@@ -56,6 +56,9 @@ def test_train_stop_resume_evaluate(tmp_path, root, python_env):
     assert set(names.split()) <= set(losses[-1])
     assert all(np.isfinite(row[name]) for row in losses for name in names.split())
     assert {'eval_return/1-1', 'eval_return/1-2'} <= {key for row in rows for key in row}
+    looks = [row for row in rows if 'model_error/rest' in row]
+    assert len(looks) >= 2
+    assert all(row['model_error/player_contrast'] > 0 for row in looks)
     final = checkpoint.find(logdir)
     assert final.state['progress']['step'] == 500
     # One update before collecting, then one every 10 steps from the first one on.
@@ -79,6 +82,15 @@ def test_train_stop_resume_evaluate(tmp_path, root, python_env):
     assert '1-1' in result.stdout and str(tmp_path / 'play.gif') in result.stdout
     assert (tmp_path / 'play.gif').stat().st_size > 1000
     assert time.monotonic() - started < 180
+
+    command = [sys.executable, '-m', 'dreamerv2.world_model', str(logdir)]
+    command += ['--updates', '0', '--episodes', '1']
+    result = subprocess.run(command, capture_output=True, text=True, env=python_env, timeout=150)
+    assert result.returncode == 0, result.stderr
+    first, *lines = result.stdout.splitlines()
+    assert first.startswith(f'{final.path}: 2 episodes (')
+    names = {line.split()[0] for line in lines}
+    assert {'model_error/rest_15', 'reward_predicted/correlation'} <= names
 
 
 def test_api_with_vectors_and_continuous_actions(tmp_path):
