@@ -82,8 +82,7 @@ def cells(data: Study) -> list[Cell]:
         for name, own in data.plan.sets.items():
             table[ZERO_SHOT, name] = _zero_shot(data, name, levels, metric)
             tuned, moved = (
-                _trained(data, stage, name, levels, metric)
-                for stage in ('finetune', 'transfer')
+                _trained(data, stage, name, levels, metric) for stage in ('finetune', 'transfer')
             )
             columns = [(tuned if level in own else moved)[:, i] for i, level in enumerate(levels)]
             table[TRAINED, name] = _stack(columns)

@@ -154,9 +154,12 @@ def test_exact_equality_at_equal_cost_is_no_effect(tmp_path, rise):
 def test_a_level_whose_baseline_barely_beats_random_decides_nothing(tmp_path):
     """Three levels are clear; on the fourth the lead is 4.3 with a seed deviation of 30."""
     deviations = np.array([-38.0, -16, 0, 16, 38])
+
     def returns(stage, name, level, seed):
         if level == '3-3':
-            value = synthetic.FLOOR + 4.3 + deviations[seed if not name else 4 - seed] * 3 ** bool(name)
+            value = (
+                synthetic.FLOOR + 4.3 + deviations[seed if not name else 4 - seed] * 3 ** bool(name)
+            )
         else:
             value = (1400 if name else 1000) + deviations[seed]
         return lambda frame: value
