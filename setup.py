@@ -56,8 +56,7 @@ setup(
         'opencv-python-headless>=4.11,<4.12',
         'ruamel.yaml>=0.18',
         'matplotlib>=3.8',
-        'rliable==1.2.0',
-        'pandas<3',  # rliable 1.2 needs it so
+        'scipy>=1.11',
         'tensorboard>=2.20,<2.22',
         'safetensors>=0.4',
         'lz4>=4.3',

@@ -44,7 +44,7 @@ def run(argv: Sequence[str] | None = None) -> None:
                 continue
             paths = plotting.save_figure(drawn.figure, out / drawn.name, drawn.rows)
             print(f'{paths[0]}{text.without(drawn.missing)}')
-        found = [answers.with_aggregate(answer) for answer in answers.all_answers(data)]
+        found = list(answers.by_question(data).values())
         plotting.write_csv(out / 'scores.csv', thesis.score_rows(found, data))
         sentences = '\n\n'.join('\n'.join(answer.sentences) for answer in found)
         (out / 'answers.txt').write_text(sentences + '\n', encoding='utf-8')

@@ -7,7 +7,7 @@ usage() {
 Usage: scripts/plot.sh ROOT [options]
 
 Draws return over frames, a panel a task, from every logdir at or under ROOT, also of runs that
-are still going. Repetitions with other seeds are one line: their mean with a 95 % bootstrap band.
+are still going. Repetitions with other seeds are one line: their mean with a 95 % confidence band.
 Writes a PNG, an SVG and a CSV of the numbers and prints their paths.
 
   --metric NAME    what to draw: train_return, train_return/3-1, eval_return, image_loss, ...

@@ -1,16 +1,26 @@
-"""The three research questions of the thesis, answered from the runs of a study that are there."""
+"""The three research questions of the thesis, answered from the runs of a study that are there.
+
+Each is answered on return, progress and completion.
+"""
 
 import dataclasses
 import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from dreamerv2.analysis import aggregates, curves, reference, scores, study
+from dreamerv2.analysis import curves, scores, study
 from dreamerv2.analysis.scores import Answer, Comparison
 from dreamerv2.analysis.study import Place, Study
 from dreamerv2.analysis.text import reached, short_frames
 
 BINS = 50
+_NAMES = {
+    'baseline': 'baseline',
+    'pretrain': 'pre-training run',
+    'finetune': 'fine-tuning run',
+    'transfer': 'transfer run',
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +69,38 @@ class Transfer:
         return self.baseline.frames
 
 
-def multi_level(data: Study, set_name: str) -> Answer:
+@dataclasses.dataclass(frozen=True)
+class _Part:
+    """Runs of a stage at a frame."""
+
+    stage: str
+    set_name: str
+    frame: float
+
+
+def by_question(data: Study) -> dict[tuple[str, str], Answer]:
+    """Answers by the stage and set of the agents in question, where there is a run of them.
+
+    Their verdicts are corrected for all of them together.
+    """
+    stages = {(place.stage, place.set) for place in data.runs}
+    ask = {'pretrain': _multi_level, 'finetune': _fine_tuning, 'transfer': _transfer}
+    return scores.in_families(
+        {
+            (stage, set_name): question(data, set_name)
+            for stage, question in ask.items()
+            for set_name in data.plan.sets
+            if (stage, set_name) in stages
+        }
+    )
+
+
+def finetuned_levels(data: Study, set_name: str) -> tuple[str, ...]:
+    """The M levels of a set on which its agent is fine-tuned."""
+    return tuple(x for x in data.plan.finetune if x in data.plan.sets.get(set_name, ()))
+
+
+def _multi_level(data: Study, set_name: str) -> Answer:
     """Question 1: one agent on all levels of a set at T, against baselines at T / N."""
     levels = data.plan.sets[set_name]
     total = data.plan.frames
@@ -68,28 +109,16 @@ def multi_level(data: Study, set_name: str) -> Answer:
         f'Question 1, {set_name}: one agent on {len(levels)} levels after {short_frames(total)} '
         f'frames, against an agent a level after {short_frames(cost)} each'
     )
-    answer = scores.compare_scores(
+    return _at_equal_cost(
+        data,
         question,
         levels,
-        study.level_values(data, 'pretrain', set_name, levels, total, bins=BINS),
-        study.level_values(data, 'baseline', '', levels, cost, bins=BINS),
-        finished=study.level_values(data, 'baseline', '', levels, total, bins=BINS),
-        random=study.random_returns(data, levels),
+        _Part('pretrain', set_name, total),
+        _Part('baseline', '', cost),
     )
-    cautions = tuple(
-        f'the return of {level} can be farmed; look at its progress and completion'
-        for level in levels
-        if level in reference.FARMABLE_LEVELS
-    )
-    return dataclasses.replace(answer, cautions=cautions)
 
 
-def finetuned_levels(data: Study, set_name: str) -> tuple[str, ...]:
-    """The M levels of a set on which its agent is fine-tuned."""
-    return tuple(x for x in data.plan.finetune if x in data.plan.sets.get(set_name, ()))
-
-
-def fine_tuning(data: Study, set_name: str) -> Answer:
+def _fine_tuning(data: Study, set_name: str) -> Answer:
     """Question 2: fine-tuned agents at t = T - T / M, against baselines at t + T / M = T.
 
     The M fine-tuned agents share the cost of one pre-training run, T / M each.
@@ -101,50 +130,143 @@ def fine_tuning(data: Study, set_name: str) -> Answer:
         f'Question 2, {set_name}: {len(levels)} agents fine-tuned for {short_frames(frame)} frames '
         f'each after one pre-training run, against as many from nothing after {short_frames(total)}'
     )
-    finished = study.level_values(data, 'baseline', '', levels, total, bins=BINS)
-    return scores.compare_scores(
+    return _at_equal_cost(
+        data,
         question,
         levels,
-        study.level_values(data, 'finetune', set_name, levels, frame, bins=BINS),
-        finished,
-        finished=finished,
-        random=study.random_returns(data, levels),
+        _Part('finetune', set_name, frame),
+        _Part('baseline', '', total),
     )
 
 
-def transfer(data: Study, set_name: str) -> Answer:
+def _transfer(data: Study, set_name: str) -> Answer:
     """Question 3: areas under the curves up to T on levels the agent has never seen.
 
-    The scores behind its aggregate are mean returns over the same stretch.
+    The area over its length in frames is the mean up to T, which reads like any other return.
     """
     levels = data.plan.transfer
     total = data.plan.frames
-    grid = curves.frame_grid(total, BINS)
-    agents = study.level_curves(data, 'transfer', set_name, levels, grid)
-    baselines = study.level_curves(data, 'baseline', '', levels, grid)
     question = (
-        f'Question 3, {set_name}: area under the curve up to {short_frames(total)} frames on '
-        f'{len(levels)} unseen levels, transferred agents against agents from nothing'
+        f'Question 3, {set_name}: mean up to {short_frames(total)} frames (area under the curve) '
+        f'on {len(levels)} unseen levels, transferred agents against agents from nothing'
     )
-    # Both sides of a level together, so that their areas start at the same frame. As a share of T
-    # an area reads like a return.
-    areas = np.full((len(agents) + len(baselines), len(levels)), np.nan)
-    means = areas.copy()
+    parts = [_Part('transfer', set_name, total), _Part('baseline', '', total)]
+
+    def values(metric: str) -> tuple[np.ndarray, np.ndarray]:
+        return _means_up_to_the_end(data, set_name, levels, metric)
+
+    return _answer(data, question, levels, values, parts, scores.ratio)
+
+
+def _at_equal_cost(
+    data: Study, question: str, levels: Sequence[str], agents: _Part, baselines: _Part
+) -> Answer:
+    parts = [agents, baselines]
+
+    def values(metric: str) -> tuple[np.ndarray, np.ndarray]:
+        first, second = (
+            study.level_values(data, x.stage, x.set_name, levels, x.frame, metric=metric)
+            for x in parts
+        )
+        return first, second
+
+    return _answer(data, question, levels, values, parts, scores.difference)
+
+
+def _answer(
+    data: Study,
+    question: str,
+    levels: Sequence[str],
+    values: Callable[[str], tuple[np.ndarray, np.ndarray]],
+    parts: Sequence[_Part],
+    compare: Callable[..., Comparison],
+) -> Answer:
+    """A headline a recorded measure, returns on the scale of each level, and all single levels."""
+    headlines, single = [], []
+    for measure, metric in scores.MEASURES.items():
+        if not _recorded(data, metric):
+            continue
+        agents, baselines = values(metric)
+        left_out = {
+            level: why
+            for i, level in enumerate(levels)
+            if (why := _why_missing(data, level, metric, parts, (agents[:, i], baselines[:, i])))
+        }
+        single += [
+            compare(
+                level,
+                agents[:, i : i + 1],
+                baselines[:, i : i + 1],
+                measure=measure,
+                reason=left_out.get(level, ''),
+            )
+            for i, level in enumerate(levels)
+        ]
+        if measure == 'return':
+            random = [study.random_policy_on(data, level) for level in levels]
+            floor = np.array([one.mean if one else math.nan for one in random])
+            error = np.array([one.error if one else math.nan for one in random])
+            finished = study.level_values(data, 'baseline', '', levels, data.plan.frames)
+            lead, unusable = scores.scales(levels, finished, floor, error)
+            left_out = {**unusable, **left_out}
+            usable = np.where([level in left_out for level in levels], np.nan, lead)
+            agents, baselines = (agents - floor) / usable, (baselines - floor) / usable
+        headlines.append(
+            scores.headline(measure, levels, agents, baselines, left_out, compare=compare)
+        )
+    return Answer(question, tuple(headlines), tuple(single))
+
+
+def _recorded(data: Study, metric: str) -> bool:
+    """Whether any run knows a metric; without any episode yet the return alone is asked for."""
+    return metric == scores.MEASURES['return'] or any(
+        key.split('/')[0] == metric for run in data.runs.values() for key in run.series
+    )
+
+
+def _why_missing(
+    data: Study,
+    level: str,
+    metric: str,
+    parts: Sequence[_Part],
+    values: Sequence[np.ndarray],
+) -> str:
+    """Why a side has no value on a level `[S]`, `[C]`; empty where both have one."""
+    for part, found in zip(parts, values, strict=True):
+        if np.isfinite(found).any():
+            continue
+        name, at = _NAMES[part.stage], short_frames(part.frame)
+        if part.frame <= 0:
+            return 'pre-training alone costs as much as its baseline: no frame is left to compare'
+        runs = [
+            run
+            for place, run in data.runs.items()
+            if (place.stage, place.set) == (part.stage, part.set_name)
+            and place.level in ('', level)
+        ]
+        if not runs:
+            return f'there is no {name}'
+        end = max(run.end for run in runs)
+        if end < part.frame:
+            return f'no {name} has reached {at} frames, the furthest is at {short_frames(end)}'
+        return f'no {name} has a finished episode between prefill and {at} frames'
+    return ''
+
+
+def _means_up_to_the_end(
+    data: Study, set_name: str, levels: Sequence[str], metric: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean of each curve up to T, from where all curves of both sides on a level have begun."""
+    total = data.plan.frames
+    grid = curves.frame_grid(total, BINS)
+    agents = study.level_curves(data, 'transfer', set_name, levels, grid, metric=metric)
+    baselines = study.level_curves(data, 'baseline', '', levels, grid, metric=metric)
+    means = np.full((len(agents) + len(baselines), len(levels)), np.nan)
     for i in range(len(levels)):
         both = np.concatenate([agents[:, i], baselines[:, i]])
-        areas[:, i] = curves.areas(grid, both, total) / total
-        stretch = curves.areas(grid, np.where(np.isfinite(both), 1.0, np.nan), total) / total
-        means[:, i] = areas[:, i] / np.where(stretch > 0, stretch, np.nan)
-    count = len(agents)
-    answer = scores.compare_areas(question, levels, areas[:count], areas[count:])
-    scaled = scores.scale_scores(
-        levels,
-        means[:count],
-        means[count:],
-        finished=study.level_values(data, 'baseline', '', levels, total, bins=BINS),
-        random=study.random_returns(data, levels),
-    )
-    return dataclasses.replace(answer, scaled=scaled)
+        length = curves.areas(grid, np.where(np.isfinite(both), 1.0, np.nan), total)
+        means[:, i] = curves.areas(grid, both, total) / np.where(length > 0, length, np.nan)
+    return means[: len(agents)], means[len(agents) :]
 
 
 def transfer_measures(data: Study, set_name: str) -> list[Transfer]:
@@ -171,30 +293,6 @@ def transfer_measures(data: Study, set_name: str) -> list[Transfer]:
     return measures
 
 
-def by_question(data: Study) -> dict[tuple[str, str], Answer]:
-    """Answers by the stage and set of the agents in question, where there is a run of them."""
-    stages = {(place.stage, place.set) for place in data.runs}
-    ask = {'pretrain': multi_level, 'finetune': fine_tuning, 'transfer': transfer}
-    return {
-        (stage, set_name): question(data, set_name)
-        for stage, question in ask.items()
-        for set_name in data.plan.sets
-        if (stage, set_name) in stages
-    }
-
-
-def all_answers(data: Study) -> list[Answer]:
-    """Every question for every set of which there is at least one run of the agents in question."""
-    return list(by_question(data).values())
-
-
-def with_aggregate(answer: Answer) -> Answer:
-    """The same answer with its aggregate over levels, which takes a second or two."""
-    if answer.scaled is None:
-        return answer
-    return dataclasses.replace(answer, aggregate=aggregates.aggregate(answer.scaled))
-
-
 def _reach(grid: np.ndarray, stack: np.ndarray, threshold: float) -> Reach:
     n = int(np.isfinite(stack).any(1).sum())
     if math.isnan(threshold):
@@ -203,10 +301,13 @@ def _reach(grid: np.ndarray, stack: np.ndarray, threshold: float) -> Reach:
 
 
 def _jump_starts(data: Study, stage: str, set_name: str, level: str) -> np.ndarray:
-    """Jump-start of every seed's run `[S, 1]`, NaN where a run is missing or too short."""
+    """Jump-start of every independent run `[S, 1]`, NaN where it is missing or too short."""
     values = []
-    for seed in data.plan.seeds:
-        run = data.runs.get(Place(stage, set_name, level, seed))
-        series = study.series_of(run, 'train_return', level) if run else None
-        values.append(curves.jump_start(series.values) if series else math.nan)
+    for seeds in study.independent_seeds(data, stage, set_name):
+        found = []
+        for seed in seeds:
+            run = data.runs.get(Place(stage, set_name, level, seed))
+            series = study.series_of(run, 'train_return', level) if run else None
+            found.append(curves.jump_start(series.values) if series else math.nan)
+        values.append(float(curves.seed_mean(np.array(found))[0]))
     return np.array(values, np.float64).reshape(-1, 1)

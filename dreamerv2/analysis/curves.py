@@ -7,10 +7,8 @@ means that the run has nothing to say at this point: before its first value, or 
 import math
 
 import numpy as np
-from scipy import special
+from scipy import stats
 
-# Resamples of a bootstrap: the 2.5 % tails then hold 50 of them.
-SAMPLES = 2000
 # Fewest values through which a line is laid.
 LINE = 5
 # How far from a frame a value may lie that says something of it, as a share of the frame.
@@ -107,6 +105,33 @@ def line_at(steps: np.ndarray, values: np.ndarray, frame: float) -> float:
     return float(values.mean() + centred @ values / spread * (at - steps.mean()))
 
 
+def value_by(
+    steps: np.ndarray, values: np.ndarray, frame: float, width: float, *, end: float
+) -> float:
+    """One run's value at one frame: a line through those of (frame - width, frame], read off there.
+
+    A mean would be that of an earlier frame, and so be unfair to the side that rises faster. The
+    window holds at least the last `LINE` values before the frame; of fewer it is their mean.
+    Shares stay between 0 and 1. NaN where the run has not got to `frame` or has no value yet.
+
+    Args:
+        steps: frames of the values, ascending `[n]`.
+        values: `[n]`.
+        frame: where to read it off.
+        width: length of the window in frames.
+        end: frame up to which the run is known.
+    """
+    first, last = np.searchsorted(steps, [frame - width, frame], side='right')
+    if last == 0 or frame > end:
+        return math.nan
+    near = slice(max(min(first, last - LINE), 0), last)
+    value = line_at(
+        np.asarray(steps[near], np.float64), np.asarray(values[near], np.float64), frame
+    )
+    shares = np.min(values) >= 0 and np.max(values) <= 1
+    return min(max(value, 0.0), 1.0) if shares else value
+
+
 def value_at(
     steps: np.ndarray,
     values: np.ndarray,
@@ -133,64 +158,17 @@ def seed_mean(curves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.where(count > 0, total / np.maximum(count, 1), np.nan), count
 
 
-def resampled_means(
-    values: np.ndarray,
-    rng: np.random.Generator,
-    *,
-    samples: int = SAMPLES,
-) -> np.ndarray:
-    """Bootstrap: column means of `values` with its rows drawn anew with replacement.
+def mean_band(curves: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    """Confidence band of the mean over seeds at each point `[S, B] -> low [B], high [B]`.
 
-    A row is drawn whole, so that what belongs to one run stays together; rows of NaN alone count
-    as not there. NaN entries are left out of a mean; a mean of nothing is NaN.
-
-    Args:
-        values: `[S, B]`.
-        rng: source of the draws.
-        samples: number of resamples `R`.
-
-    Returns:
-        float64 `[R, B]`.
+    Student's t on the runs present at that point, so that the band is as wide as few runs make
+    it. Where fewer than two are present there is none (NaN).
     """
-    values = np.asarray(values, np.float64)
-    values = values[np.isfinite(values).any(1)]
-    rows = len(values)
-    if rows == 0:
-        return np.full((samples, values.shape[1]), np.nan)
-    draws = rng.multinomial(rows, np.full(rows, 1 / rows), size=samples).astype(np.float64)
-    present = np.isfinite(values)
-    count = draws @ present
-    total = draws @ np.where(present, values, 0.0)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
-
-
-def interval(resampled: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    """Percentile interval over the first axis, NaN left out: `[R, ...] -> [...], [...]`."""
-    resampled = np.asarray(resampled, np.float64)
-    empty = ~np.isfinite(resampled).any(0)
-    filled = np.where(empty, 0.0, resampled)
-    tail = 100 * (1 - level) / 2
-    low, high = np.nanpercentile(filled, [tail, 100 - tail], axis=0)
-    return np.where(empty, np.nan, low), np.where(empty, np.nan, high)
-
-
-def bootstrap_band(
-    curves: np.ndarray,
-    *,
-    level: float = 0.95,
-    samples: int = SAMPLES,
-    seed: int = 0,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Percentile bootstrap band of the mean over seeds `[S, B] -> low [B], high [B]`.
-
-    Whole curves are resampled. Where fewer than two seeds are present there is no band (NaN).
-    The same curves and seed give the same band. Source: Agarwal et al., arXiv:2108.13264.
-    """
-    curves = np.asarray(curves, np.float64)
-    means = resampled_means(curves, np.random.default_rng(seed), samples=samples)
-    low, high = interval(means, level)
-    alone = np.isfinite(curves).sum(0) < 2
-    return np.where(alone, np.nan, low), np.where(alone, np.nan, high)
+    mean, count = seed_mean(curves)
+    squares = np.nansum((np.asarray(curves, np.float64) - mean) ** 2, 0)
+    freedom = np.where(count > 1, count - 1, np.nan)
+    half = stats.t.ppf((1 + level) / 2, freedom) * np.sqrt(squares / freedom / count)
+    return mean - half, mean + half
 
 
 def jump_start(values: np.ndarray, episodes: int = 20) -> float:
@@ -260,18 +238,14 @@ def threshold_interval(
 ) -> tuple[float, float, float]:
     """Where the mean over seeds of curves `[S, B]` reaches a threshold, with a 95 % interval.
 
-    The ends are where the upper and the lower limit of the mean reach it: Student's t on the seeds
-    present at each point of the grid `[B]`. Frames as of `steps_to_threshold`, so the upper end may
-    be infinite; the ends are NaN where nowhere two seeds are present.
+    The ends are where the upper and the lower end of `mean_band` reach it. Frames as of
+    `steps_to_threshold`, so the upper end may be infinite; the ends are NaN where nowhere two seeds
+    are present.
     """
-    mean, count = seed_mean(stack)
-    squares = np.nansum((np.asarray(stack, np.float64) - mean) ** 2, 0)
-    freedom = np.where(count > 1, count - 1, np.nan)
-    half = special.stdtrit(freedom, 0.975) * np.sqrt(squares / freedom / np.maximum(count, 1))
-    value, low, high = (
-        steps_to_threshold(grid, curve, threshold) for curve in (mean, mean + half, mean - half)
-    )
-    return value, low, high
+    mean, _ = seed_mean(stack)
+    low, high = mean_band(stack)
+    value, first, last = (steps_to_threshold(grid, curve, threshold) for curve in (mean, high, low))
+    return value, first, last
 
 
 def normalised_score(

@@ -60,7 +60,7 @@ def figure7(data: Study, *, bins: int = 60, window: int = 20) -> Drawn:
     A column a pre-training set, on the mean over the fine-tuned levels. A set with more levels
     than those has a second column: its one agent against the baselines of all its levels. Rows are
     return and, because some returns can be farmed, progress; such levels are left out of the mean
-    return over a whole set.
+    return, as they are of its headline.
     """
     columns = _columns(data)
     figure, axes = plotting.new_figure(len(_METRICS), max(len(columns), 1), width=4.6, height=3.0)
@@ -72,9 +72,7 @@ def figure7(data: Study, *, bins: int = 60, window: int = 20) -> Drawn:
             shown = [
                 level
                 for level in levels
-                if metric != 'train_return'
-                or set(levels) == set(tuned)
-                or level not in reference.FARMABLE_LEVELS
+                if metric != 'train_return' or level not in reference.FARMABLE_LEVELS
             ]
             lines = _lines(data, set_name, levels, shown, tuned, metric, bins, window)
             keys = {'figure': 7, 'set': set_name, 'levels': '+'.join(shown), 'metric': metric}

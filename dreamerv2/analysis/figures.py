@@ -126,6 +126,7 @@ def figure5(data: Study, *, bins: int = 50, window: int = 20) -> Drawn:
     total = data.plan.frames
     grid = curves.frame_grid(total, bins)
     most = max((len(answers.finetuned_levels(data, name)) for name in sets), default=1)
+    found = answers.by_question(data)
     figure, axes = plotting.new_figure(max(len(sets), 1), most, width=3.4, height=2.7)
     rows: list[dict[str, Any]] = []
     wanted: list[Place] = []
@@ -134,7 +135,7 @@ def figure5(data: Study, *, bins: int = 50, window: int = 20) -> Drawn:
         share = total / len(levels)
         agents = study.level_curves(data, 'finetune', set_name, levels, grid, window=window)
         baselines = study.level_curves(data, 'baseline', '', levels, grid, window=window)
-        verdicts = answers.fine_tuning(data, set_name).levels
+        answer = found.get(('finetune', set_name))
         for i, level in enumerate(levels):
             ax = axes[j, i]
             later = grid > share
@@ -156,7 +157,8 @@ def figure5(data: Study, *, bins: int = 50, window: int = 20) -> Drawn:
             bottom, top = ax.get_ylim()
             ax.set_ylim(bottom, top + 0.1 * (top - bottom))  # for the mark's name
             plotting.draw_mark(ax, total - share, 'T − T/M')
-            _subtitle(ax, f'at T − T/M: {verdicts[i].numbers}')
+            if answer:
+                _subtitle(ax, f'at T − T/M: {answer.level(level).numbers}')
         for ax in axes[j, len(levels) :]:
             ax.set_visible(False)
         wanted += data.plan.places('finetune', set_name, levels)
@@ -175,10 +177,11 @@ def figure6(data: Study, *, bins: int = 50, window: int = 20) -> Drawn:
     )
     rows: list[dict[str, Any]] = []
     wanted = data.plan.places('baseline', '', levels)
+    found = answers.by_question(data)
     for j, set_name in enumerate(sets):
         agents = study.level_curves(data, 'transfer', set_name, levels, grid, window=window)
         baselines = study.level_curves(data, 'baseline', '', levels, grid, window=window)
-        areas = answers.transfer(data, set_name).levels
+        answer = found.get(('transfer', set_name))
         measures = answers.transfer_measures(data, set_name)
         for i, level in enumerate(levels):
             ax = axes[j, i]
@@ -190,11 +193,9 @@ def figure6(data: Study, *, bins: int = 50, window: int = 20) -> Drawn:
             rows += draw_lines(ax, lines, keys)
             _style_comparison(ax, data, set_name, level, lines, first=i == 0)
             one = measures[i]
-            frames = [text.reached(x) for x in (one.agent_frames, one.baseline_frames)]
+            area = answer.level(level).numbers if answer else 'none'
             _subtitle(
-                ax,
-                f'area {areas[i].numbers}\njump-start {one.jump_start.numbers}\n'
-                f'frames to return {text.short(one.threshold)}: {" against ".join(frames)}',
+                ax, f'area {area}\njump-start {one.jump_start.numbers}\n{_frames_to_threshold(one)}'
             )
         wanted += data.plan.places('transfer', set_name, levels)
     plotting.figure_legend(figure)
@@ -251,6 +252,13 @@ def _draw_random(ax: Axes, data: Study, level: str, metric: str) -> None:
         value = float(study.random_returns(data, [level])[0])
         if np.isfinite(value):
             plotting.draw_level(ax, value, 'random policy')
+
+
+def _frames_to_threshold(one: answers.Transfer) -> str:
+    if np.isnan(one.threshold):
+        return 'no threshold: the baselines do not beat the random policy at T'
+    frames = [text.reached(x) for x in (one.agent_frames, one.baseline_frames)]
+    return f'frames to return {text.short(one.threshold)}: {" against ".join(frames)}'
 
 
 def _subtitle(ax: Axes, words: str) -> None:

@@ -2,7 +2,7 @@
 
     python -m dreamerv2.analysis.plot ROOT [--metric train_return] [--out FILE.png]
 
-The same settings with several seeds are one line, their mean, with a 95 % bootstrap band. Writes
+The same settings with several seeds are one line, their mean, with a 95 % confidence band. Writes
 a PNG, an SVG and a CSV with the numbers.
 """
 

@@ -71,16 +71,21 @@ def draw_curves(
     linestyle: str = '-',
     linewidth: float = 1.8,
 ) -> dict[str, np.ndarray]:
-    """Mean over seeds with its 95 % bootstrap band, of curves `[S, B]` over frames `[B]`.
+    """Mean over seeds with its 95 % confidence band, of curves `[S, B]` over frames `[B]`.
 
     Where fewer runs are left than the curve has elsewhere, its line is thin and dotted; a cross
-    stands where a run ends before the grid does.
+    stands where a run ends before the grid does. A band is cut off half the range of the runs
+    outside of it.
     Returns what was drawn: `mean`, `low`, `high` and `n`, each `[B]`.
     """
     mean, count = curves.seed_mean(stack)
-    low, high = curves.bootstrap_band(stack)
+    low, high = curves.mean_band(stack)
     full = count == count.max(initial=0)
-    ax.fill_between(grid, low, high, color=color, alpha=0.18, linewidth=0)
+    # The band of two or three runs can be many times what the axis is about.
+    seen = stack[np.isfinite(stack)] if np.isfinite(stack).any() else np.zeros(1)
+    room = np.ptp(seen) / 2
+    shown = np.clip([low, high], seen.min() - room, seen.max() + room)
+    ax.fill_between(grid, *shown, color=color, alpha=0.18, linewidth=0)
     # One shared point on either side keeps the line unbroken where it changes.
     solid = np.where(full, mean, np.nan)
     # A line through a single point would not be seen.

@@ -13,7 +13,6 @@ from dreamerv2.analysis import (
     study,
     thesis,
     transfer_matrix,
-    verdicts,
     videos,
 )
 from dreamerv2.analysis import report_answers as parts
@@ -40,7 +39,7 @@ _CAPTIONS = {
     'transfer_matrix': 'Training set against evaluated level, before and after training on the '
     'level itself.',
 }
-_BANDS = 'Lines are means over seeds, bands 95 % bootstrap intervals.'
+_BANDS = 'Lines are means over seeds, bands 95 % t intervals of the mean at each frame.'
 _CURVES = ('figure3', 'figure4', 'figure5', 'figure6', 'figure7')
 _LONG_LIST = 40
 
@@ -54,18 +53,16 @@ def write_report(
     """
     # Before all the work, so that a place that cannot be written to is told at once.
     out.parent.mkdir(parents=True, exist_ok=True)
-    found = {
-        key: answers.with_aggregate(answer) for key, answer in answers.by_question(data).items()
-    }
+    found = answers.by_question(data)
     text = report(data, root, found, bins=bins, window=window)
     out.write_text(text, encoding='utf-8', errors='replace')
-    return [parts.plain_sentence(*key, answer) for key, answer in found.items()]
+    return parts.plain_sentences(found)
 
 
 def report(
     data: Study, root: pathlib.Path, found: parts.Answers, *, bins: int = 50, window: int = 20
 ) -> str:
-    """The whole page; `found` are the answers with their aggregates."""
+    """The whole page; `found` are the answers."""
     pictures: dict[str, list[Markup]] = {}
     for drawn in thesis.draw_figures(data, bins=bins, window=window):
         name = drawn.name if isinstance(drawn, Drawn) else drawn
@@ -79,7 +76,7 @@ def report(
         sections.append((stage, title, join([asked, body, shown])))
     matrix = join(pictures.pop('transfer_matrix', []))
     sections += [
-        ('aggregates', 'Aggregates over levels', _aggregates(found)),
+        ('headlines', 'All headlines', _headlines(found)),
         ('matrix', 'Transfer matrix', matrix),
         ('figures', 'Further figures', join(x for shown in pictures.values() for x in shown)),
         ('videos', 'Videos of the best runs', _videos(data)),
@@ -141,12 +138,8 @@ def _in_short(data: Study, found: parts.Answers) -> Markup:
         for stage, name in names.items()
         if stage not in asked
     ]
-    words = (
-        'Sentences are computed: better or worse where the 95 % bootstrap interval over seeds '
-        'lies on one side of no difference, else not distinguishable at this n. '
-        f'Below {verdicts.ENOUGH_SEEDS} seeds every verdict is an indication only.'
-    )
-    return join([*boxes, element('p', words, class_='soft')])
+    method = [element('p', words, class_='soft') for words in parts.METHOD]
+    return join([*boxes, *method])
 
 
 def _figure(drawn: Drawn | str) -> Markup:
@@ -181,14 +174,14 @@ def _figure(drawn: Drawn | str) -> Markup:
     return element('figure', paper, element('figcaption', *words))
 
 
-def _aggregates(found: parts.Answers) -> Markup:
-    rows = parts.aggregate_table(found)
+def _headlines(found: parts.Answers) -> Markup:
+    rows = parts.headline_table(found)
     if not rows:
-        return element('p', 'No run to aggregate yet.')
+        return element('p', 'No run to compare yet.')
     words = (
-        'Scores are normalised, 0 a random policy and 1 the baseline at T. IQM: interquartile '
-        'mean of the runs on all levels; P(improvement): how often a run has a higher score than '
-        'a baseline on the same level. 95 % stratified bootstrap intervals (Agarwal et al. 2021).'
+        'Corrected p: after correction for all headlines. Detectable difference: the smallest '
+        'that this n and spread show with 80 % power after correction. n: runs a level, of the '
+        'agents and of the baselines.'
     )
     return join([rows, element('p', words, class_='soft')])
 

@@ -1,14 +1,15 @@
-"""The three research questions as sections of the report: sentences, tables and cautions."""
+"""The three research questions as sections of the report: sentences, tables and their method."""
 
 import math
+from collections.abc import Mapping
 
-from dreamerv2.analysis import answers, verdicts
+from dreamerv2.analysis import answers, scores, verdicts
 from dreamerv2.analysis.markup import Markup, element, join, listing, names, table
-from dreamerv2.analysis.scores import Answer, Comparison
+from dreamerv2.analysis.scores import Answer, Comparison, Headline
 from dreamerv2.analysis.study import Study
 from dreamerv2.analysis.text import short, tied
 
-Answers = dict[tuple[str, str], Answer]
+Answers = Mapping[tuple[str, str], Answer]
 
 # Stage of the agents in question, title, and the question as the thesis asks it (section 1).
 QUESTIONS = (
@@ -34,19 +35,19 @@ QUESTIONS = (
 # Who is compared with whom, with the verb that fits the first.
 _SIDES = {
     'pretrain': (
-        'One agent trained on all levels of {}',
+        'one agent trained on all levels of {}',
         'does',
         'is',
         'agents trained on one level each for the same frames in all',
     ),
     'finetune': (
-        'Agents fine-tuned after pre-training on {}',
+        'agents fine-tuned after pre-training on {}',
         'do',
         'are',
         'agents trained from nothing for the same frames in all',
     ),
     'transfer': (
-        'Agents transferred from {} to levels they have not seen',
+        'agents transferred from {} to levels they have not seen',
         'do',
         'are',
         'agents trained from nothing for as many frames',
@@ -54,50 +55,76 @@ _SIDES = {
 }
 _STAGE_NAMES = {'pretrain': 'pre-training', 'finetune': 'fine-tuning', 'transfer': 'transfer'}
 
+METHOD = (
+    'A run counts as one observation, with its mean over levels; so do all runs that began from '
+    'one pre-trained agent. A verdict takes Welch’s t-test on these numbers at 5 % after Holm’s '
+    'correction, and ranks that differ as well: all headlines of this study are one family, and so '
+    'are all levels of one question. Intervals are 95 % t intervals of a single '
+    'comparison and not corrected, so that one may leave out 0 where there is no verdict.',
+    f'Fewer than {verdicts.FEWEST_SEEDS} seeds a side get an interval and no verdict, fewer than '
+    f'{verdicts.ENOUGH_SEEDS} an indication only. “Not distinguishable” does not mean the same: '
+    f'only where two one-sided tests show a difference below {verdicts.EQUIVALENT:g} is it called '
+    'equivalent.',
+    'Normalised return is 0 for the random policy and 1 for the baselines at T. Levels whose '
+    'return can be farmed do not enter its headline, nor do levels on which the lead of the '
+    f'baselines over random is below {scores.SCALE_ERRORS} of its standard errors. Progress '
+    'and completion keep every level.',
+)
 
-def plain_sentence(stage: str, set_name: str, answer: Answer) -> str:
-    """The answer over all levels in words, computed from its interval and number of seeds."""
+
+def plain_sentence(stage: str, set_name: str, headline: Headline) -> str:
+    """One headline in words."""
     subject, does, is_, other = _SIDES[stage]
-    subject = subject.format(set_name)
-    together = answer.together
-    if not math.isfinite(together.value):
-        return f'{subject}: no answer yet, too few runs have got far enough (n = {together.n}).'
-    if together.verdict == verdicts.UNDECIDED:
-        claim = f'{subject} {is_} {together.verdict} from {other}.'
+    one = headline.together
+    start = f'{one.measure.capitalize()}: {subject.format(set_name)}'
+    if not one.answered:
+        return f'{start}: no answer yet, {one.reason}.'
+    if one.n < verdicts.FEWEST_SEEDS:
+        return f'{start} against {other}: {verdicts.TOO_FEW} for a verdict ({one.runs}).'
+    if one.decided:
+        claim = f'{start} {does} {one.decided} than {other}.'
     else:
-        claim = f'{subject} {does} {together.verdict} than {other}.'
-    if together.n < verdicts.ENOUGH_SEEDS:
-        claim += f' Indication only: n = {together.n}, below {verdicts.ENOUGH_SEEDS} seeds.'
+        claim = f'{start} {is_} {verdicts.UNDECIDED} from {other}.'
+    if one.n < verdicts.ENOUGH_SEEDS:
+        claim += f' Indication only: {one.runs}, below {verdicts.ENOUGH_SEEDS} seeds.'
     return claim
 
 
-def numbers_sentence(answer: Answer) -> str:
-    """The number over all levels behind the plain sentence, with its interval."""
-    together = answer.together
-    if not math.isfinite(together.value):
+def plain_sentences(found: Answers) -> list[str]:
+    """All headlines of a study in words."""
+    return [
+        plain_sentence(*key, headline)
+        for key, answer in found.items()
+        for headline in answer.headlines
+    ]
+
+
+def numbers_sentence(headline: Headline) -> str:
+    """The number behind a headline, with its interval; empty without an answer."""
+    one = headline.together
+    if not one.answered:
         return ''
-    what = 'Difference' if together.kind == 'difference' else 'Ratio of areas under the curves'
     return tied(
-        f'{what}, {together.name}: {together.numbers} '
-        f'({short(together.agent)} against {short(together.baseline)}, n = {together.n}).'
+        f'{one.kind.capitalize()}, {one.name}: {one.numbers} '
+        f'({short(one.agent)} against {short(one.baseline)}, {one.runs}).'
     )
 
 
 def verdict_box(stage: str, set_name: str, answer: Answer) -> Markup:
-    """The plain sentence and its numbers in a box that the verdict colours."""
-    lines = [element('p', element('strong', tied(plain_sentence(stage, set_name, answer))))]
-    if numbers := numbers_sentence(answer):
-        lines.append(element('p', numbers, class_='soft'))
-    lines += [element('p', f'Caution: {words}.') for words in answer.cautions]
-    kind = _kind(answer.together)
-    return element('div', *lines, class_=f'verdict {kind}'.strip())
+    """The plain sentences of an answer and their numbers, each coloured by its verdict."""
+    boxes = []
+    for headline in answer.headlines:
+        sentence = tied(plain_sentence(stage, set_name, headline))
+        lines = [element('p', element('strong', sentence))]
+        if numbers := numbers_sentence(headline):
+            lines.append(element('p', numbers, class_='soft'))
+        boxes.append(element('div', *lines, class_=f'verdict {headline.together.decided}'.strip()))
+    return join(boxes)
 
 
 def chip(comparison: Comparison) -> Markup:
     """The verdict as a small label."""
-    if not math.isfinite(comparison.value):
-        return element('span', 'no answer yet', class_='chip')
-    return element('span', comparison.verdict, class_=f'chip {_kind(comparison)}'.strip())
+    return element('span', comparison.verdict, class_=f'chip {comparison.decided}'.strip())
 
 
 def question_body(data: Study, stage: str, found: Answers) -> Markup:
@@ -111,52 +138,98 @@ def question_body(data: Study, stage: str, found: Answers) -> Markup:
             continue
         answer = found[stage, set_name]
         parts.append(verdict_box(stage, set_name, answer))
-        if answer.aggregate:
-            parts += [element('p', _sentence(words)) for words in answer.aggregate.sentences]
+        parts.append(listing(_background(answer)))
+        parts.append(_without_table(answer))
         parts.append(_level_table(answer))
         if stage == 'transfer':
             parts.append(_transfer_table(data, set_name))
-        parts.append(listing(x for x in answer.sentences if x.startswith('left out')))
     if not data.plan.sets:
         parts.append(element('p', f'No {_STAGE_NAMES[stage]} run is here: no answer yet.'))
     return join(parts)
 
 
-def aggregate_table(found: Answers) -> Markup:
-    """Interquartile means and probabilities of improvement of every question and set."""
+def headline_table(found: Answers) -> Markup:
+    """Every headline with its numbers, and what it could have seen."""
     rows = []
     for (stage, set_name), answer in found.items():
-        one = answer.aggregate
-        if one is not None:
-            few = ' (indication only)' if one.n < verdicts.ENOUGH_SEEDS else ''
-            known = math.isfinite(one.improvement.value)
+        for headline in answer.headlines:
+            one = headline.together
             rows.append(
                 (
                     f'{_STAGE_NAMES[stage]} {set_name}',
-                    f'{one.verdict}{few}' if known else 'no answer yet',
-                    len(one.levels),
-                    one.agents,
-                    one.baselines,
-                    one.improvement,
-                    f'{one.runs[0]} and {one.runs[1]}',
+                    one.measure,
+                    chip(one),
+                    one.numbers if one.answered else '',
+                    _known(one.agent),
+                    _known(one.baseline),
+                    len(headline.levels),
+                    one.runs.removeprefix('n = '),
+                    _known(one.adjusted),
+                    _known(verdicts.detectable(one.contrast, one.family)),
                 )
             )
-    head = ('agents', 'verdict', 'levels', 'agents: IQM', 'baselines: IQM', 'P(improvement)', 'n')
-    return table(head, rows, 'Aggregates over levels') if rows else Markup()
+    head = (
+        'agents',
+        'measure',
+        'verdict',
+        'difference or ratio [95 % interval]',
+        'agents’ mean',
+        'baselines’ mean',
+        'levels',
+        'n',
+        'corrected p',
+        'detectable difference',
+    )
+    return table(head, rows, 'All headlines') if rows else Markup()
+
+
+def _background(answer: Answer) -> list[str]:
+    """What each headline could have seen, and what it leaves out."""
+    lines = []
+    for headline in answer.headlines:
+        measure = headline.together.measure.capitalize()
+        if headline.together.answered:
+            lines += [f'{measure}: {x}.' for x in (*headline.equivalence, headline.power)]
+            if headline.together.decided:
+                lines += [f'{measure}: {x}.' for x in headline.single_levels[1:]]
+        lines += [f'{measure}, left out: {x}.' for x in scores.grouped(headline.left_out)]
+    return [tied(line) for line in lines]
+
+
+def _without_table(answer: Answer) -> Markup:
+    """Each headline with any one level left out."""
+    levels = dict.fromkeys(one.name for x in answer.headlines for one in x.without)
+    if not levels:
+        return Markup()
+    cells = [{one.name: one.numbers for one in x.without} for x in answer.headlines]
+    rows = [
+        ('none', *(x.together.numbers for x in answer.headlines)),
+        *((level, *(column.get(level, 'not in it') for column in cells)) for level in levels),
+    ]
+    head = ('level left out', *(x.together.measure for x in answer.headlines))
+    return table(head, rows, f'{answer.question}: one level left out')
 
 
 def _level_table(answer: Answer) -> Markup:
-    unit = 'difference' if answer.together.kind == 'difference' else 'ratio'
     # The verdict stands early, where a phone shows it without scrolling.
-    head = ('level', 'verdict', f'{unit} [95 % interval]', 'agents', 'baselines', 'n')
+    head = (
+        'level',
+        'measure',
+        'verdict',
+        'difference or ratio [95 % interval]',
+        'agents',
+        'baselines',
+        'n',
+    )
     rows = [
         (
-            x.name,
+            x.label,
+            x.measure,
             chip(x),
-            x.numbers if math.isfinite(x.value) else '',
+            x.numbers if x.answered else x.reason,
             _known(x.agent),
             _known(x.baseline),
-            x.n,
+            x.runs.removeprefix('n = '),
         )
         for x in answer.levels
     ]
@@ -185,7 +258,7 @@ def _transfer_table(data: Study, set_name: str) -> Markup:
     words = (
         'Jump-start: difference in the mean return of the first 20 episodes after prefill. '
         'Frames: until the mean of the agents or baselines reaches the threshold, a return halfway '
-        'from the random policy to the baseline at T.'
+        'from the random policy to the baseline at T. Neither is judged.'
     )
     return join([table(head, rows, label), element('p', words, class_='soft')])
 
@@ -200,13 +273,3 @@ def _levels(data: Study, stage: str, set_name: str) -> Markup:
 
 def _known(value: float) -> str:
     return short(value) if math.isfinite(value) else '?'
-
-
-def _kind(comparison: Comparison) -> str:
-    """The class of the style sheet for a verdict, empty where nothing is decided."""
-    decided = math.isfinite(comparison.value) and comparison.verdict != verdicts.UNDECIDED
-    return comparison.verdict if decided else ''
-
-
-def _sentence(words: str) -> str:
-    return tied(f'{words[:1].upper()}{words[1:]}.')

@@ -1,250 +1,393 @@
-"""The thesis's three questions as comparisons of arrays, with intervals and plain sentences.
+"""The thesis's three questions as comparisons of arrays, with intervals, verdicts and sentences.
 
-Shapes: `S` seeds of the agents in question, `C` seeds of their baselines, `L` levels; NaN where a
-run is missing or has not got there. Intervals are 95 % percentile bootstraps over seeds. A row of
-the agents in question is drawn whole, because what comes from one pre-training run belongs
-together; baselines are single runs and drawn level by level.
+Shapes: `S` independent runs of the agents in question, `C` of their baselines, `L` levels; NaN
+where a run is missing or has not got there. How two sides are compared stands in
+`dreamerv2.analysis.verdicts`.
 """
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from dreamerv2.analysis import curves, verdicts
-from dreamerv2.analysis.aggregates import Aggregate, Scaled
-from dreamerv2.analysis.text import short
+from dreamerv2.analysis import curves, reference, verdicts
+from dreamerv2.analysis.text import counts, short
 
 TOGETHER = 'all levels'
+MEASURES = {
+    'return': 'train_return',
+    'progress': 'train_progress',
+    'completion': 'train_completed',
+}
+# The lead of the baselines over the random policy is a scale if it is at least this many of its
+# standard errors. An uncertain scale multiplies all scores of its level, and at 20 % it begins to
+# favour the agents: they are divided by what the baselines happened to get.
+SCALE_ERRORS = 5
 _NO_RUN = 'no run on both sides has got there'
+_FARMED = 'its return can be farmed by walking a loop; see progress and completion'
+
+Key = tuple[str, str]
 
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """One number with its 95 % interval: agents in question against baselines.
+    """Agents in question against baselines in one measure, on one level or over several.
 
-    `kind` is `difference` (nothing at 0) or `ratio` (nothing at 1). `agent` and `baseline` are
-    the two means it is made of, `n` the number of runs on the side and level with the fewest.
+    `adjusted` is the p-value corrected for its family, the number of comparisons that are
+    judged together. A `ratio` is shown as one and tested as a difference. `reason` says why there
+    is no answer.
     """
 
     name: str
-    kind: str
-    value: float
-    low: float
-    high: float
-    agent: float
-    baseline: float
-    n: int
+    measure: str
+    contrast: verdicts.Contrast
+    kind: str = 'difference'
+    adjusted: float = math.nan
+    family: int = 1
+    reason: str = ''
+
+    @property
+    def agent(self) -> float:
+        """Mean of the agents in question."""
+        return float(self.contrast.agents.mean)
+
+    @property
+    def baseline(self) -> float:
+        """Mean of their baselines."""
+        return float(self.contrast.baselines.mean)
+
+    @property
+    def n(self) -> int:
+        """Runs a level on the side that has fewer."""
+        return int(self.contrast.n)
+
+    @property
+    def runs(self) -> str:
+        """`n = 5`, or `n = 5 and 4` where the sides differ."""
+        return counts(self.contrast.agents.n, self.contrast.baselines.n)
+
+    @property
+    def value(self) -> float:
+        """The difference, or the ratio; NaN where there is no answer."""
+        return self._estimate[0]
+
+    @property
+    def low(self) -> float:
+        """Lower end of the 95 % interval, NaN where there is none."""
+        return self._estimate[1]
+
+    @property
+    def high(self) -> float:
+        """Upper end of the 95 % interval, NaN where there is none."""
+        return self._estimate[2]
+
+    @property
+    def _estimate(self) -> tuple[float, float, float]:
+        if self.kind == 'ratio':
+            return verdicts.ratio(self.contrast)
+        value, half = float(self.contrast.difference), float(self.contrast.half_width)
+        low, high = value - half, value + half
+        if self.measure in ('progress', 'completion'):  # shares differ by 1 at most
+            low, high = np.clip([low, high], -1, 1)
+        return value, float(low), float(high)
+
+    @property
+    def answered(self) -> bool:
+        """Whether there are runs on both sides."""
+        return math.isfinite(self.value)
 
     @property
     def verdict(self) -> str:
-        """`better`, `worse` or `not distinguishable at this n`: where the interval lies."""
-        return verdicts.verdict(self.low, self.high, 0.0 if self.kind == 'difference' else 1.0)
+        """`better`, `worse`, `not distinguishable at this n` or `too few seeds`.
+
+        With the reservation `indication only` below five seeds; `no answer yet` without runs.
+        """
+        if not self.answered:
+            return 'no answer yet'
+        return verdicts.word(float(self.contrast.difference), self.adjusted, self.n)
+
+    @property
+    def decided(self) -> str:
+        """`better` or `worse`, empty where the verdict is neither."""
+        word = self.verdict.partition(';')[0]
+        return word if word in ('better', 'worse') else ''
+
+    @property
+    def label(self) -> str:
+        """Its name, with a warning where it is a return that can be farmed."""
+        farmed = self.measure == 'return' and self.name in reference.FARMABLE_LEVELS
+        return f'{self.name} (can be farmed)' if farmed else self.name
 
     @property
     def sentence(self) -> str:
-        """The verdict with its numbers, and `indication only` below five seeds."""
-        if not math.isfinite(self.value):
-            return f'{self.name}: no answer yet (n = {self.n})'
+        """The verdict with its numbers, or why there is none."""
+        name = f'{self.measure}, {self.label}' if self.measure else self.label
+        if not self.answered:
+            return f'{name}: no answer yet, {self.reason or _NO_RUN}'
         return (
-            f'{self.name}: {self.verdict}, {self.kind} {self.numbers} '
-            f'({short(self.agent)} against {short(self.baseline)}, n = {self.n})'
-            f'{verdicts.reservation(self.n)}'
+            f'{name}: {self.verdict}, {self.kind} {self.numbers} '
+            f'({short(self.agent)} against {short(self.baseline)}, {self.runs})'
         )
 
     @property
     def numbers(self) -> str:
         """The number with its interval, `+172 [85, 260]` or `×1.2 [1.1, 1.3]`."""
-        if not math.isfinite(self.value):
+        if not self.answered:
             return 'none'
         mark = '×' if self.kind == 'ratio' else '+' * (self.value >= 0)
-        if not math.isfinite(self.low):
-            return f'{mark}{short(self.value)}, no interval from a single run'
-        return f'{mark}{short(self.value)} [{short(self.low)}, {short(self.high)}]'
+        if math.isfinite(self.low):
+            return f'{mark}{short(self.value)} [{short(self.low)}, {short(self.high)}]'
+        why = 'from a single run' if self.n < 2 else 'as runs do not vary'
+        return f'{mark}{short(self.value)}, no interval {why}'
+
+
+@dataclasses.dataclass(frozen=True)
+class Headline:
+    """The answer to one question in one measure over all levels that enter it.
+
+    `without` is the same with each single level left out, named after that level. `left_out`
+    says of levels that do not enter why.
+    """
+
+    together: Comparison
+    levels: tuple[str, ...]
+    without: tuple[Comparison, ...] = ()
+    left_out: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def sentences(self) -> list[str]:
+        """The verdict, what could have been seen, and what single levels have to do with it."""
+        lines = [self.together.sentence]
+        if self.together.answered:
+            lines += [*self.equivalence, self.power, *self.single_levels]
+        what = f'{self.together.measure} over all levels'
+        return lines + [f'left out of {what}: {x}' for x in grouped(self.left_out)]
+
+    @property
+    def power(self) -> str:
+        """Which difference would have been found, and what it takes to find one deviation."""
+        one = self.together
+        least = verdicts.detectable(one.contrast, one.family)
+        corrected = f'80 % power after correction for {one.family} headlines'
+        seeds = verdicts.seeds_needed(1.0, one.family)
+        needed = f'one standard deviation between runs takes {seeds} seeds a side'
+        if one.n < verdicts.FEWEST_SEEDS:
+            return f'{one.runs} is too few for any verdict; with {corrected}, {needed}'
+        if math.isnan(least):
+            return f'runs do not vary, so that no power is known; with {corrected}, {needed}'
+        return f'a difference from {short(least)} on is found with {corrected}; {needed}'
+
+    @property
+    def equivalence(self) -> list[str]:
+        """A line where the sides are shown to be equivalent."""
+        margin = verdicts.EQUIVALENT
+        if not verdicts.equivalent(self.together.contrast, self.together.family, margin):
+            return []
+        return [f'equivalent within ±{margin:g} (two one-sided tests, corrected likewise)']
+
+    @property
+    def single_levels(self) -> list[str]:
+        """What the number is without each single level, and whether a verdict hangs on one."""
+        if not self.without:
+            return []
+        numbers = '; '.join(f'without {x.name} {x.numbers}' for x in self.without)
+        lines = [f'{self.together.kind} {numbers}']
+        if self.together.decided:
+            needed = [x.name for x in self.without if x.decided != self.together.decided]
+            lines.append(
+                f'the verdict does not hold without {" or without ".join(needed)}'
+                if needed
+                else 'the verdict holds whichever level is left out'
+            )
+        return lines
 
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """The answer to one question for one set of levels.
-
-    `levels` are single levels in their own unit, `together` is over those levels that could be
-    put on one scale; `left_out` says of the others why. `cautions` tell what the numbers hide.
-    `scaled` are the scores behind the `aggregate`, which is None until it is asked for.
-    """
+    """The answer to one question for one set: a headline a measure, and every level by itself."""
 
     question: str
+    headlines: tuple[Headline, ...]
     levels: tuple[Comparison, ...]
-    together: Comparison
-    left_out: tuple[str, ...]
-    cautions: tuple[str, ...] = ()
-    scaled: Scaled | None = dataclasses.field(default=None, compare=False)
-    aggregate: Aggregate | None = None
+
+    def headline(self, measure: str = 'return') -> Headline:
+        """The headline of one measure; raises StopIteration where it is not recorded."""
+        return next(x for x in self.headlines if x.together.measure == measure)
+
+    def level(self, name: str, measure: str = 'return') -> Comparison:
+        """One level by itself; raises StopIteration where there is no such comparison."""
+        return next(x for x in self.levels if (x.name, x.measure) == (name, measure))
 
     @property
     def sentences(self) -> list[str]:
-        """The question, its answer over all levels and level by level, and what to mind."""
-        lines = [self.question, self.together.sentence]
-        if self.aggregate:
-            lines += self.aggregate.sentences
-        lines += [comparison.sentence for comparison in self.levels]
-        lines += [f'left out of {TOGETHER}: {reason}' for reason in self.left_out]
-        if self.aggregate:
-            others = [x for x in self.aggregate.left_out if x not in self.left_out]
-            lines += [f'left out of the interquartile mean: {reason}' for reason in others]
-        return lines + [f'caution: {caution}' for caution in self.cautions]
+        """The question, its answers over all levels, and level by level."""
+        lines = [self.question]
+        for headline in self.headlines:
+            lines += headline.sentences
+        return lines + [comparison.sentence for comparison in self.levels]
 
 
 def difference(
-    name: str, agents: np.ndarray, baselines: np.ndarray, *, seed: int = 0
-) -> Comparison:
-    """Mean over levels of (mean of agents `[S, L]` - mean of baselines `[C, L]`)."""
-    return _compare(name, 'difference', agents, baselines, seed)
-
-
-def ratio(name: str, agents: np.ndarray, baselines: np.ndarray, *, seed: int = 0) -> Comparison:
-    """Geometric mean over levels of (mean of agents `[S, L]` / mean of baselines `[C, L]`).
-
-    NaN where a mean is not above 0, for which a ratio says nothing.
-    """
-    return _compare(name, 'ratio', agents, baselines, seed)
-
-
-def compare_scores(
-    question: str,
-    levels: Sequence[str],
+    name: str,
     agents: np.ndarray,
     baselines: np.ndarray,
     *,
-    finished: np.ndarray,
-    random: np.ndarray,
-) -> Answer:
-    """Questions 1 and 2: returns of agents against those of baselines, at frames of equal cost.
+    measure: str = '',
+    reason: str = '',
+) -> Comparison:
+    """Mean over levels of agents `[S, L]` minus baselines `[C, L]`, judged as if it were alone."""
+    one = verdicts.contrast(agents, baselines)
+    return Comparison(name, measure, one, 'difference', float(one.p), reason=reason)
 
-    Question 1 (thesis, section 4.1): multi-level agents at T against baselines at T / N.
-    Question 2 (section 4.2): fine-tuned agents at t against baselines at t + T / M.
-    Level by level in returns; over all levels in normalised scores, whose scale, random policy
-    to baseline at T, is taken as fixed.
+
+def ratio(
+    name: str,
+    agents: np.ndarray,
+    baselines: np.ndarray,
+    *,
+    measure: str = '',
+    reason: str = '',
+) -> Comparison:
+    """As `difference`, shown as a ratio of the means where the baselines are clearly above 0."""
+    one = difference(name, agents, baselines, measure=measure, reason=reason)
+    bounded = math.isfinite(verdicts.ratio(one.contrast)[1])
+    return dataclasses.replace(one, kind='ratio') if bounded else one
+
+
+def headline(
+    measure: str,
+    levels: Sequence[str],
+    agents: np.ndarray,
+    baselines: np.ndarray,
+    left_out: Mapping[str, str],
+    *,
+    compare: Callable[..., Comparison] = difference,
+) -> Headline:
+    """One measure over the levels `[L]` that are not left out.
 
     Args:
-        question: what is compared, in words.
+        measure: its name.
         levels: names `[L]`.
-        agents: returns `[S, L]`.
-        baselines: returns `[C, L]`.
+        agents: scores `[S, L]`, on a scale that makes levels comparable.
+        baselines: scores `[C, L]`.
+        left_out: why, by level.
+        compare: `difference` or `ratio`.
+    """
+    kept = [i for i, level in enumerate(levels) if level not in left_out]
+    name = TOGETHER if len(kept) == len(levels) else f'{len(kept)} of {len(levels)} levels'
+    if measure == 'return':
+        name += ', normalised'
+    reason = '; '.join(grouped(left_out)) or 'no level to compare on'
+
+    def over(name: str, columns: Sequence[int]) -> Comparison:
+        sides = agents[:, columns], baselines[:, columns]
+        return compare(name, *sides, measure=measure, reason=reason)
+
+    without = [over(levels[i], [j for j in kept if j != i]) for i in kept if len(kept) > 1]
+    names = tuple(levels[i] for i in kept)
+    return Headline(over(name, kept), names, tuple(without), dict(left_out))
+
+
+def scales(
+    levels: Sequence[str],
+    finished: np.ndarray,
+    random: np.ndarray,
+    random_error: np.ndarray | None = None,
+) -> tuple[np.ndarray, dict[str, str]]:
+    """Lead of the baselines over the random policy `[L]`, and why levels have no use for it.
+
+    A level is left out of the normalised return if its return can be farmed, or if that lead is
+    less than `SCALE_ERRORS` of its standard errors. The spread over seeds of a level with a
+    single baseline is that of the others.
+
+    Args:
+        levels: names `[L]`.
         finished: returns of the baselines at T `[C, L]`.
         random: returns of a random policy `[L]`.
+        random_error: their standard errors `[L]`, by default none.
     """
-    single = _by_level(difference, levels, agents, baselines)
-    scaled = scale_scores(levels, agents, baselines, finished=finished, random=random)
-    name = f'{_together(len(scaled.levels), levels)}, normalised score'
-    together = difference(name, scaled.agents, scaled.baselines)
-    return Answer(question, single, together, scaled.left_out, scaled=scaled)
+    doubt = np.zeros(len(levels)) if random_error is None else random_error
+    tops, count = curves.seed_mean(finished)
+    lead: np.ndarray = tops - np.asarray(random, np.float64)
+    freedom = int(np.maximum(count - 1, 0).sum())
+    squares = np.nansum((finished - tops) ** 2, 0)
+    pooled = math.sqrt(squares.sum() / freedom) if freedom else math.nan
+    left_out: dict[str, str] = {}
+    for i, level in enumerate(levels):
+        spread = math.sqrt(squares[i] / (count[i] - 1)) if count[i] > 1 else pooled
+        error = math.hypot(spread / math.sqrt(max(count[i], 1)), doubt[i])
+        if level in reference.FARMABLE_LEVELS:
+            left_out[level] = _FARMED
+        elif math.isnan(random[i] + doubt[i]):
+            left_out[level] = 'what a random policy returns is not known'
+        elif math.isnan(tops[i]):
+            left_out[level] = 'no baseline has reached T'
+        elif math.isnan(error):
+            left_out[level] = 'a single baseline does not tell how sure its lead over random is'
+        elif not (lead[i] > 0 and lead[i] >= SCALE_ERRORS * error):
+            left_out[level] = (
+                f'its baseline does not clearly beat random: {short(tops[i])} at T against '
+                f'{short(random[i])}, a lead below {SCALE_ERRORS} standard errors of '
+                f'{short(error)}'
+            )
+    return lead, left_out
 
 
-def scale_scores(
-    levels: Sequence[str],
-    agents: np.ndarray,
-    baselines: np.ndarray,
-    *,
-    finished: np.ndarray,
-    random: np.ndarray,
-) -> Scaled:
-    """Normalised scores on the levels that have a scale; arguments as of `compare_scores`."""
-    scale, _ = curves.seed_mean(finished)
-    counts = np.minimum(*(curves.seed_mean(values)[1] for values in (agents, baselines)))
-    left_out = {level: _NO_RUN for level, n in zip(levels, counts, strict=True) if n == 0}
-    for level, top, floor in zip(levels, scale, random, strict=True):
-        if math.isnan(floor):
-            left_out.setdefault(level, 'what a random policy returns is not known')
-        elif math.isnan(top):
-            left_out.setdefault(level, 'no baseline has reached T')
-        elif top <= floor:
-            left_out.setdefault(level, f'its baseline ({top:.4g}) does not beat random ({floor:g})')
-    kept = [i for i, level in enumerate(levels) if level not in left_out]
-    sides = [
-        curves.normalised_score(values[:, kept], np.asarray(random)[kept], scale[kept])
-        for values in (agents, baselines)
-    ]
-    return Scaled(tuple(levels[i] for i in kept), sides[0], sides[1], _reasons(left_out))
+def in_families(answers: Mapping[Key, Answer]) -> dict[Key, Answer]:
+    """The same answers with verdicts that are corrected for all that is asked (Holm).
 
-
-def compare_areas(
-    question: str, levels: Sequence[str], agents: np.ndarray, baselines: np.ndarray
-) -> Answer:
-    """Question 3 (thesis, section 4.3): areas under the curves up to T, transferred to baseline.
+    All headlines of a study are one family. The levels of one question, in all sets and measures,
+    are another. A headline without one level takes its place in the family of the headlines.
 
     Args:
-        question: what is compared, in words.
-        levels: names `[L]`.
-        agents: areas `[S, L]`, in any unit.
-        baselines: areas `[C, L]`, in the same.
+        answers: by question and set.
     """
-    single = _by_level(ratio, levels, agents, baselines)
-    left_out = _incomplete(levels, single)
-    kept = [i for i, level in enumerate(levels) if level not in left_out]
-    together = ratio(_together(len(kept), levels), agents[:, kept], baselines[:, kept])
-    return Answer(question, single, together, _reasons(left_out))
+    found = [headline for answer in answers.values() for headline in answer.headlines]
+    p = np.array([float(headline.together.contrast.p) for headline in found])
+    family = max(int(np.isfinite(p).sum()), 1)
 
+    def adjusted(i: int, one: Comparison) -> Comparison:
+        with_it = p.copy()
+        with_it[i] = one.contrast.p
+        corrected = float(verdicts.holm(with_it)[i])
+        return dataclasses.replace(one, adjusted=corrected, family=family)
 
-def _compare(
-    name: str, kind: str, agents: np.ndarray, baselines: np.ndarray, seed: int
-) -> Comparison:
-    agents = np.asarray(agents, np.float64)
-    baselines = np.asarray(baselines, np.float64)
-    levels = agents.shape[1]
-    means = [curves.seed_mean(values) for values in (agents, baselines)]
-    counts = np.concatenate([count for _, count in means])
-    n = int(counts.min()) if levels else 0
-    rng = np.random.default_rng(seed)
-    drawn_agents = curves.resampled_means(agents, rng)
-    drawn_baselines = [
-        curves.resampled_means(baselines[:, i : i + 1], rng)[:, 0] for i in range(levels)
-    ]
-    value = _statistic(kind, means[0][0], means[1][0])
-    low = high = math.nan
-    if n >= 2 and math.isfinite(value):
-        drawn = _statistic(kind, drawn_agents, np.stack(drawn_baselines, 1))
-        low, high = (float(bound) for bound in curves.interval(drawn))
-    agent, baseline = (float(np.mean(mean)) if levels else math.nan for mean, _ in means)
-    return Comparison(name, kind, float(value), low, high, agent, baseline, n)
-
-
-def _statistic(kind: str, agents: np.ndarray, baselines: np.ndarray) -> np.ndarray:
-    """Over levels, the last axis: mean difference, or geometric mean of the ratios."""
-    if agents.shape[-1] == 0:
-        return np.full(agents.shape[:-1], np.nan)
-    if kind == 'difference':
-        return (agents - baselines).mean(-1)
-    above = (agents > 0) & (baselines > 0)
-    logs = np.log(np.where(above, agents, 1.0)) - np.log(np.where(above, baselines, 1.0))
-    return np.exp(np.where(above, logs, np.nan).mean(-1))
-
-
-def _by_level(
-    compare: Callable[[str, np.ndarray, np.ndarray], Comparison],
-    levels: Sequence[str],
-    agents: np.ndarray,
-    baselines: np.ndarray,
-) -> tuple[Comparison, ...]:
-    return tuple(
-        compare(level, agents[:, i : i + 1], baselines[:, i : i + 1])
-        for i, level in enumerate(levels)
+    headlines = iter(
+        dataclasses.replace(
+            headline,
+            together=adjusted(i, headline.together),
+            without=tuple(adjusted(i, one) for one in headline.without),
+        )
+        for i, headline in enumerate(found)
     )
+    levels: dict[Key, tuple[Comparison, ...]] = {}
+    for question in dict.fromkeys(key[0] for key in answers):
+        keys = [key for key in answers if key[0] == question]
+        judged = iter(_one_family([one for key in keys for one in answers[key].levels]))
+        levels |= {key: tuple(next(judged) for _ in answers[key].levels) for key in keys}
+    return {
+        key: dataclasses.replace(
+            answer,
+            headlines=tuple(next(headlines) for _ in answer.headlines),
+            levels=levels[key],
+        )
+        for key, answer in answers.items()
+    }
 
 
-def _incomplete(levels: Sequence[str], single: Sequence[Comparison]) -> dict[str, str]:
-    reasons = {}
-    for level, comparison in zip(levels, single, strict=True):
-        if comparison.n == 0:
-            reasons[level] = _NO_RUN
-        elif not math.isfinite(comparison.value):
-            reasons[level] = 'a mean is not above 0'
-    return reasons
+def _one_family(levels: Sequence[Comparison]) -> list[Comparison]:
+    p = np.array([float(one.contrast.p) for one in levels])
+    family = max(int(np.isfinite(p).sum()), 1)
+    return [
+        dataclasses.replace(one, adjusted=float(x), family=family)
+        for one, x in zip(levels, verdicts.holm(p), strict=True)
+    ]
 
 
-def _together(kept: int, levels: Sequence[str]) -> str:
-    return TOGETHER if kept == len(levels) else f'{kept} of {len(levels)} levels'
-
-
-def _reasons(left_out: dict[str, str]) -> tuple[str, ...]:
-    return tuple(f'{level}, {reason}' for level, reason in left_out.items())
+def grouped(left_out: Mapping[str, str]) -> list[str]:
+    """`3-1 3-2, reason` for levels that have one and the same reason."""
+    by_reason: dict[str, list[str]] = {}
+    for level, reason in left_out.items():
+        by_reason.setdefault(reason, []).append(level)
+    return [f'{" ".join(named)}, {reason}' for reason, named in by_reason.items()]

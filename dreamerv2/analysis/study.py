@@ -15,7 +15,7 @@ import dataclasses
 import json
 import os
 import pathlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,8 @@ from dreamerv2.errors import UsageError
 
 STAGES = ('baseline', 'pretrain', 'finetune', 'transfer')
 PLAN = 'plan.json'
+# The share of the frames before a frame that its value is taken from.
+WINDOW = 0.2
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -209,23 +211,16 @@ def level_curves(
     metric: str = 'train_return',
     window: int = 20,
 ) -> np.ndarray:
-    """Curves of one stage, a row a seed that has any run of it: float64 `[S, L, B]`.
+    """Curves of one stage, a row an independent run: float64 `[S, L, B]`.
 
-    A pre-training run gives all its levels. What is missing is NaN. `grid`: frames `[B]`.
+    Rows are those of `independent_seeds`. A pre-training run gives all its levels. What is
+    missing is NaN. `grid`: frames `[B]`.
     """
-    rows = []
-    for seed in study.plan.seeds:
-        places = [
-            Place(stage, set_name, '' if stage == 'pretrain' else level, seed) for level in levels
-        ]
-        if any(place in study.runs for place in places):
-            rows.append(
-                [
-                    _curve(study.runs.get(place), metric, level, grid, window)
-                    for place, level in zip(places, levels, strict=True)
-                ]
-            )
-    return np.array(rows, np.float64).reshape(len(rows), len(levels), len(grid))
+
+    def curve(run: Run, series: Series) -> np.ndarray:
+        return curves.on_grid(series.steps, series.values, grid, end=run.end, window=window)
+
+    return _by_row(study, stage, set_name, levels, metric, curve, np.full(len(grid), np.nan))
 
 
 def level_values(
@@ -236,12 +231,74 @@ def level_values(
     frame: float,
     *,
     metric: str = 'train_return',
-    window: int = 20,
-    bins: int = 50,
 ) -> np.ndarray:
-    """`level_curves` at one frame, each over T / `bins` frames before it: float64 `[S, L]`."""
-    grid = np.array([frame - study.plan.frames / bins, frame])
-    return level_curves(study, stage, set_name, levels, grid, metric=metric, window=window)[:, :, 1]
+    """Values at one frame, read off a line through the last fifth before it: float64 `[S, L]`.
+
+    The windows of two frames at which two sides have cost the same are the same share of that
+    cost. Rows are those of `level_curves`.
+    """
+    width = WINDOW * frame
+
+    def value(run: Run, series: Series) -> np.ndarray:
+        found = curves.value_by(series.steps, series.values, frame, width, end=run.end)
+        return np.array(found, np.float64)
+
+    return _by_row(study, stage, set_name, levels, metric, value, np.array(np.nan))
+
+
+def independent_seeds(study: Study, stage: str, set_name: str) -> list[list[int]]:
+    """Seeds with a run of a stage, those together that share a pre-trained parent.
+
+    Seeds whose runs began from different parents, or from nothing, are observations of their own.
+    """
+    groups: list[tuple[list[int], set[str]]] = []
+    for seed in study.plan.seeds:
+        runs = [
+            run
+            for place, run in study.runs.items()
+            if (place.stage, place.set, place.seed) == (stage, set_name, seed)
+        ]
+        if not runs:
+            continue
+        seeds, parents = [seed], {source for run in runs if (source := _parent(run))}
+        for group in [group for group in groups if group[1] & parents]:
+            groups.remove(group)
+            seeds, parents = group[0] + seeds, parents | group[1]
+        groups.append((seeds, parents))
+    return [seeds for seeds, _ in groups]
+
+
+def _parent(run: Run) -> str:
+    """The logdir a run began from, empty for one from nothing."""
+    source = str(run.config.get('init.from') or '').split('@')[0]
+    return os.path.realpath(os.path.expanduser(source)) if source else ''
+
+
+def _by_row(
+    study: Study,
+    stage: str,
+    set_name: str,
+    levels: Sequence[str],
+    metric: str,
+    value: Callable[[Run, Series], np.ndarray],
+    missing: np.ndarray,
+) -> np.ndarray:
+    """`value` of every run, averaged over the seeds of a row: `[S, L, ...]`."""
+    rows = []
+    for seeds in independent_seeds(study, stage, set_name):
+        cells = []
+        for level in levels:
+            found = []
+            for seed in seeds:
+                run = study.runs.get(
+                    Place(stage, set_name, '' if stage == 'pretrain' else level, seed)
+                )
+                series = series_of(run, metric, level) if run else None
+                if run and series:
+                    found.append(value(run, series))
+            cells.append(curves.seed_mean(np.array(found))[0] if found else missing)
+        rows.append(cells)
+    return np.array(rows, np.float64).reshape(len(rows), len(levels), *missing.shape)
 
 
 def random_returns(study: Study, levels: Sequence[str]) -> np.ndarray:
@@ -264,13 +321,6 @@ def random_policy_on(
     ]
     # Without any, those of the study's other runs are as near as one gets.
     return random_policy.of_runs(fresh or list(study.runs.values()), level, metric)
-
-
-def _curve(run: Run | None, metric: str, level: str, grid: np.ndarray, window: int) -> np.ndarray:
-    series = series_of(run, metric, level) if run else None
-    if run is None or series is None:
-        return np.full(len(grid), np.nan)
-    return curves.on_grid(series.steps, series.values, grid, end=run.end, window=window)
 
 
 def _set_name(run: Run) -> str:

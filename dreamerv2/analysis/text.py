@@ -66,6 +66,12 @@ def reached(frames: float) -> str:
     return 'never' if math.isinf(frames) else short_frames(frames)
 
 
+def counts(first: float, second: float) -> str:
+    """`n = 5`, or `n = 5 and 4` of the two sides; whole runs a level."""
+    runs = [math.floor(n + 1e-9) for n in (first, second)]
+    return f'n = {runs[0]}' if runs[0] == runs[1] else f'n = {runs[0]} and {runs[1]}'
+
+
 def tied(words: str) -> str:
     """The same words with `n = 3` held together on one line."""
     return words.replace(' = ', '\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}')

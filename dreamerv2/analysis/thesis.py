@@ -5,10 +5,9 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from dreamerv2.analysis import answers, equal_budget, figures, reconstructions
-from dreamerv2.analysis.aggregates import Aggregate
+from dreamerv2.analysis import answers, equal_budget, figures, reconstructions, verdicts
 from dreamerv2.analysis.figures import Drawn
-from dreamerv2.analysis.scores import Answer
+from dreamerv2.analysis.scores import Answer, Comparison
 from dreamerv2.analysis.start_frames import figure2
 from dreamerv2.analysis.study import Study
 from dreamerv2.analysis.transfer_matrix import transfer_matrix
@@ -54,7 +53,7 @@ def draw_figures(
         yield from _draw_figure8(data)
     if 'transfer_matrix' in names:
         if present - {'baseline'}:
-            yield transfer_matrix(data, window=window)
+            yield transfer_matrix(data)
         else:
             yield 'transfer_matrix: not drawn, no run but baselines'
 
@@ -78,65 +77,52 @@ def _draw_figure8(data: Study) -> Iterator[Drawn | str]:
         yield f'figure8: not drawn, no run has {reconstructions.RECONSTRUCTIONS}'
 
 
-def score_rows(found: list[Answer], data: Study) -> list[dict[str, Any]]:
-    """One row a comparison of the answers, and of every jump-start, for a table."""
+def score_rows(found: Sequence[Answer], data: Study) -> list[dict[str, Any]]:
+    """One row a comparison of the answers, and of every jump-start, for a table.
+
+    Headlines with one level left out, and what belongs to no family, have no verdict.
+    """
     rows = []
     for answer in found:
-        rows.append(_row(answer.question, answer.together))
-        if answer.aggregate:
-            rows += _aggregate_rows(answer.question, answer.aggregate)
+        for headline in answer.headlines:
+            rows.append(_row(answer.question, headline.together))
+            for one in headline.without:
+                question = f'{answer.question}; without {one.name}'
+                name = f'{len(headline.levels) - 1} of {len(headline.levels)} levels'
+                rows.append(_row(question, dataclasses.replace(one, name=name), judged=False))
         rows += [_row(answer.question, comparison) for comparison in answer.levels]
     for set_name in data.plan.sets:
         if not any(p.stage == 'transfer' and p.set == set_name for p in data.runs):
             continue
-        for one in answers.transfer_measures(data, set_name):
+        for gain in answers.transfer_measures(data, set_name):
             question = f'Question 3, {set_name}: jump-start, first 20 episodes after prefill'
-            rows.append(_row(question, one.jump_start))
+            rows.append(_row(question, gain.jump_start, judged=False))
+            if not math.isfinite(gain.threshold):
+                continue
             empty = dict.fromkeys(rows[-1], '')
-            question = f'Question 3, {set_name}: frames to a return of {one.threshold:.4g}'
-            frames = {'agent': one.agent_frames, 'baseline': one.baseline_frames}
-            rows.append({**empty, 'question': question, 'of': one.level, **frames})
+            question = f'Question 3, {set_name}: frames to a return of {gain.threshold:.4g}'
+            frames = {'agent': gain.agent_frames, 'baseline': gain.baseline_frames}
+            rows.append({**empty, 'question': question, 'of': gain.level, **frames})
     return rows
 
 
-def _row(question: str, comparison: Any) -> dict[str, Any]:
+def _row(question: str, one: Comparison, *, judged: bool = True) -> dict[str, Any]:
     return {
         'question': question,
-        'of': comparison.name,
-        'kind': comparison.kind,
-        'value': comparison.value,
-        'low': comparison.low,
-        'high': comparison.high,
-        'agent': comparison.agent,
-        'baseline': comparison.baseline,
-        'n': comparison.n,
-        'verdict': comparison.verdict if math.isfinite(comparison.value) else '',
+        'measure': one.measure,
+        'of': one.name,
+        'kind': one.kind,
+        'value': one.value,
+        'low': one.low,
+        'high': one.high,
+        'agent': one.agent,
+        'baseline': one.baseline,
+        'n': one.n,
+        'corrected_p': one.adjusted if judged else '',
+        'family': one.family if judged else '',
+        'detectable': verdicts.detectable(one.contrast, one.family) if judged else '',
+        'verdict': one.verdict if judged else '',
     }
-
-
-def _aggregate_rows(question: str, aggregate: Aggregate) -> list[dict[str, Any]]:
-    levels = ' '.join(aggregate.levels) or 'no level'
-    estimates = [
-        ('interquartile mean of the agents', aggregate.agents, aggregate.runs[0]),
-        ('interquartile mean of the baselines', aggregate.baselines, aggregate.runs[1]),
-        ('probability of improvement', aggregate.improvement, aggregate.n),
-    ]
-    rows: list[dict[str, Any]] = [
-        {
-            'question': question,
-            'of': f'normalised score, {levels}',
-            'kind': kind,
-            **dataclasses.asdict(estimate),
-            'agent': '',
-            'baseline': '',
-            'n': n,
-            'verdict': '',
-        }
-        for kind, estimate, n in estimates
-    ]
-    if math.isfinite(aggregate.improvement.value):
-        rows[-1]['verdict'] = aggregate.verdict
-    return rows
 
 
 def state_of_runs(data: Study) -> list[str]:

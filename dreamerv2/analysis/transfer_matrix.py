@@ -61,7 +61,7 @@ def evaluated_levels(data: Study) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*listed, *plan.finetune, *plan.transfer]))
 
 
-def cells(data: Study, *, window: int = 20) -> list[Cell]:
+def cells(data: Study) -> list[Cell]:
     """Every cell of the matrix, also those without a run.
 
     Zero-shot are evaluations of pre-training runs, with the policy that plays in training; after
@@ -73,8 +73,8 @@ def cells(data: Study, *, window: int = 20) -> list[Cell]:
     found = []
     for metric in METRICS:
         untrained = [study.random_policy_on(data, level, metric) for level in levels]
-        baselines = _trained(data, 'baseline', '', levels, metric, window)
-        scale, _ = curves.seed_mean(_trained(data, 'baseline', '', levels, METRICS[0], window))
+        baselines = _trained(data, 'baseline', '', levels, metric)
+        scale, _ = curves.seed_mean(_trained(data, 'baseline', '', levels, METRICS[0]))
         table = {
             (ZERO_SHOT, NOTHING): np.array([[x.mean if x else math.nan for x in untrained]]),
             (TRAINED, NOTHING): baselines,
@@ -82,8 +82,7 @@ def cells(data: Study, *, window: int = 20) -> list[Cell]:
         for name, own in data.plan.sets.items():
             table[ZERO_SHOT, name] = _zero_shot(data, name, levels, metric)
             tuned, moved = (
-                _trained(data, stage, name, levels, metric, window)
-                for stage in ('finetune', 'transfer')
+                _trained(data, stage, name, levels, metric) for stage in ('finetune', 'transfer')
             )
             columns = [(tuned if level in own else moved)[:, i] for i, level in enumerate(levels)]
             table[TRAINED, name] = _stack(columns)
@@ -105,9 +104,9 @@ def cells(data: Study, *, window: int = 20) -> list[Cell]:
     return found
 
 
-def transfer_matrix(data: Study, *, window: int = 20) -> Drawn:
+def transfer_matrix(data: Study) -> Drawn:
     """The matrix as heat maps: returns, and progress and completion where they are known."""
-    found = cells(data, window=window)
+    found = cells(data)
     levels = evaluated_levels(data)
     names = [NOTHING, *data.plan.sets]
     metrics = [
@@ -154,12 +153,10 @@ def _zero_shot(data: Study, set_name: str, levels: Sequence[str], metric: str) -
 
 
 def _trained(
-    data: Study, stage: str, set_name: str, levels: Sequence[str], metric: str, window: int
+    data: Study, stage: str, set_name: str, levels: Sequence[str], metric: str
 ) -> np.ndarray:
     """Values of a stage's runs at T `[S, L]`."""
-    return study.level_values(
-        data, stage, set_name, levels, data.plan.frames, metric=metric, window=window
-    )
+    return study.level_values(data, stage, set_name, levels, data.plan.frames, metric=metric)
 
 
 def _stack(columns: Sequence[np.ndarray]) -> np.ndarray:
@@ -230,7 +227,7 @@ def _luminance(color: Sequence[float]) -> float:
 def _rows(found: Sequence[Cell]) -> list[dict[str, Any]]:
     rows = []
     for cell in found:
-        low, high = curves.bootstrap_band(cell.values.reshape(-1, 1))
+        low, high = curves.mean_band(cell.values.reshape(-1, 1))
         random = (cell.when, cell.training) == (ZERO_SHOT, NOTHING)
         rows.append(
             {

@@ -2,11 +2,13 @@
 
 import io
 import json
+import zlib
 
 import numpy as np
 from PIL import Image
 
 T = 4000
+FLOOR = 200.0  # what the random policy returns in `write_runs`
 PLAN = {
     'sets': {'two': ['3-1', '3-2'], 'three': ['3-1', '3-2', '4-4']},
     'finetune': ['3-1', '3-2'],
@@ -147,6 +149,73 @@ def write_study(root):
         add_provenance(root / f'f/two/3-1/{seed}', parent=root / f'p/two/{seed}')
         add_video(root / f'b/3-1/{seed}')
     return root
+
+
+def write_runs(root, plan, returns, *, count=30, noise=20.0, progress=None, frames=T):
+    """All finished runs of a plan; `returns(stage, set, level, seed)` is a return by the frame.
+
+    `count` episodes a level of a run, the first two of them random prefill; `progress` likewise is
+    a share, by default of the return. A run whose return is None is left out.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    (root / 'plan.json').write_text(json.dumps({**plan, 'frames': frames}))
+    own = dict.fromkeys(level for listed in plan['sets'].values() for level in listed)
+    single = dict.fromkeys([*own, *plan['finetune'], *plan['transfer']])
+    places = [('baseline', '', level) for level in single]
+    for name, listed in plan['sets'].items():
+        places.append(('pretrain', name, ''))
+        places += [('finetune', name, level) for level in plan['finetune'] if level in listed]
+        places += [('transfer', name, level) for level in plan['transfer']]
+    for stage, name, level in places:
+        for seed in plan['seeds']:
+            levels = plan['sets'][name] if stage == 'pretrain' else [level]
+            found = {x: returns(stage, name, x, seed) for x in levels}
+            if None in found.values():
+                continue
+            path = root / stage / name / level / str(seed)
+            lines = episode_lines(
+                found,
+                end=frames,
+                count=count * len(levels),
+                seed=zlib.crc32(f'{stage} {name} {level} {seed}'.encode()),
+                noise=noise,
+            )
+            for i, line in enumerate(lines):
+                (x,) = [key.split('/')[1] for key in line if key.startswith('train_progress/')]
+                if progress:
+                    line[f'train_progress/{x}'] = progress(stage, name, x, seed)
+                if i < 2 * len(levels):
+                    random = {'train_return': FLOOR, f'train_return/{x}': FLOOR}
+                    line.update({**random, 'train_prefill': 1.0})
+            write_logdir(
+                path,
+                task='mario_' + '+'.join(levels),
+                seed=seed,
+                steps=frames // 4,
+                lines=lines,
+                study={'stage': stage, 'set': name, 'level': level, 'seed': seed},
+            )
+    return root
+
+
+def write_trial(root, plan, *, effect=0.0, skewed=False, seed=0):
+    """A study in which every run is as good as chance makes it, from its start to its end.
+
+    Runs of all stages are drawn from one distribution, the levels of one agent and the children
+    of one parent with a correlation of 0.7; all but the baselines are `effect` of its standard
+    deviations better.
+    """
+    rng = np.random.default_rng(seed)
+    shared = {}
+
+    def returns(stage, name, level, index):
+        parent = (name, index) if name else (level, index)
+        z = np.sqrt(0.7) * shared.setdefault(parent, rng.normal()) + np.sqrt(0.3) * rng.normal()
+        value = 300 * (np.exp(z / 2) / 0.6 - 1.88 if skewed else z)
+        value += 2300 + 300 * effect * bool(name)
+        return lambda frame: value
+
+    return write_runs(root, plan, returns, noise=200.0)
 
 
 def add_extras(path, levels, seed, *, error=10):

@@ -4,6 +4,7 @@ import hypothesis
 import numpy as np
 import pytest
 from hypothesis import strategies as st
+from scipy import stats
 
 from dreamerv2.analysis import curves
 
@@ -150,36 +151,60 @@ def test_seed_mean_counts_who_is_there(stack):
             assert math.isnan(m)
 
 
-@hypothesis.given(seed_curves(), st.integers(0, 3))
-def test_band_is_inside_the_data_and_repeatable(stack, seed):
-    low, high = curves.bootstrap_band(stack, samples=100, seed=seed)
-    again = curves.bootstrap_band(stack, samples=100, seed=seed)
-    np.testing.assert_array_equal([low, high], again)
+@hypothesis.given(seed_curves())
+def test_band_is_the_t_interval_of_the_runs_that_are_there(stack):
+    low, high = curves.mean_band(stack)
     for column, a, b in zip(stack.T, low, high, strict=True):
         present = column[np.isfinite(column)]
         if len(present) < 2:
             assert math.isnan(a) and math.isnan(b)
-        else:
-            assert present.min() - 1e-6 <= a <= b <= present.max() + 1e-6
+        elif np.ptp(present) > 1e-6:
+            interval = stats.ttest_1samp(present, 0).confidence_interval()
+            assert (a, b) == pytest.approx((interval.low, interval.high), rel=1e-6, abs=1e-6)
 
 
-def test_band_covers_the_true_mean_about_as_often_as_it_says():
-    rng = np.random.default_rng(0)
-    low, high = curves.bootstrap_band(rng.normal(size=(20, 2000)), samples=400)
-    assert 0.89 < np.mean((low < 0) & (high > 0)) < 0.96
+@pytest.mark.parametrize('seeds', [2, 3, 5, 10])
+def test_band_covers_the_true_mean_as_often_as_it_says(seeds):
+    low, high = curves.mean_band(np.random.default_rng(0).normal(size=(seeds, 5000)))
+    assert 0.94 < np.mean((low < 0) & (high > 0)) < 0.96
 
 
 def test_band_of_equal_curves_has_no_width():
-    low, high = curves.bootstrap_band(np.full((5, 3), 2.5))
+    low, high = curves.mean_band(np.full((5, 3), 2.5))
     np.testing.assert_array_equal([low, high], np.full((2, 3), 2.5))
 
 
-def test_rows_are_resampled_whole():
-    column = np.array([1.0, 2.0, 5.0])
-    means = curves.resampled_means(np.stack([column, -column], 1), np.random.default_rng(0))
-    np.testing.assert_allclose(means[:, 0], -means[:, 1])
-    assert means.shape == (curves.SAMPLES, 2)
-    assert np.isnan(curves.resampled_means(np.zeros((0, 2)), np.random.default_rng(0))).all()
+@pytest.mark.parametrize('share', [1.0, 0.5, 0.1])
+def test_a_value_is_that_of_its_frame_and_not_of_an_earlier_one(share):
+    # A run that rises in a straight line: at any frame, whatever came later.
+    steps = np.arange(100, 64_001, 100)
+    value = curves.value_by(steps, steps / 64, share * 64_000, share * 12_800, end=64_000)
+    assert value == pytest.approx(share * 1000)
+    few = curves.value_by(steps[::10], steps[::10] / 64, share * 64_000, 1.0, end=64_000)
+    assert few == pytest.approx(share * 1000)
+
+
+@hypothesis.given(runs(), st.floats(0, 1), st.floats(0, 1))
+def test_a_value_is_a_line_through_the_last_ones(run, share, width):
+    steps, values, end = run
+    frame = share * end
+    value = curves.value_by(steps, values, frame, width * frame, end=end)
+    past = np.flatnonzero(steps <= frame)
+    if not len(past):
+        assert math.isnan(value)
+        return
+    near = [i for i in past if steps[i] > frame - width * frame]
+    chosen = near if len(near) >= curves.LINE else past[-curves.LINE :]
+    x, y = steps[chosen].astype(float), values[chosen]
+    if len(chosen) < curves.LINE or np.ptp(x) == 0:
+        expected = y.mean()
+    else:
+        at = min(frame, x[-1] + np.ptp(x) / (len(x) - 1))
+        expected = np.polynomial.Polynomial.fit(x, y, 1)(at)
+    if min(values) >= 0 and max(values) <= 1:
+        expected = min(max(expected, 0), 1)
+    assert value == pytest.approx(expected, rel=1e-6, abs=1e-6 * (1 + np.abs(values).max()))
+    assert math.isnan(curves.value_by(steps, values, end + 1, 1, end=end))
 
 
 def test_jump_start_is_the_mean_of_the_first_episodes():

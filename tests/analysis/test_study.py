@@ -189,10 +189,34 @@ def test_level_curves_have_a_row_a_seed_and_nan_for_what_is_missing(two_levels):
     assert study.level_curves(two_levels, 'baseline', '', levels, grid).shape == (0, 2, 4)
 
 
-def test_level_values_are_points_of_the_curves(two_levels):
+def test_level_values_are_those_of_the_frame(two_levels):
     levels = ('3-1', '3-2')
-    got = study.level_values(two_levels, 'pretrain', 'two', levels, 40, window=1, bins=4)
-    np.testing.assert_array_equal(got, [[2, 5], [3, 5]])
+    # Of fewer than five episodes it is their mean.
+    got = study.level_values(two_levels, 'pretrain', 'two', levels, 40)
+    np.testing.assert_array_equal(got, [[1.5, 5], [2.5, 5]])
+    got = study.level_values(two_levels, 'pretrain', 'two', levels, 20)
+    np.testing.assert_array_equal(got, [[1, 5], [2, 5]])
+    assert np.isnan(study.level_values(two_levels, 'pretrain', 'two', levels, 41)).all()
+
+
+def test_children_of_one_parent_are_one_row(tmp_path, logdir):
+    """Seeds 0 and 1 began from one pre-training run, seed 2 from another, seed 3 from its own."""
+    for seed, parent in enumerate(['p/0@40', 'p/0', 'p/1', 'p/3']):
+        for level, value in (('3-1', seed), ('3-2', 10 * seed)):
+            logdir(
+                tmp_path / f'f{seed}/{level}',
+                task=f'mario_{level}',
+                seed=seed,
+                steps=10,
+                lines=[line(40, float(value))],
+                study={'stage': 'finetune', 'set': 'two', 'level': level, 'seed': seed},
+                config={'init': {'from': str(tmp_path / parent)}},
+            )
+    data = study.read_study(tmp_path)
+    assert study.independent_seeds(data, 'finetune', 'two') == [[0, 1], [2], [3]]
+    got = study.level_values(data, 'finetune', 'two', ('3-1', '3-2'), 40)
+    np.testing.assert_array_equal(got, [[0.5, 5], [2, 20], [3, 30]])
+    assert study.independent_seeds(data, 'baseline', '') == []
 
 
 def test_random_returns_of_another_game_are_those_of_its_prefill(tmp_path, logdir):

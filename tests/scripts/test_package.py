@@ -68,7 +68,7 @@ def test_it_works_away_from_the_repository(wheel, tmp_path):
 def test_metadata(wheel):
     found = metadata(wheel)
     assert found['Name'] == 'dreamerv2-mario'
-    assert set(found.get_all('Provides-Extra')) == {'gpu', 'atari', 'cluster', 'dev'}
+    assert set(found.get_all('Provides-Extra')) == {'gpu', 'atari', 'cluster', 'peers', 'dev'}
     assert set(found['Requires-Python'].split(',')) == {'>=3.10', '<3.13'}
 
 
@@ -77,6 +77,8 @@ def test_declared_ranges_hold_the_locked_and_installed_versions(wheel, repositor
     checked = 0
     for line in metadata(wheel).get_all('Requires-Dist'):
         requirement = Requirement(line)
+        if 'peers' in str(requirement.marker):  # Brings PyTorch: never beside TensorFlow.
+            continue
         name = requirement.name.lower().replace('.', '-')
         locked = re.findall(rf'^{re.escape(name)}==(\S+)', lock, re.M)
         assert locked and all(map(requirement.specifier.contains, locked)), line
