@@ -257,8 +257,7 @@ def _draw_random(ax: Axes, data: Study, level: str, metric: str) -> None:
 def _frames_to_threshold(one: answers.Transfer) -> str:
     if np.isnan(one.threshold):
         return 'no threshold: the baselines do not beat the random policy at T'
-    frames = [text.reached(x) for x in (one.agent_frames, one.baseline_frames)]
-    return f'frames to return {text.short(one.threshold)}: {" against ".join(frames)}'
+    return f'frames to return {text.short(one.threshold)}: {one.agent}\n against {one.baseline}'
 
 
 def _subtitle(ax: Axes, words: str) -> None:

@@ -10,6 +10,7 @@ from dreamerv2.analysis.figures import Drawn
 from dreamerv2.analysis.scores import Answer, Comparison
 from dreamerv2.analysis.start_frames import figure2
 from dreamerv2.analysis.study import Study
+from dreamerv2.analysis.text import short
 from dreamerv2.analysis.transfer_matrix import transfer_matrix
 
 FIGURES = ('2', '3', '4', '5', '6', '7', '8', 'transfer_matrix')
@@ -100,7 +101,7 @@ def score_rows(found: Sequence[Answer], data: Study) -> list[dict[str, Any]]:
             if not math.isfinite(gain.threshold):
                 continue
             empty = dict.fromkeys(rows[-1], '')
-            question = f'Question 3, {set_name}: frames to a return of {gain.threshold:.4g}'
+            question = f'Question 3, {set_name}: frames to a return of {short(gain.threshold)}'
             frames = {'agent': gain.agent_frames, 'baseline': gain.baseline_frames}
             rows.append({**empty, 'question': question, 'of': gain.level, **frames})
     return rows
