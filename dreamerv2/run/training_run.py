@@ -277,11 +277,12 @@ class TrainingRun:
                     self._save()
 
     def _watch_for_end(self, transitions: int) -> None:
-        """Says it once where no episode ends for long, or for the whole prefill."""
+        """Says it once where no episode ends for long, or for the whole of a prefill."""
         self._unended += transitions
-        long = self._unended >= LONG_EPISODE * len(self.envs)
-        waiting = self._unended >= self.plan.prefill and not self.progress.prefilled
-        if (long or waiting) and not self._said_unended:
+        patience = LONG_EPISODE * len(self.envs)
+        if not self.progress.prefilled:  # A short prefill may well lie within one episode.
+            patience = min(patience, max(self.plan.prefill, EXAMPLE_LIMIT))
+        if self._unended >= patience and not self._said_unended:
             self._said_unended = True
             self.display.line(
                 f'No episode of {self.config.task} has ended in {self._unended} agent steps. If '

@@ -97,10 +97,11 @@ def test_it_is_said_once_that_no_episode_ends(tmp_path, capfd, monkeypatch):
     assert len(said) == 5
     assert lines(tmp_path)[-1]['step'] > 1500
     capfd.readouterr()
-    config = small_config(tmp_path / 'other', steps=400)
+    monkeypatch.undo()
+    config = small_config(tmp_path / 'other', steps=1500, prefill=1200)
     with pytest.raises(UsageError, match='time_limit'):
         train(config, parts_of([Unending()]))
-    assert 'has ended in 40 agent steps' in capfd.readouterr().err  # The whole prefill.
+    assert 'has ended in 1200 agent steps' in capfd.readouterr().err  # The whole prefill.
 
 
 def test_an_evaluation_that_does_not_end_is_cut_off(tmp_path, capfd):
