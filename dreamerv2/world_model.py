@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from dreamerv2.errors import UsageError
+from dreamerv2.paths import expand_home
 from dreamerv2.run import devices, insight
 from dreamerv2.run.command import exit_code_of
 
@@ -78,7 +79,7 @@ def run(argv: Sequence[str]) -> int:
         UsageError: a mistake of the user.
     """
     arguments, flags = parse_arguments(argv)
-    path = arguments.path.expanduser()
+    path = expand_home(arguments.path)
     if not path.is_dir():
         raise UsageError(f'{path} is no folder: expected a logdir or a folder of episodes')
     if arguments.updates:

@@ -17,6 +17,7 @@ import studies  # noqa: F401  so that this clone is used
 from dreamerv2.analysis import study, text
 from dreamerv2.analysis.command import Parser, exit_code, whole_number
 from dreamerv2.errors import UsageError
+from dreamerv2.paths import expand_home
 
 # Written out, so that a mistake is told before anything slow is imported.
 FIGURES = ('2', '3', '4', '5', '6', '7', '8', 'transfer_matrix')
@@ -86,8 +87,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         '--bins', type=whole_number(2, 10**4), default=50, help='points of a curve (%(default)s)'
     )
     args = parser.parse_args(argv)
-    args.root = args.root.expanduser()
-    args.out = args.out and args.out.expanduser()
+    args.root = expand_home(args.root)
+    args.out = args.out and expand_home(args.out)
     return args
 
 

@@ -19,6 +19,7 @@ import studies  # noqa: F401  so that this clone is used
 
 from dreamerv2.config import Config
 from dreamerv2.errors import UsageError
+from dreamerv2.paths import expand_home
 from dreamerv2.run.command import exit_code_of
 
 FILE = 'reconstructions.npz'
@@ -48,7 +49,7 @@ def run(argv: Sequence[str]) -> int:
     from dreamerv2.evaluate import load_agent
     from dreamerv2.run import build, checkpoint, devices, seeding
 
-    logdir = args.logdir.expanduser()
+    logdir = expand_home(args.logdir)
     saved = checkpoint.find(logdir)
     config = Config.load(saved.config_path)
     (level,) = _one_level(check_task(args.task, build.task_sets(config)).names, args.task)

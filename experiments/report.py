@@ -16,6 +16,7 @@ import studies  # noqa: F401  so that this clone is used
 from dreamerv2.analysis import study
 from dreamerv2.analysis.command import Parser, exit_code, whole_number
 from dreamerv2.errors import UsageError
+from dreamerv2.paths import expand_home
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -66,8 +67,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         '--bins', type=whole_number(2, 10**4), default=50, help='points of a curve (%(default)s)'
     )
     args = parser.parse_args(argv)
-    args.root = args.root.expanduser()
-    args.out = args.out and args.out.expanduser()
+    args.root = expand_home(args.root)
+    args.out = args.out and expand_home(args.out)
     return args
 
 

@@ -22,6 +22,7 @@ from dreamerv2.analysis import study, videos
 from dreamerv2.analysis.command import Parser, exit_code
 from dreamerv2.analysis.logdirs import Run
 from dreamerv2.config import Config
+from dreamerv2.paths import expand_home
 from dreamerv2.run import checkpoint
 
 EVALUATE = pathlib.Path(__file__).resolve().parents[1] / 'dreamerv2' / 'evaluate.py'
@@ -38,7 +39,7 @@ def run(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('root', metavar='ROOT', type=pathlib.Path, help='folder with the logdirs')
     parser.add_argument('--format', choices=('mp4', 'gif'), default='mp4')
     args: argparse.Namespace = parser.parse_args(argv)
-    data = study.read_study(args.root.expanduser())
+    data = study.read_study(expand_home(args.root))
     for place, best, _ in videos.best_runs(data, has_checkpoint):
         root = best.path / 'checkpoints'
         saved = checkpoint.load_best(root) or checkpoint.find(best.path)

@@ -45,6 +45,25 @@ def test_without_a_home_folder(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    'command',
+    [
+        ['-m', 'dreamerv2.analysis.plot'],
+        ['-m', 'dreamerv2.world_model'],
+        ['experiments/figures.py'],
+        ['experiments/report.py'],
+        ['experiments/status.py'],
+        ['experiments/videos.py'],
+    ],
+)
+def test_commands_say_that_there_is_no_such_home(command, tmp_path):
+    env = {**os.environ, 'PYTHONPATH': str(ROOT)}
+    command = [sys.executable, *command, '~nobody_of_this_name/x']
+    done = subprocess.run(command, env=env, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+    assert '~nobody_of_this_name/x: there is no such home folder here' in done.stderr
+
+
 def test_a_home_folder(monkeypatch, tmp_path):
     monkeypatch.setenv('HOME', str(tmp_path))
     assert expand_home('~/x') == tmp_path / 'x'

@@ -24,6 +24,7 @@ from dreamerv2.analysis.series import (
     to_series,
 )
 from dreamerv2.errors import UsageError
+from dreamerv2.paths import expand_home
 
 METRICS = 'metrics.jsonl'
 CONFIG = 'config.yaml'
@@ -76,7 +77,7 @@ def find_logdirs(root: str | os.PathLike) -> list[pathlib.Path]:
 
     Raises UsageError where `root` is no folder.
     """
-    root = pathlib.Path(root).expanduser()
+    root = expand_home(root)
     if not root.exists():
         raise UsageError(f'{root}: no such folder; give the folder that holds the logdirs')
     if not root.is_dir():
@@ -94,7 +95,7 @@ def read_runs(root: str | os.PathLike) -> list[Run]:
 
     Raises UsageError where `root` is no folder or holds no run.
     """
-    root = pathlib.Path(root).expanduser()
+    root = expand_home(root)
     runs = [read_run(path, root) for path in find_logdirs(root)]
     if not runs:
         raise UsageError(

@@ -17,6 +17,7 @@ from dreamerv2.analysis import logdirs
 from dreamerv2.analysis.command import Parser, exit_code, whole_number
 from dreamerv2.analysis.logdirs import Run
 from dreamerv2.errors import UsageError
+from dreamerv2.paths import expand_home
 
 _MOST_NOTES = 12
 
@@ -77,7 +78,7 @@ def output_stem(root: pathlib.Path, metric: str, out: str | None) -> pathlib.Pat
     """Where to write, without the suffix; by default into `root`, named after the metric."""
     if out is None:
         return root / f'plot_{metric.replace("/", "_")}'
-    path = pathlib.Path(out).expanduser()
+    path = expand_home(out)
     if path.suffix not in ('', '.png', '.svg', '.csv'):
         raise UsageError(f'--out {out}: a name that ends in .png was expected')
     if path.is_dir():
@@ -109,7 +110,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         '--bins', type=whole_number(2, 10**4), default=50, help='points of a curve (%(default)s)'
     )
     args = parser.parse_args(argv)
-    args.root = args.root.expanduser()
+    args.root = expand_home(args.root)
     return args
 
 

@@ -24,6 +24,7 @@ from dreamerv2.analysis import curves, logdirs, random_policy, reference
 from dreamerv2.analysis.logdirs import Run
 from dreamerv2.analysis.series import Series
 from dreamerv2.errors import UsageError
+from dreamerv2.paths import expand_home
 
 STAGES = ('baseline', 'pretrain', 'finetune', 'transfer')
 PLAN = 'plan.json'
@@ -87,7 +88,7 @@ def read_study(root: str | os.PathLike) -> Study:
     Raises UsageError where `root` is no folder, holds no run or none that belongs to a study, or
     has a plan that cannot be used.
     """
-    root = pathlib.Path(root).expanduser()
+    root = expand_home(root)
     runs = logdirs.read_runs(root)
     notes = [f'{run.name}: {note}' for run in runs for note in run.notes]
     by_path = {os.path.realpath(run.path): run for run in runs}

@@ -4,12 +4,12 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dreamerv2.errors import UsageError
+from dreamerv2.paths import expand_home
 from dreamerv2.replay.archive import EpisodeArchive
 from dreamerv2.replay.episode import Episode, EpisodeBuilder
 from dreamerv2.replay.index import EpisodeIndex
@@ -82,7 +82,7 @@ class Replay:
         self._archive: EpisodeArchive | None = None
         self.levels = levels
         if directory is not None:
-            self._archive = EpisodeArchive(Path(directory).expanduser(), levels, keep_on_disk, hold)
+            self._archive = EpisodeArchive(expand_home(directory), levels, keep_on_disk, hold)
             self.levels = self._archive.levels
             self._load(self._archive)
 
