@@ -208,7 +208,8 @@ def _answer(
             error = np.array([one.error if one else math.nan for one in random])
             finished = study.level_values(data, 'baseline', '', levels, data.plan.frames)
             lead, unusable = scores.scales(levels, finished, floor, error)
-            left_out = {**unusable, **left_out}
+            reasons = {**unusable, **left_out}
+            left_out = {level: reasons[level] for level in levels if level in reasons}
             usable = np.where([level in left_out for level in levels], np.nan, lead)
             agents, baselines = (agents - floor) / usable, (baselines - floor) / usable
         headlines.append(

@@ -34,12 +34,16 @@ _CAPTIONS = {
     'figure5': 'Figure 5: fine-tuned agents against baselines, and against the baseline T/M '
     'earlier, where it has cost as much as a fine-tuned agent with its share of pre-training.',
     'figure6': 'Figure 6: agents transferred to levels they have not seen, against baselines.',
-    'figure7': 'Figure 7: equal budget. The axis counts the frames of all agents together.',
+    'figure7': 'Figure 7: equal budget. The axis counts the frames of all agents together. Levels '
+    'whose return can be farmed are left out of the mean return.',
     'figure8': 'Figure 8: frames of a level and their reconstructions by several checkpoints.',
     'transfer_matrix': 'Training set against evaluated level, before and after training on the '
     'level itself.',
 }
-_BANDS = 'Lines are means over seeds, bands 95 % t intervals of the mean at each frame.'
+_BANDS = (
+    'Lines are means over seeds, bands 95 % t intervals of the mean at each frame; where two or '
+    'three runs leave them wider than all curves, they are cut off.'
+)
 _CURVES = ('figure3', 'figure4', 'figure5', 'figure6', 'figure7')
 _LONG_LIST = 40
 
