@@ -1,13 +1,12 @@
 """PPO of Stable-Baselines3 on our own environments, logged as our own runs are.
 
-    python experiments/peers/ppo.py --task mario_1-1 --steps 250000 --seed 1 --logdir ~/logdir/ppo/1
-
 The same frames, actions, rewards and sticky actions as `train.py` with the preset `mario_small` and
 the same keys: give both the same `--mario_actions`, `--sticky` and so on. `scripts/plot.sh` draws
-the logdirs of both. PyTorch brings gigabytes, so this has an environment of its own:
+the logdirs of both; `minutes` in each line is the time since the start. PyTorch brings gigabytes,
+so this has an environment of its own, with a CPU build of PyTorch:
 
-    python -m venv ~/ppo && ~/ppo/bin/pip install torch --index-url CPU-WHEELS
-    ~/ppo/bin/pip install -e '.[peers]'
+    python -m venv ~/ppo && ~/ppo/bin/pip install -e '.[peers]'
+    ~/ppo/bin/python experiments/peers/ppo.py --task mario_1-1 --logdir ~/logdir/ppo/1
 
 Settings are those that V. Nguyen published for this game (Super-mario-bros-PPO-pytorch): 8
 environments of 512 steps, 10 epochs over minibatches of 256, learning rate 1e-4, discount 0.9,
