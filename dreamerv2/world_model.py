@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from dreamerv2.errors import UsageError
+from dreamerv2.errors import UsageError, shown
 from dreamerv2.paths import expand_home
 from dreamerv2.run import devices, insight
 from dreamerv2.run.command import exit_code_of
@@ -163,6 +163,10 @@ def score(path: Path, episodes: int) -> None:
 
     saved = checkpoint.find(path, None, _say)
     config = Config.load(saved.config_path)
+    if not config.task.startswith('mario_'):
+        raise UsageError(
+            f'{saved.path} is of {shown(config.task)}: only Mario tells where its player is drawn'
+        )
     tasks = build.single_level_tasks(config.task, build.task_sets(config))
     makers = {
         level: lambda task=task, index=index: build.build_env(
@@ -181,8 +185,6 @@ def score(path: Path, episodes: int) -> None:
         lambda obs, state: agent.policy(obs, state, mode=mode), episodes, on_step=[recorder]
     )
     evaluator.close()
-    if not looking.has_boxes(recorder.episodes[0]):
-        raise UsageError(f'{saved.path}: only runs in Mario tell where the player is')
     found = looking.look_at(agent, recorder.episodes, config.discount)
     rows = sum(len(episode['reward']) for episode in recorder.episodes)
     print(f'{saved.path}: {len(recorder.episodes)} episodes ({rows} rows)')

@@ -32,11 +32,11 @@ def episodes(tmp_path_factory):
 
 def test_it_trains_and_scores_on_episodes_held_out(episodes, capsys):
     before = sorted((path.name, path.read_bytes()) for path in episodes.iterdir())
-    arguments = [str(episodes), *SMALL, '--updates', '4', '--every', '2']
+    arguments = [str(episodes), *SMALL, '--updates', '2', '--every', '1']
     assert world_model.main(arguments) == 0
     first, *lines = capsys.readouterr().out.splitlines()
     assert first == '2 episodes to learn from, 1 held out (31 rows)'
-    assert [line.split()[1] for line in lines] == ['0', '2', '4']
+    assert [line.split()[1] for line in lines] == ['1', '2']
     for line in lines:
         assert re.search(r'player \d[\d.]*/\d[\d.]*/\d', line), line
     assert sorted((path.name, path.read_bytes()) for path in episodes.iterdir()) == before
@@ -56,3 +56,39 @@ def test_mistakes_are_told_in_a_line(tmp_path, monkeypatch, capsys, arguments, m
     assert world_model.main(arguments) == 2
     captured = capsys.readouterr()
     assert message in captured.err and captured.err.count('\n') == 1
+
+
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (['--grayscale', 'True'], 'image is [64, 64, 3], the configuration has [64, 64, 1]'),
+        (
+            ['--grayscale', 'False', '--mario_actions', 'right_only'],
+            'action is [12], the configuration has [5]',
+        ),
+        (['--updates', '0'], 'leave out --configs'),
+    ],
+)
+def test_settings_that_do_not_fit_the_episodes_are_refused(episodes, capsys, options, message):
+    flags = [flag for flag in SMALL if flag not in ('--grayscale', 'False')]
+    assert world_model.main([str(episodes), *flags, *options]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_episodes_without_boxes_are_refused(tmp_path, capsys):
+    replay = Replay(tmp_path, levels=['1-1'])
+    for _ in range(2):
+        for row in range(2):
+            replay.add_step(
+                {
+                    'image': np.zeros((64, 64, 3), np.uint8),
+                    'action': np.zeros(12, np.float32),
+                    'reward': np.float32(0),
+                    'is_first': row == 0,
+                    'is_last': row == 1,
+                    'is_terminal': row == 1,
+                }
+            )
+    replay.close()
+    assert world_model.main([str(tmp_path), *SMALL]) == 2
+    assert 'does not tell where the player is' in capsys.readouterr().err
