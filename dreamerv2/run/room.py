@@ -75,7 +75,7 @@ def shortages(
     if free_memory is not None and memory > free_memory:
         found.append(
             f'Memory may run out: the replay will grow by about {memory / GIGABYTE:.1f} GB, '
-            f'{free_memory / GIGABYTE:.1f} GB are free. Lower replay.capacity ({capacity} now).'
+            f'{free_memory / GIGABYTE:.1f} GB are free. Lower replay.capacity ({capacity:,} now).'
         )
     if disk > free_disk:
         found.append(

@@ -32,7 +32,7 @@ def test_what_will_do_is_not_mentioned():
 
 def test_what_will_not_do_is_told_with_its_sizes():
     (line,) = shortages(free_memory=0.397e9)
-    assert 'about 0.4 GB, 0.4 GB are free' in line and 'replay.capacity (2e+06)' in line
+    assert 'about 0.4 GB, 0.4 GB are free' in line and 'replay.capacity (2,000,000 now)' in line
     (line,) = shortages(free_disk=0.896e9)
     assert 'about 0.9 GB more' in line and 'Make room' in line
     assert len(shortages(free_memory=1e6, free_disk=1e6)) == 2
