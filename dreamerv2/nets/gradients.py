@@ -51,8 +51,9 @@ def affine(
 
 def sum_of_rows(x: tf.Tensor) -> tf.Tensor:
     """The sum of `x [..., units]` over all axes but the last, added up in float32."""
-    rows = tf.reshape(x, [-1, x.shape[-1]])
-    return tf.matmul(tf.ones([1, tf.shape(rows)[0]], x.dtype), rows)[0]
+    # Cast first: without instructions for it a processor rounds a product of bfloat16 in between.
+    rows = tf.cast(tf.reshape(x, [-1, x.shape[-1]]), tf.float32)
+    return tf.cast(tf.matmul(tf.ones([1, tf.shape(rows)[0]]), rows)[0], x.dtype)
 
 
 def matmul_gradients(

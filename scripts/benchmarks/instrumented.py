@@ -110,7 +110,9 @@ def run_instrumented(
         timed_replay = mock.patch.object(
             build,
             'build_replay',
-            lambda *args: Timed(make_replay(*args), clock, {'add_step': 'replay'}),
+            lambda *args, **kwargs: Timed(
+                make_replay(*args, **kwargs), clock, {'add_step': 'replay'}
+            ),
         )
         take = clock.timed('replay', batches.Batches.take)
         timed_take = mock.patch.object(batches.Batches, 'take', lambda self: take(self))
