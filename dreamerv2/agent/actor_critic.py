@@ -172,8 +172,7 @@ class ActorCritic(tf.Module):
     ) -> tuple[tf.Tensor, Tensors]:
         """Log-likelihood of the targets: squared error with `mse` (arXiv:2010.02193, equation 5).
 
-        With `slow_regularizer`, that of the slow critic's values, too (arXiv:2301.04104v2,
-        "Critic learning").
+        With `slow_regularizer`, that of the slow critic's values, too (arXiv:2301.04104v2).
 
         States:     [z0]  [z1]  [z2]   z3
         Values:     [v0]  [v1]  [v2]   v3

@@ -15,7 +15,7 @@ class ReturnNormalizer(tf.Module):
     The first update takes the range as it is. Returns of several tasks may differ in size by far
     (thesis, section 3, on PopArt): with scope `level` each level has a range of its own.
 
-    Source: arXiv:2301.04104v2, "Actor learning", equations 6 and 7.
+    Source: arXiv:2301.04104v2.
 
     Args:
         levels: number of levels.

@@ -33,15 +33,15 @@ def categorical_sample(logits: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
 def mix_uniform(logits: tf.Tensor, share: float) -> tf.Tensor:
     """Log-probabilities `[..., classes]` of `(1 - share) softmax(logits) + share / classes`.
 
-    No class is ever impossible, so that divergences stay bounded (arXiv:2301.04104v2, "Discrete
-    latents": a share of 1 %).
+    No class is ever impossible, so that divergences stay bounded (arXiv:2301.04104v2, with
+    a share of 1 %).
     """
     probs = (1 - share) * tf.nn.softmax(logits) + share / logits.shape[-1]
     return tf.math.log(probs)
 
 
 def symlog(x: tf.Tensor) -> tf.Tensor:
-    """`sign(x) log(1 + |x|)` (arXiv:2301.04104v2, equation 9)."""
+    """`sign(x) log(1 + |x|)` (arXiv:2301.04104v2)."""
     return tf.sign(x) * tf.math.log1p(tf.abs(x))
 
 
@@ -157,7 +157,7 @@ def _squared_distance(
 class SymlogNormal:
     """Normal distribution of unit variance over the symlog of a value, event of `rank` axes.
 
-    For vectors of unknown size (arXiv:2301.04104v2, equation 8); the mean is mapped back.
+    For vectors of unknown size (arXiv:2301.04104v2); the mean is mapped back.
     """
 
     def __init__(self, mean: tf.Tensor, rank: int):
@@ -176,7 +176,7 @@ class TwoHot:
     """Categorical distribution over bins whose distances grow exponentially, for any scalar.
 
     A value between two bins is shared between both, so that its expectation is exact
-    (arXiv:2301.04104v2, "Critic learning", equations 10 and 11).
+    (arXiv:2301.04104v2).
 
         bins = symexp(linspace(-20, 20, 255))
 

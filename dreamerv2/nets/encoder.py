@@ -34,7 +34,7 @@ class Encoder(tf.Module):
         cnn_depth: channels of the first convolution; they double with each.
         cnn_kernels: kernel sizes of the stride-2 convolutions.
         mlp_layers: units of the layers for vectors.
-        symlog: whether vectors enter as their symlog (arXiv:2301.04104v2, equation 9).
+        symlog: whether vectors enter as their symlog (arXiv:2301.04104v2).
         branches: into how many stretches a batch of images is split (`in_branches`).
     """
 

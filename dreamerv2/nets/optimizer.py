@@ -15,7 +15,7 @@ LEAST_NORM = 1e-3  # Of a parameter, for adaptive clipping: new biases are 0.
 def adaptively_clipped(gradient: tf.Tensor, parameter: tf.Tensor, share: float) -> tf.Tensor:
     """A gradient whose norm is at most `share` of the parameter's norm, taken as at least 1e-3.
 
-    Source: arXiv:2301.04104v2, "Optimizer", which clips whole tensors; after arXiv:2102.06171.
+    Source: arXiv:2301.04104v2, which clips whole tensors; after arXiv:2102.06171.
     """
     most = share * tf.maximum(tf.norm(parameter), LEAST_NORM)
     return gradient / tf.maximum(tf.norm(gradient) / most, 1.0)
@@ -46,7 +46,7 @@ class Optimizer(tf.Module):
         clip: largest global norm; 0 for none.
         wd: decay per step, not scaled by the learning rate.
         agc: largest norm of each parameter's gradient as a share of the parameter's norm, which
-            counts as at least 1e-3; 0 for none (arXiv:2301.04104v2, "Optimizer": 0.3).
+            counts as at least 1e-3; 0 for none (arXiv:2301.04104v2 has 0.3).
         warmup: updates over which the learning rate rises linearly from 0; 0 for none.
         scaled: whether to scale the loss (float16).
     """

@@ -282,7 +282,7 @@ def test_the_learning_rate_rises_linearly():
 
 
 def test_the_kl_of_the_newer_dreamer():
-    """Free nats of each row, 1.0 for the dynamics and 0.1 for the representation (equation 5)."""
+    """Free nats of each row, 1.0 for the dynamics and 0.1 for the representation."""
     rng = np.random.default_rng(0)
     logits = [tf.constant(rng.normal(size=[2, 6, 3, 4]) * 0.8, tf.float32) for _ in range(2)]
     posterior, prior = ({'logit': x} for x in logits)
