@@ -14,13 +14,10 @@ from collections.abc import Sequence
 
 import studies  # noqa: F401  so that this clone is used
 
-from dreamerv2.analysis import study, text
+from dreamerv2.analysis import figures, study, text
 from dreamerv2.analysis.command import Parser, exit_code, whole_number
 from dreamerv2.errors import UsageError
 from dreamerv2.paths import expand_home
-
-# Written out, so that a mistake is told before anything slow is imported.
-FIGURES = ('2', '3', '4', '5', '6', '7', '8', 'transfer_matrix')
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,7 +36,8 @@ def run(argv: Sequence[str] | None = None) -> None:
     out = args.out or args.root / 'figures'
     try:
         out.mkdir(parents=True, exist_ok=True)
-        for drawn in thesis.draw_figures(data, args.figures, bins=args.bins, window=args.window):
+        smooth = figures.Smooth(args.bins, args.window)
+        for drawn in figures.draw(data, args.figures, smooth):
             if isinstance(drawn, str):
                 print(drawn)
                 continue
@@ -62,6 +60,15 @@ def run(argv: Sequence[str] | None = None) -> None:
         print(f'\n{sentences}')
 
 
+def figure_name(text: str) -> str:
+    """A figure by its name or number."""
+    name = f'figure{text}' if text.isdecimal() else text
+    if name not in figures.names():
+        known = ', '.join(figures.names())
+        raise argparse.ArgumentTypeError(f'{text!r} is no figure: expected one of {known}')
+    return name
+
+
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = Parser(
@@ -73,9 +80,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         '--figures',
         metavar='N',
         nargs='+',
-        choices=FIGURES,
-        default=FIGURES,
-        help='only these, of 2 to 8 and transfer_matrix',
+        type=figure_name,
+        help=f'only these, of {", ".join(figures.names())}; a number is enough',
     )
     parser.add_argument(
         '--window',

@@ -3,16 +3,15 @@
 import datetime
 import math
 import pathlib
-import re
 
 from dreamerv2.analysis import (
     answers,
+    figures,
     plotting,
     random_policy,
     run_table,
     study,
     thesis,
-    transfer_matrix,
     videos,
 )
 from dreamerv2.analysis import report_answers as parts
@@ -23,23 +22,6 @@ from dreamerv2.analysis.study import Study
 from dreamerv2.analysis.style import STYLE
 from dreamerv2.analysis.text import short, short_frames, without
 
-# Which figures stand with which question; all others follow.
-_FIGURES = {'pretrain': ('figure3',), 'finetune': ('figure5', 'figure7'), 'transfer': ('figure6',)}
-_CAPTIONS = {
-    'figure2': 'Figure 2: a frame near the start of each level, as the agent sees it.',
-    'figure3': 'Figure 3: return, progress and completion on each level of the set. Solid: one '
-    'agent on all of them; dashed: an agent a level; T/N: where those have cost as much together. '
-    'Where a return can be farmed it is cut off; progress and completion beside it cannot be.',
-    'figure4': 'Figure 4: image loss of pre-training runs and baselines.',
-    'figure5': 'Figure 5: fine-tuned agents against baselines, and against the baseline T/M '
-    'earlier, where it has cost as much as a fine-tuned agent with its share of pre-training.',
-    'figure6': 'Figure 6: agents transferred to levels they have not seen, against baselines.',
-    'figure7': 'Figure 7: equal budget. The axis counts the frames of all agents together. Levels '
-    'whose return can be farmed are left out of the mean return.',
-    'figure8': 'Figure 8: frames of a level and their reconstructions by several checkpoints.',
-    'transfer_matrix': 'Training set against evaluated level, before and after training on the '
-    'level itself.',
-}
 _BANDS = (
     'Lines are means over seeds, bands 95 % t intervals of the mean at each frame; where two or '
     'three runs leave them wider than all curves, they are cut off.'
@@ -68,13 +50,13 @@ def report(
 ) -> str:
     """The whole page; `found` are the answers."""
     pictures: dict[str, list[Markup]] = {}
-    for drawn in thesis.draw_figures(data, bins=bins, window=window):
-        name = drawn.name if isinstance(drawn, Drawn) else drawn
-        kind = re.match(r'figure\d+|\w+', name)
-        pictures.setdefault(kind[0] if kind else name, []).append(_figure(drawn))
+    for name in figures.names():
+        for drawn in figures.draw(data, [name], figures.Smooth(bins, window)):
+            pictures.setdefault(name, []).append(_figure(drawn))
     sections = [('short', 'In short', _in_short(data, found))]
     for stage, title, question in parts.QUESTIONS:
-        shown = join(picture for name in _FIGURES[stage] for picture in pictures.pop(name, []))
+        own = [name for name in pictures if getattr(figures.find(name), 'QUESTION', '') == stage]
+        shown = join(picture for name in own for picture in pictures.pop(name))
         body = parts.question_body(data, stage, found)
         asked = element('p', element('em', question))
         sections.append((stage, title, join([asked, body, shown])))
@@ -129,7 +111,7 @@ def _about(data: Study) -> Markup:
 
 
 def _random_policy(data: Study) -> str:
-    levels = transfer_matrix.evaluated_levels(data)
+    levels = study.evaluated_levels(data)
     return random_policy.sources({x: study.random_policy_on(data, x) for x in levels})
 
 
@@ -150,9 +132,8 @@ def _figure(drawn: Drawn | str) -> Markup:
     """A figure on a card with its caption and numbers, or the line on why it is not there."""
     if isinstance(drawn, str):
         return element('p', drawn, class_='soft')
-    match = re.match(r'figure\d+', drawn.name)
-    kind = match[0] if match else drawn.name
-    caption = _CAPTIONS.get(kind, kind)
+    kind = drawn.kind
+    caption = figures.find(kind).CAPTION
     image = element(
         'img',
         src=data_uri(plotting.png_bytes(drawn.figure), 'image/png'),

@@ -324,6 +324,13 @@ def random_policy_on(
     return random_policy.of_runs(fresh or list(study.runs.values()), level, metric)
 
 
+def evaluated_levels(data: Study) -> tuple[str, ...]:
+    """All levels of the study: of the sets, of fine-tuning and of transfer, each once."""
+    plan = data.plan
+    listed = [level for levels in plan.sets.values() for level in levels]
+    return tuple(dict.fromkeys([*listed, *plan.finetune, *plan.transfer]))
+
+
 def _set_name(run: Run) -> str:
     return str(run.study.get('set') or run.task.split('_', 1)[-1])
 

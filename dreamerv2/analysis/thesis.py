@@ -1,81 +1,14 @@
-"""Everything that the thesis shows, as far as the runs of a study allow."""
+"""Tables of a study: all comparisons behind its answers, and which of its runs are there."""
 
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from dreamerv2.analysis import answers, equal_budget, figures, reconstructions, verdicts
-from dreamerv2.analysis.figures import Drawn
+from dreamerv2.analysis import answers, verdicts
 from dreamerv2.analysis.scores import Answer, Comparison
-from dreamerv2.analysis.start_frames import figure2
 from dreamerv2.analysis.study import Study
 from dreamerv2.analysis.text import short
-from dreamerv2.analysis.transfer_matrix import transfer_matrix
-
-FIGURES = ('2', '3', '4', '5', '6', '7', '8', 'transfer_matrix')
-
-
-def draw_figures(
-    data: Study, names: Sequence[str] = FIGURES, *, bins: int = 50, window: int = 20
-) -> Iterator[Drawn | str]:
-    """The figures with these names one after another, or a line on why one cannot be drawn.
-
-    Figure 3 comes once for every pre-training set.
-    """
-    smooth = {'bins': bins, 'window': window}
-    present = {place.stage for place in data.runs}
-    if '2' in names:
-        drawn = figure2(data)
-        yield drawn if drawn.rows else 'figure2: not drawn, no run has recorded episodes'
-    if '3' in names:
-        yield from _draw_figure3(data, smooth)
-    if '4' in names:
-        if any('image_loss' in run.series for run in data.runs.values()):
-            yield figures.figure4(data, bins=bins)
-        else:
-            yield 'figure4: not drawn, no run has an image loss'
-    if '5' in names:
-        if any(answers.finetuned_levels(data, name) for name in data.plan.sets):
-            yield figures.figure5(data, **smooth)
-        else:
-            yield 'figure5: not drawn, no fine-tuning run'
-    if '6' in names:
-        if 'transfer' in present:
-            yield figures.figure6(data, **smooth)
-        else:
-            yield 'figure6: not drawn, no transfer run'
-    if '7' in names:
-        if 'pretrain' in present:
-            yield equal_budget.figure7(data, **smooth)
-        else:
-            yield 'figure7: not drawn, no pre-training run'
-    if '8' in names:
-        yield from _draw_figure8(data)
-    if 'transfer_matrix' in names:
-        if present - {'baseline'}:
-            yield transfer_matrix(data)
-        else:
-            yield 'transfer_matrix: not drawn, no run but baselines'
-
-
-def _draw_figure3(data: Study, smooth: dict[str, int]) -> Iterator[Drawn | str]:
-    for name in data.plan.sets:
-        if any(place.stage == 'pretrain' and place.set == name for place in data.runs):
-            yield figures.figure3(data, name, **smooth)
-        else:
-            yield f'figure3_{name}: not drawn, no pre-training run on {name}'
-    if not data.plan.sets:
-        yield 'figure3: not drawn, no pre-training run'
-
-
-def _draw_figure8(data: Study) -> Iterator[Drawn | str]:
-    found, lines = reconstructions.read_reconstructions(data)
-    yield from (f'figure8: {line}' for line in lines)
-    if found:
-        yield reconstructions.figure8(data)
-    else:
-        yield f'figure8: not drawn, no run has {reconstructions.RECONSTRUCTIONS}'
 
 
 def score_rows(found: Sequence[Answer], data: Study) -> list[dict[str, Any]]:

@@ -14,7 +14,8 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from dreamerv2.analysis import answers, equal_budget, figures, plotting, study, thesis
+from dreamerv2.analysis import answers, figures, plotting, study, thesis
+from dreamerv2.analysis.figures import figure3, figure4, figure5, figure6, figure7
 from tests.analysis.synthetic import PLAN, T
 
 REPOSITORY = pathlib.Path(__file__).parents[2]
@@ -100,7 +101,7 @@ def test_every_question_for_every_set(data):
 
 
 def test_figure_3_marks_equal_cost_and_cuts_off_what_is_farmed(data):
-    drawn = figures.figure3(data, 'three', bins=10)
+    drawn = figure3.figure3(data, 'three', bins=10)
     axes = np.array(drawn.figure.axes).reshape(3, 3)
     for ax in axes.flat:
         assert marks(ax) == pytest.approx([T / 3])
@@ -109,7 +110,7 @@ def test_figure_3_marks_equal_cost_and_cuts_off_what_is_farmed(data):
     assert returns[0].get_title('left') == '3-1   n = 2'
     assert returns[2].get_title('left') == '4-4   n = 2, cut off above'
     assert returns[2].get_ylim()[1] == max(ax.get_ylim()[1] for ax in returns[:2])
-    assert labels(drawn.figure) == ['one agent on three', 'an agent a level', 'random policy']
+    assert labels(drawn.figure) == ['one agent on three', 'one agent per level', 'random policy']
     farmed = [
         row['mean']
         for row in drawn.rows
@@ -122,8 +123,39 @@ def test_figure_3_marks_equal_cost_and_cuts_off_what_is_farmed(data):
     assert line.get_ydata()[-1] == pytest.approx(800, rel=0.03)
 
 
+def test_figure_3_leaves_out_what_is_zero_everywhere(tmp_path, logdir, episodes):
+    for seed, completed in enumerate((0.0, 0.0, 1.0)):
+        lines = [
+            {
+                'step': 40 * i,
+                **{
+                    f'{name}/{level}': value
+                    for level in ('3-1', '3-2')
+                    for name, value in (
+                        ('train_return', 5.0 * i),
+                        ('train_progress', 0.1),
+                        ('train_completed', completed),
+                    )
+                },
+            }
+            for i in range(1, 20)
+        ]
+        logdir(
+            tmp_path / str(completed) / str(seed),
+            task='mario_3-1+3-2',
+            study={'stage': 'pretrain', 'set': 'two', 'seed': seed},
+            lines=lines,
+        )
+    nobody = figure3.figure3(study.read_study(tmp_path / '0.0'), 'two', bins=5)
+    assert [ax.get_ylabel() for ax in nobody.figure.axes[:2]] == ['return', 'progress']
+    assert len(nobody.figure.axes) == 4
+    assert nobody.figure._supxlabel.get_text() == 'left out, zero in all runs: completed'
+    somebody = figure3.figure3(study.read_study(tmp_path / '1.0'), 'two', bins=5)
+    assert len(somebody.figure.axes) == 6 and somebody.figure._supxlabel is None
+
+
 def test_figure_4_has_a_line_a_run_kind(data):
-    drawn = figures.figure4(data, bins=10)
+    drawn = figure4.figure4(data, bins=10)
     (ax,) = drawn.figure.axes
     texts = [text.get_text() for text in ax.get_legend().get_texts()]
     assert texts == [
@@ -138,7 +170,7 @@ def test_figure_4_has_a_line_a_run_kind(data):
 
 
 def test_figure_5_draws_the_baseline_again_at_equal_cost(data):
-    drawn = figures.figure5(data, bins=10)
+    drawn = figure5.figure5(data, bins=10)
     axes = np.array(drawn.figure.axes).reshape(2, 2)
     assert axes[1, 1].get_title('left') == '3-2 from three   n = 2'
     for ax in axes.flat:
@@ -151,7 +183,7 @@ def test_figure_5_draws_the_baseline_again_at_equal_cost(data):
 
 
 def test_figure_6_tells_the_measures_of_transfer(data):
-    drawn = figures.figure6(data, bins=10)
+    drawn = figure6.figure6(data, bins=10)
     axes = np.array(drawn.figure.axes).reshape(2, 2)
     assert axes[0, 1].get_title('left') == '1-2 from two   n = 2'
     words = [text.get_text() for ax in axes.flat for text in ax.texts]
@@ -162,7 +194,7 @@ def test_figure_6_tells_the_measures_of_transfer(data):
 
 
 def test_figure_7_puts_everything_at_its_cost(data):
-    drawn = equal_budget.figure7(data, bins=20)
+    drawn = figure7.figure7(data, bins=20)
     axes = np.array(drawn.figure.axes).reshape(2, 3)
     titles = [ax.get_title('left') for ax in axes[0]]
     assert titles == [
@@ -181,14 +213,14 @@ def test_figure_7_puts_everything_at_its_cost(data):
     assert solid(axes[0, 2], '3 baselines, n = 2').get_xdata()[0] == 3 * T / 20
     assert ax.get_xlabel() == 'frames (k) of all agents together'
     # Where T (M - 1) / M is none of the points of T.
-    drawn = equal_budget.figure7(data, bins=9)
+    drawn = figure7.figure7(data, bins=9)
     ends = {row['stage']: row['frames'] for row in drawn.rows if row['set'] == 'two'}
     assert ends == {'baseline': 2 * T, 'pretrain': T, 'finetune': 2 * T}
     assert drawn.figure.axes[2].get_xlim()[1] >= 3 * T
 
 
 def test_pictures_have_nothing_cut_off(data, tmp_path):
-    drawn = figures.figure6(data, bins=10)
+    drawn = figure6.figure6(data, bins=10)
     path, svg, _ = plotting.save_figure(drawn.figure, tmp_path / 'figure6', drawn.rows)
     picture = matplotlib.image.imread(path)[..., :3]
     for edge in (picture[0], picture[-1], picture[:, 0], picture[:, -1]):
@@ -254,7 +286,7 @@ def test_command_writes_everything_and_names_what_is_missing(
 def test_what_cannot_be_drawn_is_said(tmp_path, logdir):
     logdir(tmp_path / 'b', task='mario_3-1', lines=[{'step': 4, 'train_return': 1.0}])
     data = study.read_study(tmp_path)
-    assert list(thesis.draw_figures(data)) == [
+    assert list(figures.draw(data)) == [
         'figure2: not drawn, no run has recorded episodes',
         'figure3: not drawn, no pre-training run',
         'figure4: not drawn, no run has an image loss',
@@ -262,6 +294,7 @@ def test_what_cannot_be_drawn_is_said(tmp_path, logdir):
         'figure6: not drawn, no transfer run',
         'figure7: not drawn, no pre-training run',
         'figure8: not drawn, no run has reconstructions.npz',
+        'model_errors: not drawn, no run was evaluated with sprite errors',
         'transfer_matrix: not drawn, no run but baselines',
     ]
     assert answers.by_question(data) == {}
@@ -280,7 +313,7 @@ def test_figures_with_hardly_any_runs_are_drawn(tmp_path, logdir):
         lines = [{'step': 4, 'image_loss': 1.0}]
         logdir(tmp_path / str(i), task='mario_x', study=place, lines=lines, done=False)
     data = study.read_study(tmp_path)
-    drawn = list(thesis.draw_figures(data, bins=5))
+    drawn = list(figures.draw(data, smooth=figures.Smooth(bins=5)))
     assert [one if isinstance(one, str) else one.name for one in drawn] == [
         'figure2: not drawn, no run has recorded episodes',
         'figure3_two',
@@ -290,6 +323,7 @@ def test_figures_with_hardly_any_runs_are_drawn(tmp_path, logdir):
         'figure6',
         'figure7',
         'figure8: not drawn, no run has reconstructions.npz',
+        'model_errors: not drawn, no run was evaluated with sprite errors',
         'transfer_matrix',
     ]
     for one in drawn:
@@ -300,8 +334,14 @@ def test_figures_with_hardly_any_runs_are_drawn(tmp_path, logdir):
     assert not any('nan' in x for x in sentences)
 
 
-def test_the_command_knows_the_names_of_all_figures(figures_command):
-    assert figures_command.FIGURES == thesis.FIGURES
+def test_figures_are_found_by_their_names_and_have_captions(figures_command):
+    assert figures.names() == (
+        *(f'figure{number}' for number in range(2, 9)),
+        'model_errors',
+        'transfer_matrix',
+    )
+    assert all(figures.find(name).CAPTION.endswith('.') for name in figures.names())
+    assert figures_command.figure_name('3') == figures_command.figure_name('figure3') == 'figure3'
 
 
 @pytest.mark.parametrize(
@@ -330,7 +370,7 @@ def test_threshold_is_not_told_where_the_baseline_does_not_learn(tmp_path, logdi
     assert not any('nan' in row['question'] for row in rows)
     data = study.read_study(tmp_path)
     data = dataclasses.replace(data, plan=dataclasses.replace(data.plan, sets={'e4': ('3-1',)}))
-    (ax,) = figures.figure6(data, bins=4).figure.axes
+    (ax,) = figure6.figure6(data, bins=4).figure.axes
     words = ' '.join(x.get_text() for x in ax.texts)
     assert 'no threshold: the baselines do not beat the random policy at T' in words
     assert 'nan' not in words and '?' not in words

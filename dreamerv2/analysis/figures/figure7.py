@@ -1,15 +1,29 @@
 """Figure 7 of the thesis: everything against the total number of frames it has cost."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from dreamerv2.analysis import answers, curves, plotting, reference, study, text
-from dreamerv2.analysis.figures import AGENT, BASELINE, Drawn, Line, draw_lines
+from dreamerv2.analysis.figures import Drawn, Smooth
+from dreamerv2.analysis.lines import AGENT, BASELINE, Line, draw_lines
 from dreamerv2.analysis.study import Place, Study
 
+CAPTION = (
+    'Figure 7: equal budget. The axis counts the frames of all agents together. Levels whose '
+    'return can be farmed are left out of the mean return.'
+)
+QUESTION = 'finetune'
 _METRICS = ('train_return', 'train_progress')
+
+
+def draw(data: Study, smooth: Smooth) -> Iterator[Drawn | str]:
+    """One page."""
+    if any(place.stage == 'pretrain' for place in data.runs):
+        yield figure7(data, bins=smooth.bins, window=smooth.window)
+    else:
+        yield 'figure7: not drawn, no pre-training run'
 
 
 def cost_axis(stage: str, grid: np.ndarray, total: float, levels: int) -> np.ndarray:

@@ -5,6 +5,7 @@ they are of and the checkpoint's `step` in frames.
 """
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,21 @@ from matplotlib.axes import Axes
 
 from dreamerv2 import npz
 from dreamerv2.analysis import plotting, text
-from dreamerv2.analysis.figures import Drawn
+from dreamerv2.analysis.figures import Drawn, Smooth
+from dreamerv2.analysis.figures.figure2 import MOST_BYTES, draw_image
 from dreamerv2.analysis.logdirs import Run
-from dreamerv2.analysis.start_frames import MOST_BYTES, draw_image
 from dreamerv2.analysis.study import Place, Study
 
+CAPTION = 'Figure 8: frames of a level and their reconstructions by several checkpoints.'
 RECONSTRUCTIONS = 'reconstructions.npz'
 _MOST_COLUMNS = 8
+
+
+def draw(data: Study, smooth: Smooth) -> Iterator[Drawn | str]:
+    """One page, and a line for each file that cannot be used."""
+    found, lines = read_reconstructions(data)
+    yield from (f'figure8: {line}' for line in lines)
+    yield figure8(data) if found else f'figure8: not drawn, no run has {RECONSTRUCTIONS}'
 
 
 @dataclasses.dataclass(frozen=True)

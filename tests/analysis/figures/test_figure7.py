@@ -3,15 +3,16 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from dreamerv2.analysis import curves, equal_budget
+from dreamerv2.analysis import curves
+from dreamerv2.analysis.figures import figure7
 
 
 @hypothesis.given(st.integers(1, 12), st.integers(1, 8), st.integers(1, 10**7))
 def test_cost_axis(bins, levels, total):
     grid = curves.frame_grid(total, bins)
-    baseline = equal_budget.cost_axis('baseline', grid, total, levels)
-    pretrain = equal_budget.cost_axis('pretrain', grid, total, levels)
-    finetune = equal_budget.cost_axis('finetune', grid, total, levels)
+    baseline = figure7.cost_axis('baseline', grid, total, levels)
+    pretrain = figure7.cost_axis('pretrain', grid, total, levels)
+    finetune = figure7.cost_axis('finetune', grid, total, levels)
     np.testing.assert_allclose(baseline, levels * grid)
     np.testing.assert_array_equal(pretrain, grid)
     for t, cost in zip(grid, finetune, strict=True):
@@ -23,8 +24,8 @@ def test_cost_axis(bins, levels, total):
 
 def test_cost_axis_of_the_thesis_ends_together():
     grid = curves.frame_grid(1e7, 40)
-    finetune = equal_budget.cost_axis('finetune', grid, 1e7, 4)
-    assert np.nanmax(finetune) == equal_budget.cost_axis('baseline', grid, 1e7, 4)[-1] == 4e7
+    finetune = figure7.cost_axis('finetune', grid, 1e7, 4)
+    assert np.nanmax(finetune) == figure7.cost_axis('baseline', grid, 1e7, 4)[-1] == 4e7
     assert np.isfinite(finetune).sum() == 30
 
 
@@ -32,8 +33,8 @@ def test_cost_axis_of_the_thesis_ends_together():
 def test_everything_ends_at_the_cost_of_the_baselines(bins, levels, total):
     ends = {}
     for stage in ('baseline', 'pretrain', 'finetune'):
-        grid = equal_budget.stage_grid(stage, total, levels, bins)
-        cost = equal_budget.cost_axis(stage, grid, total, levels)
+        grid = figure7.stage_grid(stage, total, levels, bins)
+        cost = figure7.cost_axis(stage, grid, total, levels)
         assert np.isfinite(cost).all() and len(cost) <= bins
         ends[stage] = cost[-1] if len(cost) else None
     assert ends['baseline'] == pytest.approx(levels * total)
@@ -44,5 +45,5 @@ def test_everything_ends_at_the_cost_of_the_baselines(bins, levels, total):
 
 def test_mean_over_levels_never_averages_what_is_not_there():
     stack = np.array([[[1.0, 2.0], [3.0, np.nan]]])
-    np.testing.assert_array_equal(equal_budget.mean_over_levels(stack), [[2.0, np.nan]])
-    assert equal_budget.mean_over_levels(np.zeros((2, 0, 3))).shape == (2, 3)
+    np.testing.assert_array_equal(figure7.mean_over_levels(stack), [[2.0, np.nan]])
+    assert figure7.mean_over_levels(np.zeros((2, 0, 3))).shape == (2, 3)

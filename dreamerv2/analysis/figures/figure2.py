@@ -12,11 +12,11 @@ from matplotlib.axes import Axes
 
 from dreamerv2 import npz
 from dreamerv2.analysis import plotting
-from dreamerv2.analysis.figures import Drawn
+from dreamerv2.analysis.figures import Drawn, Smooth
 from dreamerv2.analysis.logdirs import Run
-from dreamerv2.analysis.study import STAGES, Study
-from dreamerv2.analysis.transfer_matrix import evaluated_levels
+from dreamerv2.analysis.study import STAGES, Study, evaluated_levels
 
+CAPTION = 'Figure 2: a frame near the start of each level, as the agent sees it.'
 EPISODES = 'train_episodes'
 LEVELS = 'levels.json'
 # Late enough for the level to be there and the player to stand in it.
@@ -36,6 +36,12 @@ class Frame:
     image: np.ndarray
     run: str
     episode: str
+
+
+def draw(data: Study, smooth: Smooth) -> Iterator[Drawn | str]:
+    """One page."""
+    drawn = figure2(data)
+    yield drawn if drawn.rows else 'figure2: not drawn, no run has recorded episodes'
 
 
 def find_frame(data: Study, level: str, row: int = ROW) -> Frame | None:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,13 +11,23 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from dreamerv2.analysis import curves, evaluations, plotting, study, text
-from dreamerv2.analysis.figures import METRICS, Drawn
-from dreamerv2.analysis.study import Place, Study
+from dreamerv2.analysis.figures import Drawn, Smooth
+from dreamerv2.analysis.lines import METRICS
+from dreamerv2.analysis.study import Place, Study, evaluated_levels
 
+CAPTION = 'Training set against evaluated level, before and after training on the level itself.'
 NOTHING = 'nothing'
 ZERO_SHOT, TRAINED = 'zero-shot', 'after training'
 _COLORS = colormaps['Blues']
 _DARKEST = 0.85
+
+
+def draw(data: Study, smooth: Smooth) -> Iterator[Drawn | str]:
+    """One page."""
+    if any(place.stage != 'baseline' for place in data.runs):
+        yield transfer_matrix(data)
+    else:
+        yield 'transfer_matrix: not drawn, no run but baselines'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,13 +62,6 @@ class Cell:
         """0 to 1 for the colour: the normalised score, or the share itself."""
         value = self.score if self.metric == 'train_return' else self.mean
         return float(np.clip(value, 0, 1)) if math.isfinite(value) else math.nan
-
-
-def evaluated_levels(data: Study) -> tuple[str, ...]:
-    """All levels of the study: of the sets, of fine-tuning and of transfer, each once."""
-    plan = data.plan
-    listed = [level for levels in plan.sets.values() for level in levels]
-    return tuple(dict.fromkeys([*listed, *plan.finetune, *plan.transfer]))
 
 
 def cells(data: Study) -> list[Cell]:

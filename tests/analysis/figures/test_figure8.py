@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from dreamerv2.analysis import reconstructions, study, thesis
+from dreamerv2.analysis import figures, study
+from dreamerv2.analysis.figures import figure8
 from tests.analysis import synthetic
 
 
@@ -10,11 +11,11 @@ def test_squared_error_of_known_frames():
     others = frames.copy()
     others[0] = 255
     others[1, 0] = 51
-    np.testing.assert_allclose(reconstructions.squared_errors(frames, others), [1.0, 0.04 / 4])
+    np.testing.assert_allclose(figure8.squared_errors(frames, others), [1.0, 0.04 / 4])
 
 
 def test_a_row_a_checkpoint_below_the_true_frames(root):
-    drawn = reconstructions.figure8(study.read_study(root))
+    drawn = figure8.figure8(study.read_study(root))
     axes = np.array(drawn.figure.axes).reshape(5, 4)
     assert [ax.get_ylabel() for ax in axes[:, 0]] == [
         '1-1\ntrue frames',
@@ -49,7 +50,7 @@ def test_other_frames_get_a_true_row_of_their_own_and_long_ones_are_thinned(tmp_
             level=np.array('1-1'),
             step=8,
         )
-    drawn = reconstructions.figure8(study.read_study(tmp_path))
+    drawn = figure8.figure8(study.read_study(tmp_path))
     shown = [ax for ax in drawn.figure.axes if ax.get_visible()]
     assert len(shown) == 3 * 8 + 2 * 5
     labels = [ax.get_ylabel().split('\n')[0] for ax in shown if ax.get_ylabel()]
@@ -87,9 +88,9 @@ def test_a_damaged_file_is_named(tmp_path, logdir, changes):
     }
     kept = {key: value for key, value in content.items() if value is not None}
     np.savez(path / 'reconstructions.npz', **kept)
-    assert list(thesis.draw_figures(study.read_study(tmp_path), ['8'])) == [
+    assert list(figures.draw(study.read_study(tmp_path), ['figure8'])) == [
         'figure8: p: reconstructions.npz cannot be read',
         'figure8: not drawn, no run has reconstructions.npz',
     ]
     (path / 'reconstructions.npz').write_bytes(b'torn')
-    assert reconstructions.read_reconstructions(study.read_study(tmp_path))[1]
+    assert figure8.read_reconstructions(study.read_study(tmp_path))[1]

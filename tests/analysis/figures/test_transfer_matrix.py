@@ -4,8 +4,9 @@ import shutil
 
 import pytest
 
-from dreamerv2.analysis import study, transfer_matrix
-from dreamerv2.analysis.transfer_matrix import TRAINED, ZERO_SHOT
+from dreamerv2.analysis import study
+from dreamerv2.analysis.figures import transfer_matrix
+from dreamerv2.analysis.figures.transfer_matrix import TRAINED, ZERO_SHOT
 from tests.analysis import synthetic
 
 
@@ -99,7 +100,7 @@ def test_without_evaluations_and_with_a_run_missing(tmp_path, logdir):
 
 
 def test_levels_are_named_once(root):
-    assert transfer_matrix.evaluated_levels(study.read_study(root)) == (
+    assert study.evaluated_levels(study.read_study(root)) == (
         *synthetic.PLAN['sets']['three'],
         *synthetic.PLAN['transfer'],
     )

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from dreamerv2.analysis import start_frames, study
+from dreamerv2.analysis import study
+from dreamerv2.analysis.figures import figure2
 from tests.analysis import synthetic
 
 
@@ -21,10 +22,10 @@ def test_the_row_of_the_right_level(pretrained):
     synthetic.add_episode(path, ['3-2', '3-1'], 0)
     synthetic.add_episode(path, ['3-2', '3-1'], 1)
     for index, level in enumerate(['3-2', '3-1']):
-        found = start_frames.find_frame(read(), level)
+        found = figure2.find_frame(read(), level)
         np.testing.assert_array_equal(found.image, synthetic.level_frames(12, index)[8])
         assert found.run == 'p' and found.episode.endswith(f'{index:09d}-12.npz')
-    assert start_frames.find_frame(read(), '1-1') is None
+    assert figure2.find_frame(read(), '1-1') is None
 
 
 def test_episodes_that_cannot_be_used_are_passed_over(pretrained):
@@ -40,9 +41,9 @@ def test_episodes_that_cannot_be_used_are_passed_over(pretrained):
     np.savez(folder / '20230101T000004-000000004-12.npz', level=np.zeros(12, np.int32))
     np.savez(folder / '20230101T000005-000000005-12.npz', image=np.array([{}], object))
     np.savez(folder / '20230101T000006-000000006-12.npz', level=np.full(12, 9))
-    assert start_frames.find_frame(read(), '3-1') is None
+    assert figure2.find_frame(read(), '3-1') is None
     synthetic.add_episode(path, levels, 0, rows=9)
-    assert start_frames.find_frame(read(), '3-1').episode.endswith('-9.npz')
+    assert figure2.find_frame(read(), '3-1').episode.endswith('-9.npz')
 
 
 @pytest.mark.parametrize('text', ['{', '{}', '[]', 'null'])
@@ -50,11 +51,11 @@ def test_without_names_the_runs_own_count(pretrained, text):
     path, read = pretrained
     synthetic.add_episode(path, ['x', 'y'], 1)
     (path / 'train_episodes' / 'levels.json').write_text(text)
-    assert start_frames.find_frame(read(), '3-2').image.shape == (64, 64, 1)
+    assert figure2.find_frame(read(), '3-2').image.shape == (64, 64, 1)
 
 
 def test_the_grid_names_what_has_no_episode(root):
-    drawn = start_frames.figure2(study.read_study(root))
+    drawn = figure2.figure2(study.read_study(root))
     axes = {ax.get_title(): ax for ax in drawn.figure.axes}
     assert list(axes) == ['3-1', '3-2', '4-4', '1-1', '1-2']
     for index, level in enumerate(['3-1', '3-2', '4-4']):
@@ -72,5 +73,5 @@ def test_colour_frames_are_shown_in_colour(pretrained):
     folder.mkdir()
     image = np.random.default_rng(0).integers(0, 255, (9, 64, 64, 3), np.uint8)
     np.savez(folder / 'a.npz', image=image)
-    drawn = start_frames.figure2(read())
+    drawn = figure2.figure2(read())
     np.testing.assert_array_equal(drawn.figure.axes[0].images[0].get_array(), image[8])

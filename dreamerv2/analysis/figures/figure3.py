@@ -1,0 +1,117 @@
+"""Figure 3 of the thesis: one agent on a set of levels against an agent a level."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from dreamerv2.analysis import curves, plotting, reference, study
+from dreamerv2.analysis.figures import Drawn, Smooth
+from dreamerv2.analysis.lines import (
+    AGENT,
+    BASELINE,
+    METRICS,
+    Line,
+    counts,
+    draw_lines,
+    draw_random,
+)
+from dreamerv2.analysis.study import Study
+
+CAPTION = (
+    'Figure 3: return, progress and completion on each level of the set. Solid: one agent on all '
+    'of them; dashed: one agent per level; T/N: where those have cost as much together. Where a '
+    'return can be farmed it is cut off; progress and completion beside it cannot be.'
+)
+QUESTION = 'pretrain'
+
+
+def draw(data: Study, smooth: Smooth) -> Iterator[Drawn | str]:
+    """One page per pre-training set."""
+    for name in data.plan.sets:
+        if any(place.stage == 'pretrain' and place.set == name for place in data.runs):
+            yield figure3(data, name, bins=smooth.bins, window=smooth.window)
+        else:
+            yield f'figure3_{name}: not drawn, no pre-training run on {name}'
+    if not data.plan.sets:
+        yield 'figure3: not drawn, no pre-training run'
+
+
+def figure3(data: Study, set_name: str, *, bins: int = 50, window: int = 20) -> Drawn:
+    """Train return, progress and completion per level: one agent on a set against baselines.
+
+    A mark stands at T / N, where the baselines together have cost what the one agent costs in
+    all. The return of a level that can be farmed is cut off at what the other levels reach, as in
+    the thesis; the table has it in full. Progress or completion that is zero in all runs is left
+    out, which is said below.
+    """
+    levels = data.plan.sets[set_name]
+    total = data.plan.frames
+    grid = curves.frame_grid(total, bins)
+    sides = {
+        metric: [
+            study.level_curves(data, stage, name, levels, grid, metric=metric, window=window)
+            for stage, name in (('pretrain', set_name), ('baseline', ''))
+        ]
+        for metric in METRICS
+    }
+    zero = [metric for metric in METRICS[1:] if all(_is_zero(side) for side in sides[metric])]
+    shown = [metric for metric in METRICS if metric not in zero]
+    figure, axes = plotting.new_figure(len(levels), len(shown), width=3.5, height=1.9)
+    rows: list[dict[str, Any]] = []
+    for column, metric in enumerate(shown):
+        agents, baselines = sides[metric]
+        for i, level in enumerate(levels):
+            ax = axes[i, column]
+            lines = [
+                Line('pretrain', grid, agents[:, i], AGENT, '-', f'one agent on {set_name}'),
+                Line('baseline', grid, baselines[:, i], BASELINE, '--', 'one agent per level'),
+            ]
+            keys = {'figure': 3, 'set': set_name, 'level': level, 'metric': metric}
+            rows += draw_lines(ax, lines, keys)
+            title = f'{level}   {counts(lines)}'
+            plotting.style_axis(ax, title=title, ylabel=_short_label(metric), end=total)
+            plotting.draw_mark(ax, total / len(levels), 'T/N')
+            draw_random(ax, data, level, metric)
+            _limit_axis(ax, metric)
+            if i + 1 < len(levels):
+                ax.set_xlabel('')
+        if metric == 'train_return':
+            _cut_off_farmed(list(axes[:, column]), levels)
+    if zero:
+        words = f'left out, zero in all runs: {", ".join(map(_short_label, zero))}'
+        figure.supxlabel(words, fontsize=plotting.FONT - 1, color=plotting.GREY)
+    plotting.figure_legend(figure)
+    wanted = [
+        *data.plan.places('pretrain', set_name),
+        *data.plan.places('baseline', '', levels),
+    ]
+    return Drawn(f'figure3_{set_name}', figure, rows, data.missing(wanted))
+
+
+def _is_zero(stack: np.ndarray) -> bool:
+    """Whether curves `[S, L, B]` hold nothing but zeros, where they hold anything."""
+    return not np.nan_to_num(stack).any()
+
+
+def _short_label(metric: str) -> str:
+    return {'train_return': 'return', 'train_progress': 'progress'}.get(metric, 'completed')
+
+
+def _limit_axis(ax: Axes, metric: str) -> None:
+    if metric != 'train_return':
+        ax.set_ylim(-0.03, 1.03)
+
+
+def _cut_off_farmed(axes: Sequence[Axes], levels: Sequence[str]) -> None:
+    tops = [
+        ax.get_ylim()[1]
+        for ax, level in zip(axes, levels, strict=True)
+        if level not in reference.FARMABLE_LEVELS
+    ]
+    for ax, level in zip(axes, levels, strict=True):
+        if level in reference.FARMABLE_LEVELS and tops and ax.get_ylim()[1] > max(tops):
+            ax.set_ylim(top=max(tops))
+            title = f'{ax.get_title("left")}, cut off above'
+            ax.set_title(title, loc='left', fontsize=plotting.FONT + 1, fontweight='bold')

@@ -1,0 +1,70 @@
+"""Figure 6 of the thesis: transfer to levels outside the set."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from dreamerv2.analysis import answers, curves, plotting, study, text
+from dreamerv2.analysis.figures import Drawn, Smooth
+from dreamerv2.analysis.lines import (
+    AGENT,
+    BASELINE,
+    Line,
+    draw_lines,
+    style_comparison,
+    subtitle,
+)
+from dreamerv2.analysis.study import Study
+
+CAPTION = 'Figure 6: agents transferred to levels they have not seen, against baselines.'
+QUESTION = 'transfer'
+
+
+def draw(data: Study, smooth: Smooth) -> Iterator[Drawn | str]:
+    """One page."""
+    if any(place.stage == 'transfer' for place in data.runs):
+        yield figure6(data, bins=smooth.bins, window=smooth.window)
+    else:
+        yield 'figure6: not drawn, no transfer run'
+
+
+def figure6(data: Study, *, bins: int = 50, window: int = 20) -> Drawn:
+    """Transfer to unseen levels against baseline, with jump-start, threshold and area ratio."""
+    levels = data.plan.transfer
+    sets = [name for name in data.plan.sets if levels]
+    grid = curves.frame_grid(data.plan.frames, bins)
+    figure, axes = plotting.new_figure(
+        max(len(sets), 1), max(len(levels), 1), width=3.4, height=2.9
+    )
+    rows: list[dict[str, Any]] = []
+    wanted = data.plan.places('baseline', '', levels)
+    found = answers.by_question(data)
+    for j, set_name in enumerate(sets):
+        agents = study.level_curves(data, 'transfer', set_name, levels, grid, window=window)
+        baselines = study.level_curves(data, 'baseline', '', levels, grid, window=window)
+        answer = found.get(('transfer', set_name))
+        measures = answers.transfer_measures(data, set_name)
+        for i, level in enumerate(levels):
+            ax = axes[j, i]
+            lines = [
+                Line('transfer', grid, agents[:, i], AGENT, '-', 'transferred'),
+                Line('baseline', grid, baselines[:, i], BASELINE, '--', 'baseline'),
+            ]
+            keys = {'figure': 6, 'set': set_name, 'level': level, 'metric': 'train_return'}
+            rows += draw_lines(ax, lines, keys)
+            style_comparison(ax, data, set_name, level, lines, first=i == 0)
+            one = measures[i]
+            area = answer.level(level).numbers if answer else 'none'
+            subtitle(
+                ax, f'area {area}\njump-start {one.jump_start.numbers}\n{_frames_to_threshold(one)}'
+            )
+        wanted += data.plan.places('transfer', set_name, levels)
+    plotting.figure_legend(figure)
+    return Drawn('figure6', figure, rows, data.missing(wanted))
+
+
+def _frames_to_threshold(one: answers.Transfer) -> str:
+    if np.isnan(one.threshold):
+        return 'no threshold: the baselines do not beat the random policy at T'
+    return f'frames to return {text.short(one.threshold)}: {one.agent}\n against {one.baseline}'

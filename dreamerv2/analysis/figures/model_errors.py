@@ -1,0 +1,72 @@
+"""What the world models see: the errors of Mario, of the enemies and of the rest over training."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from dreamerv2.analysis import curves, plotting
+from dreamerv2.analysis.figures import Drawn, Smooth
+from dreamerv2.analysis.lines import AGENT, BASELINE, Line, counts, draw_lines
+from dreamerv2.analysis.study import Study
+
+CAPTION = (
+    'What the world models see: squared error in the boxes of Mario and of the enemies, and in the '
+    'rest of the image, as a share of that of a drawing without them (1: blind, 0: perfect). The '
+    'image is drawn from a state that has seen it (0 steps), or foretold 5 and 15 steps before. '
+    'Measured on the episodes of each evaluation, all levels together.'
+)
+_REGIONS = ('player', 'enemies', 'rest')
+_AHEAD = {0: '', 5: '_5', 15: '_15'}
+_STAGES = {
+    'pretrain': ('one agent on several levels', AGENT, '-'),
+    'baseline': ('one agent per level', BASELINE, '--'),
+}
+
+
+def draw(data: Study, smooth: Smooth) -> Iterator[Drawn | str]:
+    """One page."""
+    runs = data.runs.values()
+    if any(_name(region, 0) in run.series for run in runs for region in _REGIONS):
+        yield model_errors(data, bins=smooth.bins)
+    else:
+        yield 'model_errors: not drawn, no run was evaluated with sprite errors'
+
+
+def model_errors(data: Study, *, bins: int = 50) -> Drawn:
+    """A row per region and a column per number of steps ahead; a line per stage."""
+    grid = curves.frame_grid(data.plan.frames, bins)
+    figure, axes = plotting.new_figure(len(_REGIONS), len(_AHEAD), width=3.4, height=2.0)
+    rows: list[dict[str, Any]] = []
+    for i, region in enumerate(_REGIONS):
+        for j, steps in enumerate(_AHEAD):
+            ax = axes[i, j]
+            lines = [
+                Line(stage, grid, _stack(data, stage, _name(region, steps), grid), color, style, x)
+                for stage, (x, color, style) in _STAGES.items()
+            ]
+            keys = {'figure': 'model_errors', 'region': region, 'steps_ahead': steps}
+            rows += draw_lines(ax, lines, keys)
+            title = f'{region}, {steps} steps ahead   {counts(lines)}'
+            plotting.style_axis(ax, title=title, end=data.plan.frames)
+            ax.set_ylim(-0.03, max(1.25, ax.get_ylim()[1]))
+            plotting.draw_level(ax, 1.0, 'blind')
+            if i + 1 < len(_REGIONS):
+                ax.set_xlabel('')
+        axes[i, 0].set_ylabel('share of blind error', fontsize=plotting.FONT)
+    plotting.figure_legend(figure)
+    return Drawn('model_errors', figure, rows, [])
+
+
+def _name(region: str, steps: int) -> str:
+    return f'model_error/{region}{_AHEAD[steps]}'
+
+
+def _stack(data: Study, stage: str, metric: str, grid: Sequence[float]) -> np.ndarray:
+    """Curves of all runs of a stage that have the metric `[S, B]`."""
+    found = [
+        curves.on_grid(series.steps, series.values, grid, end=run.end, window=1)
+        for place, run in sorted(data.runs.items())
+        if place.stage == stage and (series := run.series.get(metric)) is not None
+    ]
+    return np.array(found, np.float64).reshape(len(found), len(grid))
