@@ -41,7 +41,9 @@ setup(
     license='MIT',
     python_requires='>=3.10,<3.13',
     packages=find_packages(include=['dreamerv2', 'dreamerv2.*']),
-    package_data={'dreamerv2.analysis': ['random_policy.json']},
+    package_data={
+        'dreamerv2.analysis': ['random_policy.json', 'report/report.html', 'report/style.css']
+    },
     cmdclass={'build_py': BuildWithConfigs},
     install_requires=[
         'tensorflow>=2.21,<2.22',
@@ -56,7 +58,7 @@ setup(
         'opencv-python-headless>=4.11,<4.12',
         'ruamel.yaml>=0.18',
         'matplotlib>=3.8',
-        'scipy>=1.11',
+        'jinja2>=3.1',
         'tensorboard>=2.20,<2.22',
         'safetensors>=0.4',
         'lz4>=4.3',

@@ -33,10 +33,10 @@ def run(argv: Sequence[str] | None = None) -> None:
     data = study.read_study(args.root)
     # Said when it builds its font cache, which is not what the user asked about.
     logging.getLogger('matplotlib').setLevel(logging.ERROR)
-    from dreamerv2.analysis import report
+    from dreamerv2.analysis.report import page
 
     try:
-        sentences = report.write_report(data, args.root, out, bins=args.bins, window=args.window)
+        sentences = page.write_report(data, args.root, out, bins=args.bins, window=args.window)
     except BrokenPipeError:
         raise
     except OSError as error:

@@ -7,7 +7,8 @@ import pathlib
 import numpy as np
 import pytest
 
-from dreamerv2.analysis import answers, report_answers, study, thesis
+from dreamerv2.analysis import answers, study, thesis
+from dreamerv2.analysis.report import answers as report_answers
 from tests.analysis import synthetic
 
 REPOSITORY = pathlib.Path(__file__).parents[2]

@@ -10,8 +10,8 @@ import time
 import numpy as np
 import pytest
 
+from dreamerv2.analysis.report.videos import best_videos
 from dreamerv2.analysis.study import read_study
-from dreamerv2.analysis.videos import best_videos
 from dreamerv2.run.lock import holder_of
 
 STUDY = """

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from dreamerv2.analysis import study
-from dreamerv2.analysis.introduction import introduction
+from dreamerv2.analysis.report.introduction import introduction
 
 PLAN = {
     'sets': {'pair': ['1-1', '1-2'], 'trio': ['1-1', '1-2', '1-3']},

@@ -8,16 +8,21 @@ import json
 import pathlib
 import re
 import shutil
+import unicodedata
 
+import hypothesis
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 from PIL import Image
 
-from dreamerv2.analysis import report, report_answers, scores, study
+from dreamerv2.analysis import scores, study
+from dreamerv2.analysis.report import answers as report_answers
+from dreamerv2.analysis.report import page as report
 from tests.analysis import synthetic
 from tests.analysis.page import Page
 
-REPOSITORY = pathlib.Path(__file__).parents[2]
+REPOSITORY = pathlib.Path(__file__).parents[3]
 HOSTILE = '<script>alert("x")</script>&amp;\'"><img src=x onerror=alert(1)> $x^$'
 
 
@@ -240,7 +245,35 @@ def test_the_plain_sentence_follows_the_verdict(one, words):
     sentence = report_answers.plain_sentence('finetune', 'e4', one)
     assert words in sentence
     assert ('Indication only' in sentence) == (one.together.n == 4)
-    assert report_answers.chip(one.together).endswith(f'>{one.together.verdict}</span>')
+
+
+def clean(text):
+    """As a document has it: control characters but tabs and line ends replaced."""
+    return ''.join(
+        '\ufffd' if unicodedata.category(x) == 'Cc' and x not in '\t\n\r' else x for x in text
+    )
+
+
+@hypothesis.given(st.text(), st.text())
+def test_no_text_becomes_markup(words, value):
+    template = report.environment().from_string('<p title="{{ value }}">{{ words }}</p>')
+    found = Page(template.render(words=words, value=value))
+    assert found.elements == [('p', {'title': clean(value)})]
+    assert ''.join(found.words) == clean(words)
+
+
+def test_what_no_document_may_hold_is_replaced():
+    assert report.printable('a\x00b\x1bc\td') == 'a\ufffdb\ufffdc\td'
+    # As Python reads a file name that is no text.
+    assert report.printable('\udcff') == '?'
+
+
+def test_charts_follow_dark_mode_and_frames_of_the_game_do_not(made):
+    kinds = {
+        x['aria-label']: x['class'] for x in made[1].all('div') if 'picture' in x.get('class', '')
+    }
+    assert kinds['figure5'] == kinds['transfer_matrix'] == 'picture curves'
+    assert kinds['figure2'] == kinds['figure8'] == 'picture'
 
 
 def test_long_lists_are_folded(root):

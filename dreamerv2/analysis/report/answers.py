@@ -1,11 +1,12 @@
-"""The three research questions as sections of the report: sentences, tables and their method."""
+"""What the report says of the three research questions: sentences, tables and their method."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
-from dreamerv2.analysis import answers, scores, verdicts
-from dreamerv2.analysis.markup import Markup, element, join, listing, names, table
-from dreamerv2.analysis.scores import Answer, Comparison, Headline
+from dreamerv2.analysis import answers, scores
+from dreamerv2.analysis import verdicts as judged
+from dreamerv2.analysis.scores import Answer, Headline
 from dreamerv2.analysis.study import Study
 from dreamerv2.analysis.text import short, tied
 
@@ -53,7 +54,7 @@ _SIDES = {
         'agents trained from nothing for as many frames',
     ),
 }
-_STAGE_NAMES = {'pretrain': 'pre-training', 'finetune': 'fine-tuning', 'transfer': 'transfer'}
+STAGE_NAMES = {'pretrain': 'pre-training', 'finetune': 'fine-tuning', 'transfer': 'transfer'}
 
 METHOD = (
     'A run counts as one observation, with its mean over levels; so do all runs that began from '
@@ -61,15 +62,23 @@ METHOD = (
     'correction, and ranks that differ as well: all headlines of this study are one family, and so '
     'are all levels of one question. Intervals are 95 % t intervals of a single '
     'comparison and not corrected, so that one may leave out 0 where there is no verdict.',
-    f'Fewer than {verdicts.FEWEST_SEEDS} seeds a side get an interval and no verdict, fewer than '
-    f'{verdicts.ENOUGH_SEEDS} an indication only. “Not distinguishable” does not mean the same: '
-    f'only where two one-sided tests show a difference below {verdicts.EQUIVALENT:g} is it called '
+    f'Fewer than {judged.FEWEST_SEEDS} seeds a side get an interval and no verdict, fewer than '
+    f'{judged.ENOUGH_SEEDS} an indication only. “Not distinguishable” does not mean the same: '
+    f'only where two one-sided tests show a difference below {judged.EQUIVALENT:g} is it called '
     'equivalent.',
     'Normalised return is 0 for the random policy and 1 for the baselines at T. Levels whose '
     'return can be farmed do not enter its headline, nor do levels on which the lead of the '
     f'baselines over random is below {scores.SCALE_ERRORS} of its standard errors. Progress '
     'and completion keep every level.',
 )
+
+
+class Table(NamedTuple):
+    """A table of the report; a cell is text, or a comparison whose verdict is shown."""
+
+    label: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[Any]]
 
 
 def plain_sentence(stage: str, set_name: str, headline: Headline) -> str:
@@ -79,14 +88,14 @@ def plain_sentence(stage: str, set_name: str, headline: Headline) -> str:
     start = f'{one.measure.capitalize()}: {subject.format(set_name)}'
     if not one.answered:
         return f'{start}: no answer yet, {one.reason}.'
-    if one.n < verdicts.FEWEST_SEEDS:
-        return f'{start} against {other}: {verdicts.TOO_FEW} for a verdict ({one.runs}).'
+    if one.n < judged.FEWEST_SEEDS:
+        return f'{start} against {other}: {judged.TOO_FEW} for a verdict ({one.runs}).'
     if one.decided:
         claim = f'{start} {does} {one.decided} than {other}.'
     else:
-        claim = f'{start} {is_} {verdicts.UNDECIDED} from {other}.'
-    if one.n < verdicts.ENOUGH_SEEDS:
-        claim += f' Indication only: {one.runs}, below {verdicts.ENOUGH_SEEDS} seeds.'
+        claim = f'{start} {is_} {judged.UNDECIDED} from {other}.'
+    if one.n < judged.ENOUGH_SEEDS:
+        claim += f' Indication only: {one.runs}, below {judged.ENOUGH_SEEDS} seeds.'
     return claim
 
 
@@ -110,45 +119,40 @@ def numbers_sentence(headline: Headline) -> str:
     )
 
 
-def verdict_box(stage: str, set_name: str, answer: Answer) -> Markup:
-    """The plain sentences of an answer and their numbers, each coloured by its verdict."""
-    boxes = []
-    for headline in answer.headlines:
-        sentence = tied(plain_sentence(stage, set_name, headline))
-        lines = [element('p', element('strong', sentence))]
-        if numbers := numbers_sentence(headline):
-            lines.append(element('p', numbers, class_='soft'))
-        boxes.append(element('div', *lines, class_=f'verdict {headline.together.decided}'.strip()))
-    return join(boxes)
+def verdicts(stage: str, set_name: str, answer: Answer) -> list[dict[str, str]]:
+    """The plain sentence of each headline, its numbers, and what it decided, if anything."""
+    return [
+        {
+            'sentence': tied(plain_sentence(stage, set_name, headline)),
+            'numbers': numbers_sentence(headline),
+            'decided': headline.together.decided,
+        }
+        for headline in answer.headlines
+    ]
 
 
-def chip(comparison: Comparison) -> Markup:
-    """The verdict as a small label."""
-    return element('span', comparison.verdict, class_=f'chip {comparison.decided}'.strip())
+def question_sets(data: Study, stage: str, found: Answers) -> list[dict[str, Any]]:
+    """Everything about one question but its figures, set by set."""
+    trained = {'pretrain': '', 'finetune': 'fine-tuned on ', 'transfer': 'transferred to '}[stage]
+    sets = []
+    for name in data.plan.sets:
+        answer = found.get((stage, name))
+        sets.append(
+            {
+                'name': name,
+                'trained': trained,
+                'levels': _levels(data, stage, name),
+                'answered': answer is not None,
+                'verdicts': verdicts(stage, name, answer) if answer else [],
+                'background': _background(answer) if answer else [],
+                'tables': [*_without_tables(answer), _level_table(answer)] if answer else [],
+                'measures': _transfer_table(data, name) if stage == 'transfer' else None,
+            }
+        )
+    return sets
 
 
-def question_body(data: Study, stage: str, found: Answers) -> Markup:
-    """Everything about one question but its figure, set by set."""
-    parts: list[Markup] = []
-    for set_name in data.plan.sets:
-        parts.append(element('h3', f'Set {set_name}: ', _levels(data, stage, set_name)))
-        if (stage, set_name) not in found:
-            words = f'No {_STAGE_NAMES[stage]} run on {set_name} is here: no answer yet.'
-            parts.append(element('p', words))
-            continue
-        answer = found[stage, set_name]
-        parts.append(verdict_box(stage, set_name, answer))
-        parts.append(listing(_background(answer)))
-        parts.append(_without_table(answer))
-        parts.append(_level_table(answer))
-        if stage == 'transfer':
-            parts.append(_transfer_table(data, set_name))
-    if not data.plan.sets:
-        parts.append(element('p', f'No {_STAGE_NAMES[stage]} run is here: no answer yet.'))
-    return join(parts)
-
-
-def headline_table(found: Answers) -> Markup:
+def headline_table(found: Answers) -> Table:
     """Every headline with its numbers, and what it could have seen."""
     rows = []
     for (stage, set_name), answer in found.items():
@@ -156,16 +160,16 @@ def headline_table(found: Answers) -> Markup:
             one = headline.together
             rows.append(
                 (
-                    f'{_STAGE_NAMES[stage]} {set_name}',
+                    f'{STAGE_NAMES[stage]} {set_name}',
                     one.measure,
-                    chip(one),
+                    one,
                     one.numbers if one.answered else '',
                     _known(one.agent),
                     _known(one.baseline),
                     len(headline.levels),
                     one.runs.removeprefix('n = '),
                     _known(one.adjusted),
-                    _known(verdicts.detectable(one.contrast, one.family)),
+                    _known(judged.detectable(one.contrast, one.family)),
                 )
             )
     head = (
@@ -180,7 +184,7 @@ def headline_table(found: Answers) -> Markup:
         'corrected p',
         'detectable difference',
     )
-    return table(head, rows, 'All headlines') if rows else Markup()
+    return Table('All headlines', head, rows)
 
 
 def _background(answer: Answer) -> list[str]:
@@ -196,21 +200,21 @@ def _background(answer: Answer) -> list[str]:
     return [tied(line) for line in lines]
 
 
-def _without_table(answer: Answer) -> Markup:
-    """Each headline with any one level left out."""
+def _without_tables(answer: Answer) -> list[Table]:
+    """Each headline with any one level left out; none where there is no level to leave out."""
     levels = dict.fromkeys(one.name for x in answer.headlines for one in x.without)
     if not levels:
-        return Markup()
+        return []
     cells = [{one.name: one.numbers for one in x.without} for x in answer.headlines]
     rows = [
         ('none', *(x.together.numbers for x in answer.headlines)),
         *((level, *(column.get(level, 'not in it') for column in cells)) for level in levels),
     ]
     head = ('level left out', *(x.together.measure for x in answer.headlines))
-    return table(head, rows, f'{answer.question}: one level left out')
+    return [Table(f'{answer.question}: one level left out', head, rows)]
 
 
-def _level_table(answer: Answer) -> Markup:
+def _level_table(answer: Answer) -> Table:
     # The verdict stands early, where a phone shows it without scrolling.
     head = (
         'level',
@@ -225,7 +229,7 @@ def _level_table(answer: Answer) -> Markup:
         (
             x.label,
             x.measure,
-            chip(x),
+            x,
             x.numbers if x.answered else x.reason,
             _known(x.agent),
             _known(x.baseline),
@@ -233,10 +237,10 @@ def _level_table(answer: Answer) -> Markup:
         )
         for x in answer.levels
     ]
-    return table(head, rows, answer.question)
+    return Table(answer.question, head, rows)
 
 
-def _transfer_table(data: Study, set_name: str) -> Markup:
+def _transfer_table(data: Study, set_name: str) -> Table:
     head = (
         'level',
         'jump-start [95 % interval]',
@@ -254,21 +258,15 @@ def _transfer_table(data: Study, set_name: str) -> Markup:
         )
         for x in answers.transfer_measures(data, set_name)
     ]
-    label = f'Jump-start and frames to a threshold, {set_name}'
-    words = (
-        'Jump-start: difference in the mean return of the first 20 episodes after prefill. '
-        'Frames: until the mean of the agents or baselines reaches the threshold, a return halfway '
-        'from the random policy to the baseline at T. Neither is judged.'
-    )
-    return join([table(head, rows, label), element('p', words, class_='soft')])
+    return Table(f'Jump-start and frames to a threshold, {set_name}', head, rows)
 
 
-def _levels(data: Study, stage: str, set_name: str) -> Markup:
+def _levels(data: Study, stage: str, set_name: str) -> Sequence[str]:
     if stage == 'pretrain':
-        return names(data.plan.sets[set_name])
+        return data.plan.sets[set_name]
     if stage == 'finetune':
-        return join(['fine-tuned on ', names(answers.finetuned_levels(data, set_name))])
-    return join(['transferred to ', names(data.plan.transfer)])
+        return answers.finetuned_levels(data, set_name)
+    return data.plan.transfer
 
 
 def _known(value: float) -> str:

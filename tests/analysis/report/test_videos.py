@@ -2,7 +2,8 @@ import math
 
 import pytest
 
-from dreamerv2.analysis import study, videos
+from dreamerv2.analysis import study
+from dreamerv2.analysis.report import videos
 from tests.analysis import synthetic
 
 MP4 = b'\x00\x00\x00\x18ftypmp42' + b'\x00' * 16 + b'moov' + b'\x00' * 8

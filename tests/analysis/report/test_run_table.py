@@ -2,7 +2,8 @@ import pathlib
 
 import pytest
 
-from dreamerv2.analysis import logdirs, run_table, study
+from dreamerv2.analysis import logdirs, study
+from dreamerv2.analysis.report import run_table
 from tests.analysis import synthetic
 
 

@@ -1,0 +1,192 @@
+"""A study as one HTML file that needs nothing beside it: questions, answers, figures and runs.
+
+`report.html` is the template; this module gathers what it shows.
+"""
+
+import base64
+import datetime
+import functools
+import math
+import pathlib
+import re
+from typing import Any
+
+import jinja2
+import markupsafe
+
+from dreamerv2.analysis import answers, figures, plotting, random_policy, study, thesis
+from dreamerv2.analysis.figures import Drawn
+from dreamerv2.analysis.report import answers as parts
+from dreamerv2.analysis.report import run_table, videos
+from dreamerv2.analysis.report.introduction import introduction
+from dreamerv2.analysis.study import Study
+from dreamerv2.analysis.text import short, short_frames, without
+
+_BANDS = (
+    'Lines are means over seeds, bands 95 % t intervals of the mean at each frame; where two or '
+    'three runs leave them wider than all curves, they are cut off.'
+)
+# Figures of recorded frames, whose colors stay as they are in the dark.
+_OF_FRAMES = ('figure2', 'figure8')
+_FOLDER = pathlib.Path(__file__).parent
+# Characters that no HTML document may hold.
+_FORBIDDEN = re.compile('[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]')
+
+
+def write_report(
+    data: Study, root: pathlib.Path, out: pathlib.Path, *, bins: int = 50, window: int = 20
+) -> list[str]:
+    """Writes the report of the study under `root` to `out`; returns its plain sentences.
+
+    Raises OSError where it cannot write there.
+    """
+    # Before all the work, so that a place that cannot be written to is told at once.
+    out.parent.mkdir(parents=True, exist_ok=True)
+    found = answers.by_question(data)
+    text = report(data, root, found, bins=bins, window=window)
+    out.write_text(text, encoding='utf-8', errors='replace')
+    return parts.plain_sentences(found)
+
+
+def report(
+    data: Study, root: pathlib.Path, found: parts.Answers, *, bins: int = 50, window: int = 20
+) -> str:
+    """The whole page; `found` are the answers."""
+    drawn: dict[str, list[Any]] = {
+        name: [_figure(one) for one in figures.draw(data, [name], figures.Smooth(bins, window))]
+        for name in figures.names()
+    }
+    with_question = {name: getattr(figures.find(name), 'QUESTION', '') for name in drawn}
+    questions = [
+        {
+            'stage': stage,
+            'title': title,
+            'asked': asked,
+            'kind': parts.STAGE_NAMES[stage],
+            'sets': parts.question_sets(data, stage, found),
+            'figures': [x for name in drawn if with_question[name] == stage for x in drawn[name]],
+        }
+        for stage, title, asked in parts.QUESTIONS
+    ]
+    further = [
+        x
+        for name in drawn
+        if not with_question[name] and name != 'transfer_matrix'
+        for x in drawn[name]
+    ]
+    rows = run_table.all_facts(data, root)
+    hours = [row.hours for row in rows if row.hours is not None]
+    state = thesis.state_of_runs(data)
+    return (
+        environment()
+        .get_template('report.html')
+        .render(
+            name=root.resolve().name,
+            style=markupsafe.Markup((_FOLDER / 'style.css').read_text(encoding='utf-8')),
+            introduction=introduction(data),
+            about=_about(data),
+            questions=questions,
+            verdicts_in_short=[
+                x for key, answer in found.items() for x in parts.verdicts(*key, answer)
+            ],
+            stages_without_runs=[
+                name
+                for stage, name in parts.STAGE_NAMES.items()
+                if stage not in {stage for stage, _ in found}
+            ],
+            method=parts.METHOD,
+            headlines=parts.headline_table(found),
+            matrix=drawn['transfer_matrix'],
+            further=further,
+            videos=_videos(data),
+            state=state[0],
+            total=f'{len(rows)} runs' + f', {sum(hours):.1f} hours of training' * bool(hours),
+            runs=parts.Table(
+                'Runs and where they come from', run_table.HEAD, [row.cells for row in rows]
+            ),
+            missing=state[1:],
+            notes=data.notes,
+        )
+    )
+
+
+def printable(value: object) -> object:
+    """What a document may hold of a value: names of files can have bytes that are no text."""
+    if not isinstance(value, str) or hasattr(value, '__html__'):
+        return value
+    text = value.encode('utf-8', 'replace').decode()
+    return _FORBIDDEN.sub('\N{REPLACEMENT CHARACTER}', text)
+
+
+def data_uri(content: bytes, media_type: str) -> str:
+    """Content as an address that holds it."""
+    return f'data:{media_type};base64,{base64.b64encode(content).decode()}'
+
+
+@functools.cache
+def environment() -> jinja2.Environment:
+    """The templates of this folder, in which nothing that comes from a file becomes markup."""
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=printable,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _about(data: Study) -> list[tuple[str, Any]]:
+    """Terms with a text or a list of names each."""
+    plan = data.plan
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return [
+        *((f'Set {name}', levels) for name, levels in plan.sets.items()),
+        ('Fine-tuning on', plan.finetune),
+        ('Transfer to', plan.transfer),
+        ('Seeds', ' '.join(map(str, plan.seeds))),
+        ('Frames a run (T)', short_frames(plan.frames)),
+        ('Random policy', _random_policy(data)),
+        ('Runs', thesis.state_of_runs(data)[0].partition(': ')[2]),
+        ('Read', f'{now:%Y-%m-%d %H:%M} UTC'),
+    ]
+
+
+def _random_policy(data: Study) -> str:
+    levels = study.evaluated_levels(data)
+    return random_policy.sources({x: study.random_policy_on(data, x) for x in levels})
+
+
+def _figure(drawn: Drawn | str) -> dict[str, Any] | str:
+    """A figure with its caption and numbers, or the line on why it is not there."""
+    if isinstance(drawn, str):
+        return drawn
+    caption = figures.find(drawn.kind).CAPTION
+    curves = any({'low', 'frames'} <= set(row) for row in drawn.rows)
+    words = f'{caption} {_BANDS}' if curves else caption
+    if drawn.missing:
+        words += f' Drawn{without(drawn.missing)}.'
+    return {
+        'name': drawn.name,
+        'caption': caption,
+        'words': words,
+        'curves': drawn.kind not in _OF_FRAMES,
+        'image': data_uri(plotting.png_bytes(drawn.figure), 'image/png'),
+        'inches': f'{drawn.figure.get_figwidth():.2f}',
+        'numbers': data_uri(plotting.csv_text(drawn.rows).encode(), 'text/csv'),
+    }
+
+
+def _videos(data: Study) -> list[dict[str, Any]]:
+    """Named by stage, level and seed."""
+    return [
+        {
+            'name': f'{video.place}, {video.path.name}',
+            'source': data_uri(video.content, video.media_type),
+            'still': video.media_type.startswith('image/'),
+            'score': f'; normalised score {short(video.score)}'
+            if math.isfinite(video.score)
+            else '',
+        }
+        for video in videos.best_videos(data)
+    ]
