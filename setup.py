@@ -42,7 +42,8 @@ setup(
     python_requires='>=3.10,<3.13',
     packages=find_packages(include=['dreamerv2', 'dreamerv2.*']),
     package_data={
-        'dreamerv2.analysis': ['random_policy.json', 'report/report.html', 'report/style.css']
+        'dreamerv2.analysis': ['random_policy.json'],
+        'dreamerv2.analysis.report': ['report.html', 'style.css'],
     },
     cmdclass={'build_py': BuildWithConfigs},
     install_requires=[

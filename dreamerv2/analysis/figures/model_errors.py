@@ -1,6 +1,6 @@
 """What the world models see: the errors of Mario, of the enemies and of the rest over training."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -62,7 +62,7 @@ def _name(region: str, steps: int) -> str:
     return f'model_error/{region}{_AHEAD[steps]}'
 
 
-def _stack(data: Study, stage: str, metric: str, grid: Sequence[float]) -> np.ndarray:
+def _stack(data: Study, stage: str, metric: str, grid: np.ndarray) -> np.ndarray:
     """Curves of all runs of a stage that have the metric `[S, B]`."""
     found = [
         curves.on_grid(series.steps, series.values, grid, end=run.end, window=1)

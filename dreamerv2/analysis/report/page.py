@@ -87,7 +87,7 @@ def report(
             about=_about(data),
             questions=questions,
             verdicts_in_short=[
-                x for key, answer in found.items() for x in parts.verdicts(*key, answer)
+                one for key, answer in found.items() for one in parts.verdicts(*key, answer)
             ],
             stages_without_runs=[
                 name
