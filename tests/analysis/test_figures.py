@@ -149,9 +149,9 @@ def test_figure_3_leaves_out_what_is_zero_everywhere(tmp_path, logdir, episodes)
     nobody = figure3.figure3(study.read_study(tmp_path / '0.0'), 'two', bins=5)
     assert [ax.get_ylabel() for ax in nobody.figure.axes[:2]] == ['return', 'progress']
     assert len(nobody.figure.axes) == 4
-    assert nobody.figure._supxlabel.get_text() == 'left out, zero in all runs: completed'
+    assert nobody.figure._suptitle.get_text() == 'left out, zero in all runs: completed'
     somebody = figure3.figure3(study.read_study(tmp_path / '1.0'), 'two', bins=5)
-    assert len(somebody.figure.axes) == 6 and somebody.figure._supxlabel is None
+    assert len(somebody.figure.axes) == 6 and somebody.figure._suptitle is None
 
 
 def test_figure_4_has_a_line_a_run_kind(data):

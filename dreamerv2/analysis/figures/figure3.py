@@ -44,7 +44,7 @@ def figure3(data: Study, set_name: str, *, bins: int = 50, window: int = 20) -> 
     A mark stands at T / N, where the baselines together have cost what the one agent costs in
     all. The return of a level that can be farmed is cut off at what the other levels reach, as in
     the thesis; the table has it in full. Progress or completion that is zero in all runs is left
-    out, which is said below.
+    out, which is said above.
     """
     levels = data.plan.sets[set_name]
     total = data.plan.frames
@@ -81,7 +81,8 @@ def figure3(data: Study, set_name: str, *, bins: int = 50, window: int = 20) -> 
             _cut_off_farmed(list(axes[:, column]), levels)
     if zero:
         words = f'left out, zero in all runs: {", ".join(map(_short_label, zero))}'
-        figure.supxlabel(words, fontsize=plotting.FONT - 1, color=plotting.GREY)
+        # Above: the legend is below.
+        figure.suptitle(words, fontsize=plotting.FONT - 1, color=plotting.GREY)
     plotting.figure_legend(figure)
     wanted = [
         *data.plan.places('pretrain', set_name),
