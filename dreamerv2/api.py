@@ -22,8 +22,8 @@ from dreamerv2.envs.workers import InProcess
 from dreamerv2.errors import UsageError
 from dreamerv2.evaluate import ACTIONS, load_agent
 from dreamerv2.paths import expand_home
-from dreamerv2.run import checkpoint, devices, evaluation, seeding
-from dreamerv2.run.parts import Parts, agent_maker
+from dreamerv2.run import checkpoint, devices, evaluation, random_streams
+from dreamerv2.run.build import Parts, agent_maker
 from dreamerv2.run.training import train as _train
 
 __all__ = ['defaults', 'evaluate', 'train']
@@ -49,7 +49,7 @@ def train(env: Any, config: Config) -> int:
         UsageError: the environment or the logdir cannot be used.
     """
     devices.hide_noise()
-    own = _wrap(env, config, seeding.derive(config.seed, 'envs'))
+    own = _wrap(env, config, random_streams.derive(config.seed, 'envs'))
     config = config.update({'action_repeat': own.action_repeat, 'envs': 1})
     config = config.update({'task': _task(own, config)})
     return _train(
@@ -94,11 +94,11 @@ def evaluate(
     saved = checkpoint.find(expand_home(logdir), step, print)
     config = Config.load(saved.config_path)
     seed = config.seed if seed is None else seed
-    own = _wrap(env, config, seeding.derive(seed, 'evaluation', 1))
+    own = _wrap(env, config, random_streams.derive(seed, 'evaluation', 1))
     device = devices.configure(
         config.precision, device=config.device, gpu_memory=config.gpu_memory, say=print
     )
-    agent = load_agent(saved, config, own, device, seeding.derive(seed, 'evaluation'))
+    agent = load_agent(saved, config, own, device, random_streams.derive(seed, 'evaluation'))
     evaluator = evaluation.Evaluator(
         {own.levels[0]: lambda: own}, longest=evaluation.longest_episode(config.time_limit)
     )

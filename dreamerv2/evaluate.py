@@ -17,9 +17,9 @@ if __name__ == '__main__' and not __package__:  # run as a file
 
 from dreamerv2.config import Config
 from dreamerv2.errors import UsageError, printable, shown
+from dreamerv2.exit_codes import exit_code_of
 from dreamerv2.paths import expand_home
 from dreamerv2.run import devices
-from dreamerv2.run.command import exit_code_of
 
 FRAMES_PER_SECOND = 60  # Of the games; a video shows one picture for each agent step.
 
@@ -102,18 +102,12 @@ def run(argv: Sequence[str]) -> int:
         UsageError: a mistake of the user; all that can be is found before TensorFlow is imported.
     """
     arguments = parse_arguments(argv)
+    from dreamerv2.durable import to_json, write_durably
     from dreamerv2.envs import check_task
-    from dreamerv2.run import (
-        build,
-        checkpoint,
-        evaluation,
-        inheritance,
-        lock,
-        seeding,
-        terminal,
-        video,
-    )
-    from dreamerv2.run.files import to_json, write_durably
+    from dreamerv2.run import build, checkpoint, evaluation, random_streams
+    from dreamerv2.run.checkpoint import start_from
+    from dreamerv2.run.logdir import lock
+    from dreamerv2.run.metrics import terminal, video
 
     say = functools.partial(print, file=sys.stderr, flush=True)
     if arguments.video:
@@ -125,8 +119,8 @@ def run(argv: Sequence[str]) -> int:
         raise UsageError(f'--record: {lock.in_use(logdir, holder)}')
     saved = checkpoint.find(logdir, arguments.step, say)
     config = Config.load(saved.config_path)
-    if parent := inheritance.recorded_parent(saved.path / 'provenance.json'):
-        say(inheritance.parent_line(parent))
+    if parent := start_from.recorded_parent(saved.path / 'provenance.json'):
+        say(start_from.parent_line(parent))
     sets = build.task_sets(config)
     tasks: dict[str, str] = {}
     for task in arguments.tasks or [config.task]:
@@ -138,7 +132,9 @@ def run(argv: Sequence[str]) -> int:
     frames: list[np.ndarray] = []
     envs = {}
     for index, (level, task) in enumerate(tasks.items()):
-        env: Any = build.build_env(config, task, seeding.derive(seed, 'evaluation', index + 1))
+        env: Any = build.build_env(
+            config, task, random_streams.derive(seed, 'evaluation', index + 1)
+        )
         envs[level] = video.RecordingEnv(env, frames.append) if arguments.video else env
     check_same_spaces(envs)
 
@@ -150,7 +146,7 @@ def run(argv: Sequence[str]) -> int:
             say=say,
         )
         first = next(iter(envs.values()))
-        agent = load_agent(saved, config, first, device, seeding.derive(seed, 'evaluation'))
+        agent = load_agent(saved, config, first, device, random_streams.derive(seed, 'evaluation'))
     mode = evaluation.POLICY_MODES[arguments.policy]
     evaluator = evaluation.Evaluator(
         {level: functools.partial(lambda env: env, env) for level, env in envs.items()},
@@ -233,11 +229,12 @@ def load_agent(saved: Any, config: Config, env: Any, device: devices.Device, see
     Raises:
         UsageError: its parameters do not fit the environment.
     """
-    from dreamerv2.run import build, loading
+    from dreamerv2.run import build
+    from dreamerv2.run.checkpoint import start_from
 
     agent = build.build_agent(config, env.obs_space, env.act_space, device, seed=seed)
     try:
-        agent.set_state(loading.parameters_only(saved.arrays(), agent.get_state()))
+        agent.set_state(start_from.parameters_only(saved.arrays(), agent.get_state()))
     except ValueError as error:
         raise UsageError(
             f'{saved.path} does not fit {env.levels[0]}, whose observations or actions are '

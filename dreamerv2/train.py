@@ -9,7 +9,7 @@ if __name__ == '__main__' and not __package__:  # run as a file
     import clone  # noqa: F401
 
 from dreamerv2.config import load_config
-from dreamerv2.run.command import exit_code_of
+from dreamerv2.exit_codes import exit_code_of
 
 
 def run(argv: Sequence[str]) -> int:

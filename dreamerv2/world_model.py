@@ -18,9 +18,10 @@ from typing import Any, NoReturn
 import numpy as np
 
 from dreamerv2.errors import UsageError, shown
+from dreamerv2.exit_codes import exit_code_of
 from dreamerv2.paths import expand_home
-from dreamerv2.run import devices, insight
-from dreamerv2.run.command import exit_code_of
+from dreamerv2.run import devices
+from dreamerv2.run.metrics import insight
 
 _LINE = (  # What the line of an evaluation shows, and under which name.
     ('player', [f'model_error/player{ahead}' for ahead in ('', '_5', '_15')]),
@@ -99,7 +100,7 @@ def train(path: Path, flags: Sequence[str], updates: int, every: int) -> None:
     from dreamerv2.config import load_config
     from dreamerv2.replay import Replay, disk
     from dreamerv2.replay.episode import from_arrays
-    from dreamerv2.run import build, looking, seeding
+    from dreamerv2.run import build, model_evaluation, random_streams
     from dreamerv2.run.batches import Batches
 
     config = load_config(flags)
@@ -107,7 +108,7 @@ def train(path: Path, flags: Sequence[str], updates: int, every: int) -> None:
     files = disk.list_files(folder)
     if len(files) < 2:
         raise UsageError(f'{folder} holds {len(files)} episodes: expected at least two')
-    env = build.build_env(config, config.task, seeding.derive(config.seed, 'envs'))
+    env = build.build_env(config, config.task, random_streams.derive(config.seed, 'envs'))
     obs_space, act_space = env.obs_space, env.act_space
     env.close()
     replay = Replay(
@@ -115,7 +116,7 @@ def train(path: Path, flags: Sequence[str], updates: int, every: int) -> None:
         capacity=0,
         past_end=config.replay.past_end,
         prioritize_ends=config.replay.prioritize_ends,
-        seed=seeding.derive(config.seed, 'replay'),
+        seed=random_streams.derive(config.seed, 'replay'),
         minlen=config.replay.minlen,
         maxlen=config.replay.maxlen,
         discrete=hasattr(act_space, 'n'),
@@ -148,7 +149,7 @@ def train(path: Path, flags: Sequence[str], updates: int, every: int) -> None:
                 values.append(float(metrics.get(name, np.nan)))
             seconds += time.perf_counter() - begin if done else 0.0  # The first is compiled.
             done += 1
-        found = looking.look_at(agent, held_out, config.discount, behavior=False)
+        found = model_evaluation.look_at(agent, held_out, config.discount, behavior=False)
         means = {name: float(np.mean(values)) for name, values in losses.items()}
         speed = {'updates/s': (done - 1) / seconds} if seconds else {}
         print(line({'updates': done, **speed, **means}, found), flush=True)
@@ -159,7 +160,7 @@ def score(path: Path, episodes: int) -> None:
     """Prints every measure of a logdir's newest checkpoint, on episodes that its agent plays."""
     from dreamerv2.config import Config
     from dreamerv2.evaluate import load_agent
-    from dreamerv2.run import build, checkpoint, evaluation, looking, seeding
+    from dreamerv2.run import build, checkpoint, evaluation, model_evaluation, random_streams
 
     saved = checkpoint.find(path, None, _say)
     config = Config.load(saved.config_path)
@@ -170,7 +171,7 @@ def score(path: Path, episodes: int) -> None:
     tasks = build.single_level_tasks(config.task, build.task_sets(config))
     makers = {
         level: lambda task=task, index=index: build.build_env(
-            config, task, seeding.derive(config.seed, 'evaluation', index + 1)
+            config, task, random_streams.derive(config.seed, 'evaluation', index + 1)
         )
         for index, (level, task) in enumerate(tasks.items())
     }
@@ -178,14 +179,16 @@ def score(path: Path, episodes: int) -> None:
     first = evaluator.env(evaluator.levels[0])
     with devices.hidden_native_stderr():
         device = devices.configure(config.precision, device=config.device, say=_say)
-        agent = load_agent(saved, config, first, device, seeding.derive(config.seed, 'evaluation'))
-    recorder = looking.Recorder()
+        agent = load_agent(
+            saved, config, first, device, random_streams.derive(config.seed, 'evaluation')
+        )
+    recorder = model_evaluation.Recorder()
     mode = evaluation.POLICY_MODES[config.eval_policy]
     evaluator.evaluate(
         lambda obs, state: agent.policy(obs, state, mode=mode), episodes, on_step=[recorder]
     )
     evaluator.close()
-    found = looking.look_at(agent, recorder.episodes, config.discount)
+    found = model_evaluation.look_at(agent, recorder.episodes, config.discount)
     rows = sum(len(episode['reward']) for episode in recorder.episodes)
     print(f'{saved.path}: {len(recorder.episodes)} episodes ({rows} rows)')
     for name, value in found.items():
@@ -207,10 +210,10 @@ def _check(
     path: Path, arrays: Mapping[str, np.ndarray], obs_space: Mapping[str, Any], act_space: Any
 ) -> None:
     """Raises UsageError where an episode is of other images or actions, or has no boxes."""
-    from dreamerv2.run import looking
+    from dreamerv2.run import model_evaluation
     from dreamerv2.run.random_policy import action_size
 
-    if not looking.has_boxes(arrays):
+    if not model_evaluation.has_boxes(arrays):
         raise UsageError(
             f'{path} does not tell where the player is: it was recorded by an earlier version, or '
             'is of another game; record new episodes, such as by a run of --steps 16000'

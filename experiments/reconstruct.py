@@ -19,8 +19,8 @@ import studies  # noqa: F401  so that this clone is used
 
 from dreamerv2.config import Config
 from dreamerv2.errors import UsageError
+from dreamerv2.exit_codes import exit_code_of
 from dreamerv2.paths import expand_home
-from dreamerv2.run.command import exit_code_of
 
 FILE = 'reconstructions.npz'
 
@@ -47,14 +47,16 @@ def run(argv: Sequence[str]) -> int:
         raise UsageError(f'--frames {args.frames}: expected 1 to --steps {args.steps}')
     from dreamerv2.envs import check_task
     from dreamerv2.evaluate import load_agent
-    from dreamerv2.run import build, checkpoint, devices, seeding
+    from dreamerv2.run import build, checkpoint, devices, random_streams
 
     logdir = expand_home(args.logdir)
     saved = checkpoint.find(logdir)
     config = Config.load(saved.config_path)
     (level,) = _one_level(check_task(args.task, build.task_sets(config)).names, args.task)
-    env: Any = build.build_env(config, args.task, seeding.derive(config.seed, 'reconstruction'))
-    window = play(env, args.steps, seeding.generator(config.seed, 'reconstruction'))
+    env: Any = build.build_env(
+        config, args.task, random_streams.derive(config.seed, 'reconstruction')
+    )
+    window = play(env, args.steps, random_streams.generator(config.seed, 'reconstruction'))
     if 'image' not in window:
         raise UsageError(f'--task {args.task} has no pictures')
     say = functools.partial(print, file=sys.stderr, flush=True)

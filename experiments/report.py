@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import studies  # noqa: F401  so that this clone is used
 
 from dreamerv2.analysis import study
-from dreamerv2.analysis.command import Parser, exit_code, whole_number
+from dreamerv2.analysis.command_line import Parser, exit_code, whole_number
 from dreamerv2.errors import UsageError
 from dreamerv2.paths import expand_home
 

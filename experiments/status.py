@@ -4,7 +4,7 @@ import sys
 
 from studies.command import show_status
 
-from dreamerv2.run.command import exit_code_of
+from dreamerv2.exit_codes import exit_code_of
 
 if __name__ == '__main__':
     sys.exit(exit_code_of(show_status, None, 'Interrupted.'))

@@ -4,7 +4,7 @@ import sys
 
 from studies.sweep import run_sweep
 
-from dreamerv2.run.command import exit_code_of
+from dreamerv2.exit_codes import exit_code_of
 
 if __name__ == '__main__':
     sys.exit(exit_code_of(run_sweep, None, 'Interrupted before anything was started.'))

@@ -11,7 +11,7 @@ import sys
 
 from studies.command import run_study
 
-from dreamerv2.run.command import exit_code_of
+from dreamerv2.exit_codes import exit_code_of
 
 if __name__ == '__main__':
     run = functools.partial(run_study, stages=('transfer',))

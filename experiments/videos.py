@@ -19,7 +19,7 @@ from collections.abc import Sequence
 import studies  # noqa: F401  so that this clone is used
 
 from dreamerv2.analysis import study
-from dreamerv2.analysis.command import Parser, exit_code
+from dreamerv2.analysis.command_line import Parser, exit_code
 from dreamerv2.analysis.logdirs import Run
 from dreamerv2.analysis.report import videos
 from dreamerv2.config import Config

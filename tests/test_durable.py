@@ -7,7 +7,7 @@ import pytest
 
 from dreamerv2 import durable
 from dreamerv2.errors import DiskFullError, StorageError, UsageError
-from dreamerv2.run.command import CRASHED, exit_code_of
+from dreamerv2.exit_codes import CRASHED, exit_code_of
 
 
 def fail(code):

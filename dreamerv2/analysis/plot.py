@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 
 from dreamerv2.analysis import logdirs
-from dreamerv2.analysis.command import Parser, exit_code, whole_number
+from dreamerv2.analysis.command_line import Parser, exit_code, whole_number
 from dreamerv2.analysis.logdirs import Run
 from dreamerv2.errors import UsageError
 from dreamerv2.paths import expand_home

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from dreamerv2.config.schedules import EXAMPLES, parse_schedule
+from dreamerv2.config.schedule_text import EXAMPLES, parse_schedule
 
 LARGEST = 10**15  # still exact as a float, so that 1e6 and 1000000 are the same count
 UNWRITABLE = ('Cc', 'Cs', 'Zl', 'Zp')  # control characters, lone surrogates, line separators

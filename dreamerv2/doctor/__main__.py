@@ -15,7 +15,7 @@ from typing import NoReturn
 from dreamerv2.doctor import installation
 from dreamerv2.doctor.rows import FAILED, Check, Row, examine, lines, summary
 from dreamerv2.errors import UsageError
-from dreamerv2.run.command import exit_code_of
+from dreamerv2.exit_codes import exit_code_of
 
 _HELP = """Checks an installation, a task or a logdir, and says what to do about what is wrong.
 

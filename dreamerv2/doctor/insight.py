@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from dreamerv2.doctor.rows import Row, ok, warning
-from dreamerv2.run.insight import LEAST_CONTRAST
-from dreamerv2.run.jsonl import METRICS
+from dreamerv2.run.metrics.insight import LEAST_CONTRAST
+from dreamerv2.run.metrics.jsonl import METRICS
 
 BLIND = 0.5  # Share of a blind drawing's error from which on Mario is not seen.
 CHANCE = 0.7  # ROC area up to which deaths are not foreseen.

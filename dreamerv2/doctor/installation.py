@@ -18,7 +18,8 @@ from dreamerv2.doctor import machine, requirements
 from dreamerv2.doctor.probes import ProbeError, probe
 from dreamerv2.doctor.rows import Check, Row, failed, ok, warning
 from dreamerv2.paths import expand_home
-from dreamerv2.run import devices, room
+from dreamerv2.run import devices
+from dreamerv2.run.logdir import headroom
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_LOGDIR = '~/logdir'
@@ -43,7 +44,7 @@ def checks(root: Path = ROOT, run: Probe = probe) -> list[Check]:
         ('emulator', lambda: check_emulator(run)),
         ('tensorflow', lambda: check_tensorflow(run)),
         ('disk', lambda: machine.check_disk(default_logdir())),
-        ('memory', lambda: machine.check_memory(room.available_memory())),
+        ('memory', lambda: machine.check_memory(headroom.available_memory())),
         ('default logdir', lambda: machine.check_writable(default_logdir())),
     ]
 

@@ -14,8 +14,9 @@ from dreamerv2.doctor import episodes, insight, metrics
 from dreamerv2.doctor.rows import Check, Row, failed, ok, warning, words_of
 from dreamerv2.errors import UsageError
 from dreamerv2.paths import expand_home
-from dreamerv2.run import changes, checkpoint, lock, logdir
+from dreamerv2.run import checkpoint, logdir
 from dreamerv2.run.checkpoint import Checkpoint
+from dreamerv2.run.logdir import lock, resume_policy
 
 _PARTS = ('config.yaml', 'checkpoints', 'train_episodes', 'metrics.jsonl', 'provenance.json')
 _ROOM = 1e9
@@ -197,7 +198,7 @@ def _check_saved_config(newest: Checkpoint, config: Config) -> list[Row]:
     except UsageError as error:
         way_out = 'it was written by another version: use that, or start in another logdir'
         return [failed('checkpoints', str(error), way_out)]
-    different = [change for change in changes.changes(saved, config) if not change.free]
+    different = [change for change in resume_policy.changes(saved, config) if not change.free]
     if not different:
         return []
     shown = ', '.join(map(str, different[:3]))

@@ -10,7 +10,7 @@ from typing import Any
 
 from dreamerv2.doctor.rows import Row, failed, ok, warning
 from dreamerv2.run.checkpoint import Checkpoint
-from dreamerv2.run.jsonl import METRICS
+from dreamerv2.run.metrics.jsonl import METRICS
 
 _SHOWN = 3
 

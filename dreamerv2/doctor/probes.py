@@ -23,7 +23,7 @@ _COMMANDS = (
     'dreamerv2.evaluate',
     'dreamerv2.api',
     'dreamerv2.run.training',
-    'dreamerv2.run.video',
+    'dreamerv2.run.metrics.video',
     'dreamerv2.envs.gym_env',
     'dreamerv2.analysis.plot',
 )

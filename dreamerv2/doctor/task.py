@@ -16,7 +16,7 @@ from dreamerv2.doctor.rows import FAILED, Check, Row, failed, ok, warning, words
 from dreamerv2.envs import check_task, make_env, parse_task
 from dreamerv2.envs.check import ContractError, check_env, sample_action
 from dreamerv2.envs.contract import Environment
-from dreamerv2.run import build, seeding
+from dreamerv2.run import build, random_streams
 
 PRESETS = {'mario': 'mario', 'atari': 'atari', 'gym': 'control', 'pixel': 'defaults'}
 """Which preset suits a family of tasks."""
@@ -65,7 +65,7 @@ def configuration(task: str, flags: Sequence[str]) -> Config:
 def checks(config: Config) -> Iterator[Check]:
     """The checks of the configuration's task, in the order of the table."""
     options = build.env_options(config, config.task)
-    seed = seeding.derive(config.seed, 'envs')
+    seed = random_streams.derive(config.seed, 'envs')
 
     def make(seed: int = seed, **changed: Any) -> Environment:
         env: Environment = make_env(config.task, seed=seed, **{**options, **changed})

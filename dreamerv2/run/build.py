@@ -1,14 +1,13 @@
-"""From the configuration to the parts of a run.
+"""From the configuration to the parts of a run, which themselves take named arguments.
 
-The only place, beside the commands, that knows the configuration's keys; the parts themselves
-take named arguments.
+Environments and agent may also be handed over (`Parts`); by default the configuration names them.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,8 @@ from dreamerv2.envs.contract import Environment
 from dreamerv2.envs.workers import Workers, make_workers
 from dreamerv2.errors import UsageError, printable, shown
 from dreamerv2.replay import Replay
-from dreamerv2.run import devices, seeding
+from dreamerv2.run import checkpoint, devices, random_streams
+from dreamerv2.run.checkpoint import start_from
 from dreamerv2.run.loop import Plan
 from dreamerv2.run.random_policy import action_size
 from dreamerv2.run.types import Agent, Batch
@@ -108,7 +108,7 @@ def build_envs(config: Config) -> Workers:
         config.task,
         config.envs,
         parallel=config.envs_parallel,
-        seed=seeding.derive(config.seed, 'envs'),
+        seed=random_streams.derive(config.seed, 'envs'),
         **env_options(config, config.task),
     )
 
@@ -128,7 +128,7 @@ def build_replay(config: Config, directory: Path, envs: Workers, hold: bool = Fa
         capacity=config.replay.capacity,
         past_end=config.replay.past_end,
         prioritize_ends=config.replay.prioritize_ends,
-        seed=seeding.derive(config.seed, 'replay'),
+        seed=random_streams.derive(config.seed, 'replay'),
         levels=list(envs.levels),
         minlen=config.replay.minlen,
         maxlen=config.replay.maxlen,
@@ -215,7 +215,7 @@ def build_agent(
         agent: Agent = DreamerAgent(
             obs_space,
             act_space,
-            seed=seeding.derive(config.seed, 'agent') if seed is None else seed,
+            seed=random_streams.derive(config.seed, 'agent') if seed is None else seed,
             precision=device.precision,
             xla=config.jit and device.kind == 'gpu',
             acting_copy=config.async_collect,
@@ -251,3 +251,95 @@ def example_batch(obs_space: Mapping[str, Any], act_space: Any, batch: int, leng
     zeros['mask'] = np.ones((batch, length), np.float32)
     zeros['is_first'][:, 0] = True
     return zeros
+
+
+AgentMaker = Callable[[Mapping[str, Any], Any], tuple[Agent, devices.Device]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """What a run is made of, each as a function that makes it.
+
+    Attributes:
+        envs: the environments that collect.
+        evaluation: by level, its environment for evaluation; empty for no evaluation.
+        agent: from observation and action space the agent, and what it computes on. Called in
+            a thread beside the prefill.
+    """
+
+    envs: Callable[[], Workers]
+    evaluation: Mapping[str, Callable[[], Environment]]
+    agent: AgentMaker
+
+
+def default_parts(config: Config, say: Callable[[str], Any] = print) -> Parts:
+    """The parts that the configuration names."""
+    tasks = single_level_tasks(config.task, task_sets(config))
+
+    def evaluation_maker(task: str, index: int) -> Callable[[], Environment]:
+        seed = random_streams.derive(config.seed, 'eval_envs', index)
+        return lambda: build_env(config, task, seed)
+
+    return Parts(
+        envs=lambda: build_envs(config),
+        evaluation={
+            level: evaluation_maker(task, index)
+            for index, (level, task) in enumerate(tasks.items())
+        },
+        agent=agent_maker(config, say),
+    )
+
+
+def agent_maker(config: Config, say: Callable[[str], Any] = print) -> AgentMaker:
+    """Makes the agent of the configuration, on the device of the configuration."""
+
+    def make(obs_space: Mapping[str, Any], act_space: Any) -> tuple[Agent, devices.Device]:
+        device = devices.configure(
+            config.precision,
+            device=config.device,
+            gpu_memory=config.gpu_memory,
+            deterministic=config.deterministic,
+            say=say,
+        )
+        return build_agent(config, obs_space, act_space, device), device
+
+    return make
+
+
+def make_agent(
+    config: Config,
+    make: AgentMaker,
+    envs: Workers,
+    saved: checkpoint.Checkpoint | None,
+    parent: checkpoint.Checkpoint | None = None,
+    say: Callable[[str], Any] = print,
+) -> tuple[Agent, devices.Device]:
+    """The agent as the run starts with it.
+
+    With the whole state of the checkpoint `saved`, or else with what it inherits from `parent`,
+    which is told to `say`.
+
+    Raises:
+        UsageError: it does not fit the environment or the checkpoint.
+    """
+    with devices.hidden_native_stderr():
+        agent, device = make(envs.obs_space, envs.act_space)
+        if saved is not None:
+            try:
+                agent.set_state(start_from.whole_state(saved.arrays(), agent.get_state()))
+            except ValueError as error:
+                raise UsageError(f'{saved.path} does not fit: {error}') from error
+        elif parent is not None:
+            choice = start_from.choice_of(config)
+            state, table = start_from.inherit(parent.arrays(), agent.get_state(), choice)
+            agent.set_state(state)
+            say(table)
+    return agent, device
+
+
+def warm_up(config: Config, agent: Agent, envs: Workers) -> None:
+    """Makes the agent ready to act and learn without delay."""
+    dataset = config.dataset
+    example = example_batch(envs.obs_space, envs.act_space, dataset.batch, dataset.length)
+    with devices.hidden_native_stderr():
+        agent.warm_up(example, envs=len(envs) // turns(config))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dreamerv2.envs.workers import Workers
-from dreamerv2.run.episodes import Episode, summarize
+from dreamerv2.run.metrics.episode_summary import EpisodeSummary, summarize
 from dreamerv2.run.random_policy import action_size
 from dreamerv2.run.types import Policy, PolicyState, Row
 
@@ -22,7 +22,7 @@ class StepResult:
     """One step of a group of environments: its transitions, and the episodes that ended."""
 
     transitions: int
-    episodes: tuple[Episode, ...]
+    episodes: tuple[EpisodeSummary, ...]
 
 
 def environment_action(act_space: Any, vector: np.ndarray) -> Any:
@@ -128,7 +128,7 @@ class Driver:
                 ended.append(self._finish(index))
         return StepResult(len(rows), tuple(ended))
 
-    def cut_off(self) -> tuple[Episode, ...]:
+    def cut_off(self) -> tuple[EpisodeSummary, ...]:
         """Ends the unfinished episodes, as by a time limit; the environments start new ones."""
         unfinished = [index for index, rows in enumerate(self._episodes) if len(rows) > 1]
         return tuple(self._finish(index) for index in unfinished)
@@ -215,6 +215,6 @@ class Driver:
         for callback in self._on_step:
             callback(row, index)
 
-    def _finish(self, index: int) -> Episode:
+    def _finish(self, index: int) -> EpisodeSummary:
         rows, self._episodes[index] = self._episodes[index], []
         return summarize(rows, self.envs.levels, worker=index, video_keys=self._video_keys)

@@ -13,17 +13,61 @@ import numpy as np
 from dreamerv2.envs.contract import Environment
 from dreamerv2.envs.workers import InProcess
 from dreamerv2.run.driver import Driver, StepCallback
-from dreamerv2.run.episodes import Episode
-from dreamerv2.run.statistics import mean_interval, share_interval
-from dreamerv2.run.terminal import print_line
+from dreamerv2.run.metrics.episode_summary import EpisodeSummary
+from dreamerv2.run.metrics.terminal import print_line
 from dreamerv2.run.types import Policy, Row
 
 LONGEST_EPISODE = 30_000  # Agent steps, where there is no time limit.
+TAIL = 0.025  # On either side of a 95 % interval.
 POLICY_MODES = {'mode': 'eval', 'sample': 'eval_sample', 'train': 'train'}
 TABLE_NOTE = (
     'Mean and 95 % interval in brackets; of completed episodes, their share. The spread is over '
     'episodes of this one checkpoint: agents of other seeds may differ by more.'
 )
+
+
+def share_interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """Share of ones among zeros and ones, and the ends of its 95 % interval.
+
+    Clopper and Pearson's (1934), which covers any share at least as often as it says; that none or
+    all of n episodes were completed leaves more than one share possible. The ends are NaN for a
+    single value, all three for none.
+    """
+    from scipy import special  # Only here, so that a run does not wait for it to start.
+
+    if not values:
+        return math.nan, math.nan, math.nan
+    n, ones = len(values), round(sum(values))
+    if n < 2:
+        return ones / n, math.nan, math.nan
+    low = special.betaincinv(ones, n - ones + 1, TAIL) if ones else 0.0
+    high = special.betaincinv(ones + 1, n - ones, 1 - TAIL) if ones < n else 1.0
+    return ones / n, float(low), float(high)
+
+
+def mean_interval(
+    values: Sequence[float], lowest: float = -math.inf, highest: float = math.inf
+) -> tuple[float, float, float]:
+    """Mean and the ends of its 95 % interval by Student's t, within what is possible.
+
+    The ends are NaN where the values say nothing about their spread, because there are fewer than
+    two or all are the same; all three are for no values.
+
+    Args:
+        values: `[n]`.
+        lowest, highest: bounds of a single value, and so of the mean.
+    """
+    from scipy import special  # Only here, so that a run does not wait for it to start.
+
+    if not values:
+        return math.nan, math.nan, math.nan
+    array = np.asarray(values, np.float64)
+    mean = float(array.mean())
+    if np.ptp(array) == 0:
+        return mean, math.nan, math.nan
+    quantile = float(special.stdtrit(len(array) - 1, 1 - TAIL))
+    half = quantile * float(array.std(ddof=1)) / math.sqrt(len(array))
+    return mean, max(mean - half, lowest), min(mean + half, highest)
 
 
 def longest_episode(time_limit: int, budget: int = LONGEST_EPISODE) -> int:
@@ -68,14 +112,14 @@ class Evaluator:
         should_stop: Callable[[], bool] = lambda: False,
         say: Callable[[str], Any] = lambda line: print_line(line, sys.stderr),
         progress: Callable[[str, int, int], Any] = lambda level, played, steps: None,
-    ) -> list[Episode] | None:
+    ) -> list[EpisodeSummary] | None:
         """Plays `episodes` episodes on each level; None when stopped before the end.
 
         An episode that does not end within `longest` steps is cut off, as by a time limit, and is
         the last of its level: `say` is told. After every step `progress` is told the level, the
         episodes played on all levels so far, and the agent steps made in the one going on.
         """
-        results: list[Episode] = []
+        results: list[EpisodeSummary] = []
         for number, level in enumerate(self._makers):
             maker = functools.partial(self.env, level)
             told = [functools.partial(_tell, callback, number) for callback in on_step]
@@ -129,9 +173,9 @@ def _tell(callback: StepCallback, level: int, row: Row, worker: int) -> None:
     callback({**row, 'level': np.int32(level)}, worker)
 
 
-def by_level(episodes: Sequence[Episode]) -> dict[str, list[Episode]]:
+def by_level(episodes: Sequence[EpisodeSummary]) -> dict[str, list[EpisodeSummary]]:
     """Episodes grouped by level, in the order of first appearance."""
-    groups: dict[str, list[Episode]] = {}
+    groups: dict[str, list[EpisodeSummary]] = {}
     for episode in episodes:
         groups.setdefault(episode.level, []).append(episode)
     return groups
@@ -149,7 +193,9 @@ def _statistic(mean: float, low: float, high: float) -> dict[str, float | None]:
     }
 
 
-def level_results(episodes: Sequence[Episode], time_limit: int = 0) -> dict[str, dict[str, Any]]:
+def level_results(
+    episodes: Sequence[EpisodeSummary], time_limit: int = 0
+) -> dict[str, dict[str, Any]]:
     """By level: number of episodes, and mean with 95 % interval of return, length and so on.
 
     `progress`, `completed` and `furthest_x` are there only where the environment tells them, with
@@ -184,7 +230,7 @@ def level_results(episodes: Sequence[Episode], time_limit: int = 0) -> dict[str,
     return results
 
 
-def evaluation_metrics(episodes: Sequence[Episode]) -> dict[str, float]:
+def evaluation_metrics(episodes: Sequence[EpisodeSummary]) -> dict[str, float]:
     """The means over an evaluation by the names of `metrics.jsonl`, in all and by level."""
     metrics = {
         'eval_return': float(np.mean([episode.score for episode in episodes])),
@@ -198,7 +244,7 @@ def evaluation_metrics(episodes: Sequence[Episode]) -> dict[str, float]:
     return metrics
 
 
-def summary_line(episodes: Sequence[Episode], frames: int) -> str:
+def summary_line(episodes: Sequence[EpisodeSummary], frames: int) -> str:
     """An evaluation at a frame in one line: by level, return with n and 95 % interval; flags."""
     parts = []
     for level, entry in level_results(episodes).items():

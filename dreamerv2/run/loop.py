@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from dreamerv2.run.driver import Driver
-from dreamerv2.run.episodes import Episode
-from dreamerv2.run.schedule import Every
+from dreamerv2.run.metrics.episode_summary import EpisodeSummary
 from dreamerv2.run.types import Policy
 from dreamerv2.run.updater import Updater
 
@@ -29,7 +28,7 @@ class Stepped:
 class EpisodeEnded:
     """An episode ended; `prefill` when it was played at random."""
 
-    episode: Episode
+    episode: EpisodeSummary
     prefill: bool
 
 
@@ -75,6 +74,48 @@ class Plan:
     log_every: int = 0
     eval_every: int = 0
     save_every: int = 0
+
+
+class Every:
+    """Counts the periods that end up to a step.
+
+    With `at_start`, the first question is answered with one period, as in DreamerV2: the first
+    training step after the prefill updates, logs and evaluates at once.
+
+    Args:
+        period: agent steps between two occurrences; 0 means never.
+        at_start: whether the first question counts as an occurrence.
+    """
+
+    def __init__(self, period: float, at_start: bool = True) -> None:
+        self.period = int(period)
+        self.at_start = at_start
+        self.last: int | None = None
+
+    def pending(self, step: int) -> int:
+        """How many periods ended since the last advance, up to `step`."""
+        if not self.period:
+            return 0
+        if self.last is None:
+            return int(self.at_start)
+        return max(0, step - self.last) // self.period
+
+    def advance(self, step: int) -> int:
+        """Like `pending`, and starts counting anew from the last of those periods."""
+        count = self.pending(step)
+        if self.last is None:
+            self.last = step
+        elif self.period:
+            self.last += count * self.period
+        return count
+
+    def get_state(self) -> int | None:
+        """The step counted from, or None before the first question."""
+        return self.last
+
+    def set_state(self, state: int | None) -> None:
+        """Takes what `get_state` gave."""
+        self.last = None if state is None else int(state)
 
 
 class Progress:
@@ -213,7 +254,9 @@ def _updated(ended: list[dict[str, Any]], progress: Progress) -> Iterator[Event]
         yield Updated(metrics)
 
 
-def _ended(episodes: tuple[Episode, ...], progress: Progress, prefill: bool) -> Iterator[Event]:
+def _ended(
+    episodes: tuple[EpisodeSummary, ...], progress: Progress, prefill: bool
+) -> Iterator[Event]:
     for episode in episodes:
         progress.episodes += 1
         yield EpisodeEnded(episode, prefill)

@@ -14,26 +14,18 @@ from dreamerv2.config import Config
 from dreamerv2.envs.workers import Workers
 from dreamerv2.errors import UsageError
 from dreamerv2.paths import expand_home
-from dreamerv2.run import (
-    build,
-    checkpoint,
-    devices,
-    evaluation,
-    inheritance,
-    jsonl,
-    lock,
-    logdir,
-    store,
-)
+from dreamerv2.run import build, checkpoint, devices, evaluation, logdir
 from dreamerv2.run.background import Background
-from dreamerv2.run.checkpoint import Checkpoint
-from dreamerv2.run.interrupt import StopRequest
-from dreamerv2.run.logging import Logger
-from dreamerv2.run.parts import Parts, default_parts, make_agent, warm_up
-from dreamerv2.run.tensorboard import EventFile
-from dreamerv2.run.terminal import ProgressDisplay
+from dreamerv2.run.build import Parts, default_parts, make_agent, warm_up
+from dreamerv2.run.checkpoint import Checkpoint, start_from, store
+from dreamerv2.run.logdir import lock
+from dreamerv2.run.metrics import jsonl
+from dreamerv2.run.metrics.logger import Logger
+from dreamerv2.run.metrics.tensorboard import EventFile
+from dreamerv2.run.metrics.terminal import ProgressDisplay
 from dreamerv2.run.training_run import FINISHED, TrainingRun
 from dreamerv2.run.types import Agent
+from dreamerv2.signals import StopRequest
 
 PartsMaker = Callable[[Callable[[str], Any]], Parts]
 
@@ -81,9 +73,9 @@ def train(
         for note in notes:
             display.line(note)
         if parent is not None:
-            display.line(inheritance.parent_line(inheritance.describe_parent(parent)))
-        elif origin := inheritance.recorded_parent(path / 'provenance.json'):
-            display.line(inheritance.parent_line(origin))
+            display.line(start_from.parent_line(start_from.describe_parent(parent)))
+        elif origin := start_from.recorded_parent(path / 'provenance.json'):
+            display.line(start_from.parent_line(origin))
         made, envs = _make_envs(config, parts, display.line)
         stack.callback(envs.close)
         for line in envs.describe().get('overview', ()):
@@ -112,7 +104,7 @@ def train(
         stack.callback(evaluator.close)
         logger = stack.enter_context(Logger())
         run = TrainingRun(config, path, envs, replay, evaluator, maker, display, held, stop, logger)
-        run.parent = inheritance.describe_parent(parent) if parent else None
+        run.parent = start_from.describe_parent(parent) if parent else None
 
         def begin() -> None:
             """The first writing to the logdir: nothing is refused from here on."""
@@ -153,7 +145,7 @@ def check(
             raise UsageError(lock.in_use(path, holder))
         saved = checkpoint.load_newest(path / 'checkpoints', say)
     if parent is not None:
-        say(inheritance.parent_line(inheritance.describe_parent(parent)))
+        say(start_from.parent_line(start_from.describe_parent(parent)))
     made, envs = _make_envs(config, parts, say)
     try:
         make_agent(config, made.agent, envs, saved, parent, say)
@@ -174,9 +166,9 @@ def _check_request(config: Config, path: Path) -> Checkpoint | None:
         )
     if not config['init.from'] or checkpoint.available(path / 'checkpoints'):
         return None
-    parent = inheritance.find_parent(config['init.from'], path)
-    choice = inheritance.choice_of(config)
-    inheritance.check_actions(Config.load(parent.config_path), config, choice)
+    parent = start_from.find_parent(config['init.from'], path)
+    choice = start_from.choice_of(config)
+    start_from.check_actions(Config.load(parent.config_path), config, choice)
     return parent
 
 

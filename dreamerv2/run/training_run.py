@@ -20,27 +20,26 @@ from dreamerv2.run import (
     devices,
     evaluation,
     logdir,
-    looking,
     loop,
-    room,
-    seeding,
+    model_evaluation,
+    random_streams,
 )
 from dreamerv2.run.background import Background
 from dreamerv2.run.batches import Batches
+from dreamerv2.run.checkpoint.saver import Saver
+from dreamerv2.run.checkpoint.snapshots import Snapshots
 from dreamerv2.run.driver import Driver
-from dreamerv2.run.episodes import episode_metrics
-from dreamerv2.run.interrupt import StopRequest
-from dreamerv2.run.lock import Lock
-from dreamerv2.run.logging import Logger, MetricMeans
-from dreamerv2.run.provenance import describe_run
+from dreamerv2.run.logdir import headroom
+from dreamerv2.run.logdir.lock import Lock
+from dreamerv2.run.logdir.provenance import describe_run
+from dreamerv2.run.loop import Every
+from dreamerv2.run.metrics.episode_summary import episode_metrics
+from dreamerv2.run.metrics.logger import Logger, MetricMeans, Throughput
+from dreamerv2.run.metrics.terminal import ProgressDisplay
 from dreamerv2.run.random_policy import RandomPolicy
-from dreamerv2.run.saver import Saver
-from dreamerv2.run.schedule import Every
-from dreamerv2.run.snapshots import Snapshots
-from dreamerv2.run.terminal import ProgressDisplay
-from dreamerv2.run.throughput import Throughput
 from dreamerv2.run.types import Agent, Policy
 from dreamerv2.run.updater import Beside, InTurn, Updater
+from dreamerv2.signals import StopRequest
 
 FINISHED = 0
 STOPPED = 75
@@ -91,7 +90,7 @@ class TrainingRun:
         # and the random steps to come are others than those.
         found = int(replay.stats['total_steps'])
         self.progress = loop.Progress(self.plan, found)
-        generator = seeding.generator(config.seed, 'random_policy', found)
+        generator = random_streams.generator(config.seed, 'random_policy', found)
         self.random_policy = RandomPolicy(envs.act_space, generator)
         self.videos = Every(self.plan.eval_every)
         self.means = MetricMeans()
@@ -170,7 +169,7 @@ class TrainingRun:
         return FINISHED
 
     def _warn_of_shortages(self) -> None:
-        for line in room.shortages_of_run(
+        for line in headroom.shortages_of_run(
             self.path,
             steps=self.plan.steps - self.progress.step,
             stats=self.replay.stats,
@@ -332,20 +331,22 @@ class TrainingRun:
         self.display.phase('evaluation')
         mode = evaluation.POLICY_MODES[self.config.eval_policy]
         played = self.config.eval_eps * len(self.evaluator.levels)
-        recorder = looking.Recorder(max(LOOKED_AT // played, 2))
+        recorder = model_evaluation.Recorder(max(LOOKED_AT // played, 2))
         with self.throughput.paused():
             episodes = self.evaluator.evaluate(
                 lambda obs, state: self.agent.policy(obs, state, mode=mode),
                 self.config.eval_eps,
                 video_keys=self.config.log_keys_video,
-                on_step=[recorder] if looking.has_boxes(self.envs.obs_space) else [],
+                on_step=[recorder] if model_evaluation.has_boxes(self.envs.obs_space) else [],
                 should_stop=self.stop,
                 say=self.display.line,
                 progress=self._evaluating,
             )
             measures = {}
             if episodes and recorder.episodes:
-                measures = looking.look_at(self.agent, recorder.episodes, self.config.discount)
+                measures = model_evaluation.look_at(
+                    self.agent, recorder.episodes, self.config.discount
+                )
         self.display.phase('training')
         if episodes is None:
             return

@@ -24,8 +24,8 @@ from typing import Any
 from dreamerv2.config import Config, load_config
 from dreamerv2.envs.gymnasium_view import GymnasiumView
 from dreamerv2.errors import UsageError
-from dreamerv2.run import build, seeding
-from dreamerv2.run.jsonl import METRICS, JsonLines
+from dreamerv2.run import build, random_streams
+from dreamerv2.run.metrics.jsonl import METRICS, JsonLines
 
 ENVS, ROLLOUT, STACK, REWARD_SCALE = 8, 512, 4, 1 / 15
 SETTINGS = {
@@ -56,7 +56,7 @@ def make_vector(config: Config) -> Any:
     from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack
 
     def maker(index: int) -> Any:
-        seed = seeding.derive(config.seed, 'envs', index)
+        seed = random_streams.derive(config.seed, 'envs', index)
         return lambda: GymnasiumView(lambda s: build.build_env(config, config.task, s), seed)
 
     return VecFrameStack(DummyVecEnv([maker(index) for index in range(ENVS)]), STACK)

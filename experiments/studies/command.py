@@ -10,9 +10,9 @@ from pathlib import Path
 
 from dreamerv2.errors import UsageError
 from dreamerv2.paths import expand_home
-from dreamerv2.run.interrupt import StopRequest
-from dreamerv2.run.lock import Lock
 from dreamerv2.run.logdir import opened
+from dreamerv2.run.logdir.lock import Lock
+from dreamerv2.signals import StopRequest
 
 from . import tables
 from .definition import Definition, read_definition

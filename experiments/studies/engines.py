@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from dreamerv2.doctor.installation import driver_gpus
 from dreamerv2.errors import UsageError
-from dreamerv2.run.terminal import print_line
+from dreamerv2.run.metrics.terminal import print_line
 
 from .local import LocalEngine
 from .runner import Engine

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from dreamerv2.run.files import write_durably
+from dreamerv2.durable import write_durably
 
 from .definition import Definition
 from .jobs import Job

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from dreamerv2.run.lock import holder_of
+from dreamerv2.run.logdir.lock import holder_of
 
 TRAIN = Path(__file__).resolve().parents[2] / 'dreamerv2' / 'train.py'
 LOG = 'output.log'

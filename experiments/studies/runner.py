@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from dreamerv2.run.files import to_json, write_durably
+from dreamerv2.durable import to_json, write_durably
 
 from .definition import Definition
 from .jobs import Job

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from dreamerv2.run import lock, logdir
-from dreamerv2.run.files import to_json, write_durably
+from dreamerv2.durable import to_json, write_durably
+from dreamerv2.run import logdir
+from dreamerv2.run.logdir import lock
 
 from .jobs import Job
 

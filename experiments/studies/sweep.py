@@ -13,9 +13,9 @@ from dreamerv2.envs import check_task
 from dreamerv2.errors import UsageError
 from dreamerv2.paths import expand_home
 from dreamerv2.run.build import task_sets
-from dreamerv2.run.interrupt import StopRequest
-from dreamerv2.run.lock import Lock
 from dreamerv2.run.logdir import opened
+from dreamerv2.run.logdir.lock import Lock
+from dreamerv2.signals import StopRequest
 
 from . import engines, tables
 from .jobs import Job

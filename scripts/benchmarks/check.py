@@ -17,7 +17,7 @@ from typing import Any
 
 from dreamerv2.envs.workers import InProcess
 from dreamerv2.errors import UsageError
-from dreamerv2.run import build, seeding
+from dreamerv2.run import build, random_streams
 from dreamerv2.run.driver import Driver
 from dreamerv2.run.random_policy import RandomPolicy
 
@@ -83,7 +83,7 @@ def env_calls(config: Any) -> tuple[dict[str, Callable[[], Any]], Callable[[], N
 
     def step() -> None:
         driver.reset()
-        policy = RandomPolicy(envs.act_space, seeding.generator(0, 'random_policy'))
+        policy = RandomPolicy(envs.act_space, random_streams.generator(0, 'random_policy'))
         for _ in range(FRAMES // config.action_repeat):
             driver.step(policy)
 

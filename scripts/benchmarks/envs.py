@@ -17,7 +17,7 @@ import numpy as np
 from dreamerv2.config import Config
 from dreamerv2.cores import usable_cores
 from dreamerv2.envs.workers import Workers, make_workers
-from dreamerv2.run import build, seeding
+from dreamerv2.run import build, random_streams
 from dreamerv2.run.driver import Driver
 from dreamerv2.run.random_policy import RandomPolicy
 
@@ -46,7 +46,7 @@ class Player:
 
     def __init__(self, envs: Workers, turns: int) -> None:
         self.driver = Driver(envs, turns=turns)
-        self._policy = RandomPolicy(envs.act_space, seeding.generator(0, 'random_policy'))
+        self._policy = RandomPolicy(envs.act_space, random_streams.generator(0, 'random_policy'))
 
     def step_seconds(self, steps: int) -> list[float]:
         """Seconds of each of `steps` agent steps of all environments, after some more."""

@@ -18,7 +18,7 @@ from dreamerv2.config import Config
 from dreamerv2.cores import usable_cores
 from dreamerv2.envs.level_lengths import LEVELS
 from dreamerv2.envs.workers import InProcess
-from dreamerv2.run import build, seeding
+from dreamerv2.run import build, random_streams
 from dreamerv2.run.driver import Driver
 from dreamerv2.run.random_policy import RandomPolicy
 from dreamerv2.run.types import Row
@@ -40,10 +40,12 @@ def collect(
         steps: ends with so many agent steps in finished episodes; 0 for no such end.
         index: which of several collectors this is; each draws its own actions.
     """
-    envs = InProcess([lambda: build.build_env(config, task, seeding.derive(0, 'envs', index))])
+    envs = InProcess(
+        [lambda: build.build_env(config, task, random_streams.derive(0, 'envs', index))]
+    )
     rows: list[Row] = []
     driver = Driver(envs, on_step=[lambda row, _: rows.append(row)])
-    policy = RandomPolicy(envs.act_space, seeding.generator(0, 'random_policy', index))
+    policy = RandomPolicy(envs.act_space, random_streams.generator(0, 'random_policy', index))
     episodes: list[Arrays] = []
     made = 0
     try:

@@ -79,7 +79,7 @@ def main(argv: list[str]) -> int:
     devices.hide_noise()
     devices.separate_stderr()
     config = load_config(argv)
-    from dreamerv2.run.parts import Parts, default_parts
+    from dreamerv2.run.build import Parts, default_parts
     from dreamerv2.run.training import train
 
     made_envs: list[_Envs] = []

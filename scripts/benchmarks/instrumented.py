@@ -17,7 +17,7 @@ from unittest import mock
 
 from dreamerv2.config import Config, load_config
 from dreamerv2.run import batches, build, devices, updater
-from dreamerv2.run.parts import Parts, default_parts
+from dreamerv2.run.build import Parts, default_parts
 
 from .children import Turn
 from .timing import Clock, Timed

@@ -13,7 +13,7 @@ from typing import Any
 
 from dreamerv2.cores import usable_cores
 from dreamerv2.run import devices
-from dreamerv2.run.provenance import git_revision, package_versions, processor
+from dreamerv2.run.logdir.provenance import git_revision, package_versions, processor
 
 PACKAGES = ('tensorflow', 'numpy', 'nes-py')
 

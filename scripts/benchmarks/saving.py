@@ -15,7 +15,8 @@ from typing import Any
 from unittest import mock
 
 from dreamerv2.config import load_config
-from dreamerv2.run import checkpoint, devices, snapshots
+from dreamerv2.run import checkpoint, devices
+from dreamerv2.run.checkpoint import snapshots
 
 from .children import in_child
 from .instrumented import run_instrumented, stop_run

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dreamerv2.run.inheritance import Choice, inherit
+from dreamerv2.run.checkpoint.start_from import Choice, inherit
 from tests.agent.tiny import make_agent, make_batch
 
 WD = {'opt': 'adam', 'lr': 1e-2, 'eps': 1e-5, 'clip': 1e-3, 'wd': 0.1}

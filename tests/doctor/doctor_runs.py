@@ -5,10 +5,11 @@ import numpy as np
 from dreamerv2.config import load_config
 from dreamerv2.doctor import logdir as doctor
 from dreamerv2.doctor.rows import FAILED, examine
+from dreamerv2.durable import to_json, write_durably
 from dreamerv2.replay import Replay, disk
-from dreamerv2.run import checkpoint, jsonl, logdir
-from dreamerv2.run.files import to_json, write_durably
-from dreamerv2.run.provenance import describe_run
+from dreamerv2.run import checkpoint, logdir
+from dreamerv2.run.logdir.provenance import describe_run
+from dreamerv2.run.metrics import jsonl
 
 LENGTHS = (5, 3, 8, 2)  # steps of the episodes
 STEPS = sum(LENGTHS)

@@ -12,7 +12,7 @@ import pytest
 from dreamerv2.doctor import installation, machine, probes, requirements
 from dreamerv2.doctor.probes import ProbeError
 from dreamerv2.doctor.rows import FAILED, OK, WARNING
-from dreamerv2.run import room
+from dreamerv2.run.logdir import headroom
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SETUP = requirements.from_setup(ROOT / 'setup.py')
@@ -263,17 +263,17 @@ def test_disk_and_memory(tmp_path, monkeypatch):
 
 
 def test_memory_is_what_machine_and_control_group_leave(tmp_path):
-    assert room.available_memory(tmp_path) is None
+    assert headroom.available_memory(tmp_path) is None
     (tmp_path / 'proc').mkdir()
     (tmp_path / 'proc/meminfo').write_text('MemTotal: 9000000 kB\nMemAvailable: 5000000 kB\n')
-    assert room.available_memory(tmp_path) == 5.12e9
+    assert headroom.available_memory(tmp_path) == 5.12e9
     group = tmp_path / 'sys/fs/cgroup'
     group.mkdir(parents=True)
     (group / 'memory.current').write_text('1000000000\n')
     (group / 'memory.max').write_text('3000000000\n')
-    assert room.available_memory(tmp_path) == 2e9
+    assert headroom.available_memory(tmp_path) == 2e9
     (group / 'memory.max').write_text('max\n')
-    assert room.available_memory(tmp_path) == 5.12e9
+    assert headroom.available_memory(tmp_path) == 5.12e9
 
 
 def test_where_runs_are_put(tmp_path, monkeypatch):

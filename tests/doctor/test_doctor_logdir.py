@@ -15,8 +15,8 @@ from dreamerv2.config import Config
 from dreamerv2.doctor import logdir, metrics
 from dreamerv2.doctor.rows import FAILED, OK, WARNING
 from dreamerv2.errors import UsageError
-from dreamerv2.run import lock
 from dreamerv2.run import logdir as run_logdir
+from dreamerv2.run.logdir import lock
 
 
 def snapshot(path):

@@ -17,7 +17,7 @@ from studies.slurm_engine import SlurmEngine
 
 from dreamerv2.errors import UsageError
 from dreamerv2.run import checkpoint
-from dreamerv2.run.lock import holder_of
+from dreamerv2.run.logdir.lock import holder_of
 
 STUDY = """
 configs: [mario, debug]
@@ -134,7 +134,7 @@ def test_a_preempted_job_of_submitit_goes_on(jobs, tmp_path):
 def test_a_run_waits_for_the_one_before_it_to_let_go(tmp_path):
     # Stands for a former process of the run that is still saving.
     script = (
-        'import sys, time; from pathlib import Path; from dreamerv2.run.lock import Lock\n'
+        'import sys, time; from pathlib import Path; from dreamerv2.run.logdir.lock import Lock\n'
         'with Lock(Path(sys.argv[1])):\n    print("held", flush=True); time.sleep(1)'
     )
     import subprocess

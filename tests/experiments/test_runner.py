@@ -13,7 +13,7 @@ from studies.state import State, read_state, read_states, write_failure
 
 from dreamerv2.analysis.study import read_plan
 from dreamerv2.run import logdir
-from dreamerv2.run.lock import Lock
+from dreamerv2.run.logdir.lock import Lock
 
 STUDY = """
 configs: [mario, debug]

@@ -12,7 +12,7 @@ import pytest
 
 from dreamerv2.analysis.report.videos import best_videos
 from dreamerv2.analysis.study import read_study
-from dreamerv2.run.lock import holder_of
+from dreamerv2.run.logdir.lock import holder_of
 
 STUDY = """
 configs: [mario, debug]

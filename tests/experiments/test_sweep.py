@@ -41,7 +41,7 @@ DRIVER = """
 import pathlib, sys
 from studies import process
 from studies.sweep import run_sweep
-from dreamerv2.run.command import exit_code_of
+from dreamerv2.exit_codes import exit_code_of
 process.TRAIN = pathlib.Path(sys.argv[1])
 sys.exit(exit_code_of(run_sweep, sys.argv[2:], 'Interrupted.'))
 """

@@ -19,7 +19,8 @@ from hypothesis.stateful import (
 )
 
 from dreamerv2.errors import StorageError, UsageError
-from dreamerv2.run import checkpoint, store
+from dreamerv2.run import checkpoint
+from dreamerv2.run.checkpoint import store
 from tests.faults import faults
 from tests.faults.injection import Crashed, Faults
 

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from dreamerv2.run import store
+from dreamerv2.run.checkpoint import store
 from tests.faults import faults
 from tests.faults.injection import Faults
 

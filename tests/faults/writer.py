@@ -16,7 +16,7 @@ import numpy as np
 
 from dreamerv2.replay import Replay
 from dreamerv2.run import checkpoint
-from dreamerv2.run.saver import Saver
+from dreamerv2.run.checkpoint.saver import Saver
 from tests.faults.work import CAPACITY, Work
 
 SAVE_EVERY = 40

@@ -10,9 +10,9 @@ import numpy as np
 from dreamerv2.config import load_config
 from dreamerv2.envs.contract import Environment, spaces
 from dreamerv2.envs.workers import InProcess
-from dreamerv2.run import seeding
+from dreamerv2.run import random_streams
+from dreamerv2.run.build import Parts
 from dreamerv2.run.devices import Device
-from dreamerv2.run.parts import Parts
 from dreamerv2.run.random_policy import RandomPolicy
 from dreamerv2.run.training import train
 
@@ -101,7 +101,7 @@ def in_process(envs):
 
 
 def random_policy(env, seed=0):
-    return RandomPolicy(env.act_space, seeding.generator(seed, 'random_policy'))
+    return RandomPolicy(env.act_space, random_streams.generator(seed, 'random_policy'))
 
 
 class NumpyAgent:

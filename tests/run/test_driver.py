@@ -8,9 +8,9 @@ from run_fakes import CountingEnv, Forgetful, in_process, random_policy
 
 from dreamerv2.envs.contract import spaces
 from dreamerv2.replay import Replay
-from dreamerv2.run import seeding
+from dreamerv2.run import random_streams
 from dreamerv2.run.driver import Driver, environment_action
-from dreamerv2.run.episodes import episode_metrics
+from dreamerv2.run.metrics.episode_summary import episode_metrics
 from dreamerv2.run.random_policy import RandomPolicy
 
 
@@ -213,17 +213,17 @@ def test_actions_of_spaces():
 
 def test_random_policy_covers_the_space_and_has_a_state():
     obs = {'is_first': np.zeros(1000, bool)}
-    policy = RandomPolicy(spaces.Discrete(4), seeding.generator(0, 'random_policy'))
+    policy = RandomPolicy(spaces.Discrete(4), random_streams.generator(0, 'random_policy'))
     actions, _ = policy(obs)
     assert (actions.sum(1) == 1).all()
     assert (np.abs(actions.mean(0) - 0.25) < 0.05).all()
-    together = seeding.generator(0, 'random_policy').integers(4, size=1000)
+    together = random_streams.generator(0, 'random_policy').integers(4, size=1000)
     assert (actions.argmax(1) == together).all()
     state = policy.get_state()
     again, _ = policy(obs)
     policy.set_state(state)
     assert (policy(obs)[0] == again).all()
-    box = RandomPolicy(spaces.Box(-1, 1, (2,)), seeding.generator(0, 'random_policy'))
+    box = RandomPolicy(spaces.Box(-1, 1, (2,)), random_streams.generator(0, 'random_policy'))
     actions, _ = box(obs)
     assert actions.shape == (1000, 2) and actions.dtype == np.float32
     assert actions.min() < -0.95 and actions.max() > 0.95 and np.abs(actions).max() <= 1

@@ -11,8 +11,8 @@ from run_fakes import CountingEnv, Forgetful, in_process, random_policy
 from dreamerv2.envs.process_workers import ProcessWorkers, WorkerError
 from dreamerv2.envs.workers import InProcess, ThreadWorkers, make_workers
 from dreamerv2.replay import Replay
+from dreamerv2.run.checkpoint.snapshots import pack, unpack
 from dreamerv2.run.driver import Driver
-from dreamerv2.run.unfinished import pack, unpack
 
 
 def by_what_is_seen(obs, state):

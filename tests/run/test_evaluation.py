@@ -9,8 +9,9 @@ import pytest
 from run_fakes import CountingEnv, NumpyAgent
 
 from dreamerv2.errors import UsageError
-from dreamerv2.run import evaluation, video
-from dreamerv2.run.episodes import Episode
+from dreamerv2.run import evaluation
+from dreamerv2.run.metrics import video
+from dreamerv2.run.metrics.episode_summary import EpisodeSummary
 
 
 def policy(obs, state):
@@ -18,7 +19,7 @@ def policy(obs, state):
 
 
 def episode(level, score, completed=None):
-    return Episode(level, score, 10, 0.5, completed, 3.0)
+    return EpisodeSummary(level, score, 10, 0.5, completed, 3.0)
 
 
 def test_every_level_is_played_in_turn():
@@ -93,7 +94,7 @@ def test_results_metrics_and_table():
 @pytest.mark.parametrize('completed', [0.0, 1.0])
 def test_intervals_stay_within_what_is_possible(completed):
     spread = [(0.02, 1), (0.9, 100), (1.0, 99), (0.99, 100)]
-    episodes = [Episode('3-1', 5, n, x, completed, 3000 * x) for x, n in spread]
+    episodes = [EpisodeSummary('3-1', 5, n, x, completed, 3000 * x) for x, n in spread]
     found = evaluation.level_results(episodes, time_limit=100)['3-1']
     assert (found['progress']['low'], found['progress']['high']) == (0, 1)
     assert found['length']['high'] == 100 and found['length']['low'] >= 1

@@ -20,7 +20,7 @@ from run_fakes import (
 
 from dreamerv2.envs.workers import make_workers
 from dreamerv2.run import checkpoint
-from dreamerv2.run.parts import Parts
+from dreamerv2.run.build import Parts
 from dreamerv2.run.training import train
 from dreamerv2.run.training_run import FINISHED, STOPPED
 

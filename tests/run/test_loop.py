@@ -3,10 +3,10 @@
 import pytest
 from run_fakes import CountingEnv, in_process
 
-from dreamerv2.run import loop, seeding
+from dreamerv2.run import loop, random_streams
 from dreamerv2.run.driver import Driver
+from dreamerv2.run.loop import Every
 from dreamerv2.run.random_policy import RandomPolicy
-from dreamerv2.run.schedule import Every
 from dreamerv2.run.updater import InTurn
 
 
@@ -16,7 +16,7 @@ class Trace:
     def __init__(self, plan, envs=1, length=10, stop_at=None, progress=None):
         self.driver = Driver(in_process([CountingEnv(length, seed=i) for i in range(envs)]))
         self.policy = RandomPolicy(
-            self.driver.envs.act_space, seeding.generator(0, 'random_policy')
+            self.driver.envs.act_space, random_streams.generator(0, 'random_policy')
         )
         self.plan = plan
         self.progress = progress or loop.Progress(plan)

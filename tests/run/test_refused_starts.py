@@ -6,9 +6,9 @@ from run_fakes import CountingEnv, NumpyAgent, fake_parts, in_process, lines, sm
 from dreamerv2.config import load_config
 from dreamerv2.errors import UsageError
 from dreamerv2.run import build, checkpoint
+from dreamerv2.run.build import Parts
 from dreamerv2.run.devices import Device
-from dreamerv2.run.lock import Lock
-from dreamerv2.run.parts import Parts
+from dreamerv2.run.logdir.lock import Lock
 from dreamerv2.run.training import check, train
 from dreamerv2.run.training_run import FINISHED
 from dreamerv2.train import main

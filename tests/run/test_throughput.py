@@ -1,6 +1,6 @@
 """Frames per second and updates per step."""
 
-from dreamerv2.run.throughput import Throughput
+from dreamerv2.run.metrics.logger import Throughput
 
 
 def test_pauses_do_not_count():

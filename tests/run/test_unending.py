@@ -8,9 +8,9 @@ from run_fakes import CountingEnv, NumpyAgent, in_process, lines, random_policy,
 
 from dreamerv2.errors import UsageError
 from dreamerv2.run import checkpoint, training_run
+from dreamerv2.run.build import Parts
 from dreamerv2.run.devices import Device
 from dreamerv2.run.evaluation import LONGEST_EPISODE, Evaluator, longest_episode
-from dreamerv2.run.parts import Parts
 from dreamerv2.run.training import train
 from dreamerv2.run.training_run import FINISHED, STOPPED
 

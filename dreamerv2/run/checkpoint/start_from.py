@@ -1,4 +1,8 @@
-"""Starting from a checkpoint: which parameters come from it, start fresh, or stay fixed."""
+"""Starting from a checkpoint: which of its arrays an agent takes, start fresh, or stay fixed.
+
+A run that goes on takes the whole state, an evaluation the parameters, and a new run what
+`--init` chooses. Matched by name, and checked by the agent itself.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +17,17 @@ import numpy as np
 
 from dreamerv2.config import Config
 from dreamerv2.config.merge import plain
+from dreamerv2.durable import sha256
 from dreamerv2.errors import UsageError, nearest, printable, shown
 from dreamerv2.paths import expand_home
-from dreamerv2.run import checkpoint, store
-from dreamerv2.run.checkpoint import Checkpoint
-from dreamerv2.run.files import sha256
-from dreamerv2.run.loading import PARAMETERS
+from dreamerv2.run import checkpoint
+from dreamerv2.run.checkpoint import Checkpoint, store
 
 Arrays = Mapping[str, np.ndarray]
+PARAMETERS = 'parameters/'
+# The state of float16's loss scaling: there only in that precision, and of no use in another. The
+# counts of skipped updates are not in older checkpoints.
+_NOT_ALWAYS = re.compile(r'\w+_opt/(scale|clean|skipped)|skipped/\w+')
 NAMED_AT_MOST = 4
 SLOW = 'slow_critic/'  # Follows the critic, wherever that comes from.
 
@@ -152,6 +159,32 @@ def parent_line(parent: Mapping[str, Any]) -> str:
     }
     digest = f', manifest {values["sha256"][:12]}' if values['sha256'] else ''
     return f'Started from {values["logdir"]} at {values["step"] or 0} frames{digest}.'
+
+
+def whole_state(saved: Arrays, own: Arrays) -> dict[str, np.ndarray]:
+    """A saved state for an agent that goes on, also in another precision than it was saved in.
+
+    Args:
+        saved: the checkpoint's arrays.
+        own: the agent's present ones.
+
+    Returns:
+        The saved arrays, with the loss scaling's as the agent has it.
+    """
+
+    def optional(name: str) -> bool:
+        return _NOT_ALWAYS.fullmatch(name) is not None
+
+    taken = {name: value for name, value in saved.items() if not optional(name) or name in own}
+    fresh = {name: value for name, value in own.items() if optional(name) and name not in saved}
+    return {**taken, **fresh}
+
+
+def parameters_only(saved: Arrays, own: Arrays) -> dict[str, np.ndarray]:
+    """The agent's present state with all parameters replaced by the saved ones."""
+    kept = {name: value for name, value in own.items() if not name.startswith(PARAMETERS)}
+    taken = {name: value for name, value in saved.items() if name.startswith(PARAMETERS)}
+    return {**kept, **taken}
 
 
 def inherit(saved: Arrays, own: Arrays, choice: Choice) -> tuple[dict[str, np.ndarray], str]:

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from dreamerv2.run import insight
-from dreamerv2.run.insight import Arrays
+from dreamerv2.run.metrics import insight
+from dreamerv2.run.metrics.insight import Arrays
 from dreamerv2.run.types import Row
 
 LENGTH, OVERLAP, CONTEXT = 64, 20, 5  # Rows of a window, of them shared, seen before imagining.

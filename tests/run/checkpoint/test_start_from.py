@@ -8,8 +8,9 @@ from run_fakes import fake_parts, small_config
 
 from dreamerv2.config import load_config
 from dreamerv2.errors import UsageError
-from dreamerv2.run import checkpoint, inheritance
-from dreamerv2.run.inheritance import Choice, inherit
+from dreamerv2.run import checkpoint
+from dreamerv2.run.checkpoint import start_from
+from dreamerv2.run.checkpoint.start_from import Choice, inherit
 from dreamerv2.run.training import train
 
 
@@ -88,12 +89,12 @@ def test_other_actions_of_mario_are_refused_even_where_they_fit_in_number(choice
     one, other = (
         load_config(['--mario_actions', 'right', jump]) for jump in ('right+A', 'right+A+B')
     )
-    inheritance.check_actions(one, one, choice)
+    start_from.check_actions(one, one, choice)
     if fits:
-        inheritance.check_actions(one, other, choice)
+        start_from.check_actions(one, other, choice)
     else:
         with pytest.raises(UsageError, match=r'mario_actions.*--init.exclude'):
-            inheritance.check_actions(one, other, choice)
+            start_from.check_actions(one, other, choice)
 
 
 def test_another_architecture_is_refused_and_named():
@@ -117,12 +118,12 @@ def test_a_pattern_that_matches_nothing_is_named(key):
 
 
 def test_source_may_name_a_step(tmp_path):
-    assert inheritance.parse_source(f'{tmp_path}@400') == (tmp_path, 400)
-    assert inheritance.parse_source(str(tmp_path)) == (tmp_path, None)
-    assert inheritance.parse_source(f'{tmp_path}@best') == (tmp_path, 'best')
+    assert start_from.parse_source(f'{tmp_path}@400') == (tmp_path, 400)
+    assert start_from.parse_source(str(tmp_path)) == (tmp_path, None)
+    assert start_from.parse_source(f'{tmp_path}@best') == (tmp_path, 'best')
     odd = tmp_path / 'run@3'
     odd.mkdir()
-    assert inheritance.parse_source(str(odd)) == (odd, None)
+    assert start_from.parse_source(str(odd)) == (odd, None)
 
 
 @pytest.fixture(scope='module')
@@ -132,7 +133,7 @@ def parent(tmp_path_factory):
     return logdir
 
 
-def start_from(parent, logdir, **options):
+def run_from(parent, logdir, **options):
     agents = []
     config = small_config(logdir, **{'init.from': str(parent), **options})
     assert train(config, fake_parts(agents)) == 0
@@ -140,7 +141,7 @@ def start_from(parent, logdir, **options):
 
 
 def test_a_run_that_starts_from_another_one(parent, tmp_path, capfd):
-    start_from(parent, tmp_path, steps=45)
+    run_from(parent, tmp_path, steps=45)
     err = capfd.readouterr().err
     saved = checkpoint.find(parent)
     assert f'Started from {parent} at {saved.frames} frames, manifest ' in err
@@ -155,11 +156,11 @@ def test_a_run_that_starts_from_another_one(parent, tmp_path, capfd):
 
 
 def test_going_on_does_not_need_the_parent_any_more(parent, tmp_path, capfd):
-    start_from(parent, tmp_path / 'run', steps=100)
+    run_from(parent, tmp_path / 'run', steps=100)
     moved = parent.with_name('moved')
     parent.rename(moved)
     try:
-        agent = start_from(parent, tmp_path / 'run', steps=200)
+        agent = run_from(parent, tmp_path / 'run', steps=200)
     finally:
         moved.rename(parent)
     assert f'Started from {parent}' in capfd.readouterr().err
@@ -176,7 +177,7 @@ def test_only_showing_leaves_no_trace(parent, tmp_path, capfd):
 
 def test_the_loaded_agent_may_play_the_prefill(parent, tmp_path):
     options = {'steps': 60, 'prefill_policy': 'init', 'prefill': 40}
-    agent = start_from(parent, tmp_path, **options)
+    agent = run_from(parent, tmp_path, **options)
     assert agent.modes[:40] == ['train'] * 40
     rows = [json.loads(line) for line in (tmp_path / 'metrics.jsonl').read_text().splitlines()]
     assert sum(row.get('train_prefill', 0) for row in rows) == 4

@@ -1,4 +1,4 @@
-"""What is told of a finished episode."""
+"""Episodes in brief: what the log says of one that has ended."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from dreamerv2.run.types import Row
 
 
 @dataclasses.dataclass(frozen=True)
-class Episode:
-    """One finished episode.
+class EpisodeSummary:
+    """What is told of one finished episode.
 
     Attributes:
         level: its level's name.
@@ -41,7 +41,7 @@ class Episode:
 
 def summarize(
     rows: Sequence[Row], levels: Sequence[str], *, worker: int = 0, video_keys: Iterable[str] = ()
-) -> Episode:
+) -> EpisodeSummary:
     """The summary of an episode's rows, the reset's row first."""
     first = rows[0]
     entries = {
@@ -54,7 +54,7 @@ def summarize(
     def furthest(key: str) -> float | None:
         return float(np.max(entries[key])) if key in entries else None
 
-    return Episode(
+    return EpisodeSummary(
         level=levels[level] if level < len(levels) else str(level),
         score=float(entries['reward'].sum()),
         length=len(rows) - 1,
@@ -72,7 +72,7 @@ def summarize(
 
 
 def episode_metrics(
-    episode: Episode,
+    episode: EpisodeSummary,
     prefix: str = 'train',
     *,
     sum_keys: str = '^$',

@@ -10,9 +10,10 @@ import safetensors.numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dreamerv2.durable import seal, sha256, unseal
 from dreamerv2.errors import DiskFullError, UsageError
-from dreamerv2.run import checkpoint, manifest, store, tensors
-from dreamerv2.run.files import seal, unseal
+from dreamerv2.run import checkpoint
+from dreamerv2.run.checkpoint import store, tensors
 
 ARRAYS = {
     'parameters/kernel': np.arange(12, dtype=np.float32).reshape(3, 4).T,
@@ -209,7 +210,7 @@ def reseal(path, change):
 def test_names_do_not_lead_out_of_the_folder(tmp_path, name):
     path = write(tmp_path, 100)
     (tmp_path / 'secret').write_text('')
-    entry = {'bytes': 0, 'sha256': manifest.sha256(tmp_path / 'secret')}
+    entry = {'bytes': 0, 'sha256': sha256(tmp_path / 'secret')}
     reseal(path, lambda document: document['files'].update({name: entry}))
     with pytest.raises(checkpoint.DamagedCheckpointError, match='no name of a file in it'):
         checkpoint.load(path)
@@ -248,7 +249,7 @@ def test_arrays_larger_than_the_file_are_refused(tmp_path):
 def claim(path):
     """Has the manifest say that the arrays are what was written."""
     file = path / 'agent.safetensors'
-    entry = {'bytes': file.stat().st_size, 'sha256': manifest.sha256(file)}
+    entry = {'bytes': file.stat().st_size, 'sha256': sha256(file)}
     reseal(path, lambda document: document['files'].update({file.name: entry}))
 
 

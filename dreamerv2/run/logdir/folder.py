@@ -13,8 +13,8 @@ from typing import Any
 
 from dreamerv2.config import Config
 from dreamerv2.errors import UsageError
-from dreamerv2.run import changes
-from dreamerv2.run.files import to_json, write_durably
+from dreamerv2.run.logdir import resume_policy
+from dreamerv2.durable import to_json, write_durably
 
 PROVENANCE = 'provenance.json'
 CHANGED = 'changed'  # In the provenance: settings that a resume changed.
@@ -98,20 +98,20 @@ def check_same_run(
     fixed = [change for change in found if change.reason]
     unaccepted = [change for change in found if change.acceptable and not config.accept_changes]
     if fixed or unaccepted:
-        for line in changes.as_lines(found):
+        for line in resume_policy.as_lines(found):
             say(line)
-        raise UsageError(changes.refusal(str(path), found))
-    return [changes.note(found)] if found else []
+        raise UsageError(resume_policy.refusal(str(path), found))
+    return [resume_policy.note(found)] if found else []
 
 
-def _changes(path: Path, config: Config) -> list[changes.Change]:
+def _changes(path: Path, config: Config) -> list[resume_policy.Change]:
     """How a run that is asked for differs from the one in the logdir, if one has begun there."""
     saved = path / 'config.yaml'
     learned = any((path / 'checkpoints').glob('*'))
     begun = learned or any((path / 'train_episodes').glob('*.npz'))
     if not saved.exists() or not begun:
         return []
-    return changes.changes(Config.load(saved), config, learned=learned)
+    return resume_policy.changes(Config.load(saved), config, learned=learned)
 
 
 def save_config(path: Path, config: Config) -> None:
@@ -119,7 +119,7 @@ def save_config(path: Path, config: Config) -> None:
 
     What changed is noted in `provenance.json` first, for `save_provenance`.
     """
-    found = changes.recorded(_changes(path, config))
+    found = resume_policy.recorded(_changes(path, config))
     provenance = _read_provenance(path)
     if found and provenance is not None:
         earlier = provenance.get(CHANGED, {})  # of a start that ended before it went on

@@ -8,9 +8,9 @@ import imageio.v3 as imageio
 import numpy as np
 import pytest
 
-from dreamerv2.run import jsonl, terminal
-from dreamerv2.run.logging import Logger, MetricMeans
-from dreamerv2.run.tensorboard import EventFile, encode_gif
+from dreamerv2.run.metrics import jsonl, terminal
+from dreamerv2.run.metrics.logger import Logger, MetricMeans
+from dreamerv2.run.metrics.tensorboard import EventFile, encode_gif
 
 
 def read(path):
@@ -175,7 +175,7 @@ def test_a_video_that_cannot_be_written_ends_no_run(tmp_path, caplog, monkeypatc
     def fail(frames):
         raise ValueError('no codec')
 
-    monkeypatch.setattr('dreamerv2.run.tensorboard.encode_gif', fail)
+    monkeypatch.setattr('dreamerv2.run.metrics.tensorboard.encode_gif', fail)
     with Logger([EventFile(tmp_path)]) as logger:
         logger.write(4, {'a': 1.0}, {'policy': np.zeros((3, 16, 12, 1), np.uint8)})
     assert [value.tag for value in read_events(tmp_path)[-1].summary.value] == ['a']

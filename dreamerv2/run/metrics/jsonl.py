@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from dreamerv2.run.files import fsync, write_durably
+from dreamerv2.durable import fsync, write_durably
 
 METRICS = 'metrics.jsonl'
 SUPERSEDED = 'metrics.superseded.jsonl'

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from dreamerv2.run import insight, looking
+from dreamerv2.run import model_evaluation
+from dreamerv2.run.metrics import insight
 
 DISCOUNT = 0.9
 HORIZON = 15
@@ -40,7 +41,10 @@ class Oracle:
 
     def foresee(self, batch):
         lead = batch['row'].shape
-        assert lead == (looking.BATCH, looking.LENGTH) and batch['is_first'][:, 0].all()
+        assert (
+            lead == (model_evaluation.BATCH, model_evaluation.LENGTH)
+            and batch['is_first'][:, 0].all()
+        )
         found = {f'image/{steps}': np.zeros((*lead, 16, 16, 3)) for steps in insight.STEPS_AHEAD}
         found |= {name: np.zeros(lead) for name in ('reward', 'value', 'imagined', 'ends')}
         found['ends_ahead'] = np.zeros((HORIZON, *lead))
@@ -72,7 +76,7 @@ class Oracle:
 def test_an_oracle_is_perfect(rows):
     episodes = [make_episode(rows[0], True, 1), make_episode(rows[1] + 20, False, 2)]
     oracle = Oracle(episodes)
-    found = looking.look_at(oracle, episodes, DISCOUNT)
+    found = model_evaluation.look_at(oracle, episodes, DISCOUNT)
     for name in ('player', 'enemies', 'rest'):
         for ahead in ('', '_5', '_15'):
             assert found[f'model_error/{name}{ahead}'] == pytest.approx(0, abs=1e-12)
@@ -94,13 +98,13 @@ def test_without_behavior_or_discounts_their_measures_are_left_out():
             return {name: value for name, value in found.items() if not name.startswith('ends')}
 
     episodes = [make_episode(30, True, 1)]
-    found = looking.look_at(Blind(episodes), episodes, DISCOUNT, behavior=False)
+    found = model_evaluation.look_at(Blind(episodes), episodes, DISCOUNT, behavior=False)
     assert not [name for name in found if name.startswith('critic_against')]
     assert [name for name in found if name.startswith('deaths_foreseen/auc')] == []
 
 
 def test_a_recorder_gathers_the_last_rows_of_finished_episodes():
-    recorder = looking.Recorder(3)
+    recorder = model_evaluation.Recorder(3)
     for number, last in [(0, False), (1, False), (0, False), (1, False), (2, False), (3, True)]:
         row = {
             'is_first': np.bool_(number == 0),
@@ -115,6 +119,6 @@ def test_a_recorder_gathers_the_last_rows_of_finished_episodes():
 
 def test_boxes_are_there_or_not():
     episode = make_episode(5, True, 1)
-    assert looking.has_boxes(episode)
+    assert model_evaluation.has_boxes(episode)
     del episode['log_enemies']
-    assert not looking.has_boxes(episode)
+    assert not model_evaluation.has_boxes(episode)

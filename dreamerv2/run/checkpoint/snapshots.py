@@ -9,16 +9,64 @@ from typing import Any
 
 import numpy as np
 
+from dreamerv2 import npz
+from dreamerv2.durable import to_json
+from dreamerv2.errors import UsageError
 from dreamerv2.replay import Replay
-from dreamerv2.run import checkpoint, unfinished
+from dreamerv2.run import checkpoint
 from dreamerv2.run.batches import Batches
 from dreamerv2.run.driver import Driver
 from dreamerv2.run.evaluation import Evaluator
-from dreamerv2.run.files import to_json
-from dreamerv2.run.logging import MetricMeans
 from dreamerv2.run.loop import Progress
+from dreamerv2.run.metrics.logger import MetricMeans
 from dreamerv2.run.random_policy import RandomPolicy
-from dreamerv2.run.types import Agent
+from dreamerv2.run.types import Agent, Row
+
+Arrays = dict[str, np.ndarray]
+
+
+def pack_unfinished(
+    rows: Mapping[int, Mapping[str, np.ndarray]],
+    policy: Mapping[str, np.ndarray],
+    arrived: Mapping[int, Row],
+) -> bytes:
+    """The episodes that are going on, and the policy's state, as an `.npz` file.
+
+    Rows that the environments have given and the driver has not handed on yet are kept apart.
+
+    Args:
+        rows: for each environment's index its episode so far, arrays `[rows, ...]`.
+        policy: the policy's state by name.
+        arrived: by environment the row to be handed on next.
+    """
+    arrays = {f'rows/{i}/{key}': value for i, own in rows.items() for key, value in own.items()}
+    arrays |= {f'policy/{name}': value for name, value in policy.items()}
+    for index, row in arrived.items():
+        arrays |= {f'arrived/{index}/{key}': np.asarray(value) for key, value in row.items()}
+    return npz.encode(arrays)
+
+
+def unpack_unfinished(content: bytes) -> tuple[dict[int, Arrays], Arrays, dict[int, Row]]:
+    """What `pack_unfinished` was given. Raises UsageError where the content is something else."""
+    rows: dict[int, Arrays] = {}
+    policy: Arrays = {}
+    arrived: dict[int, Row] = {}
+    try:
+        for name, value in npz.decode(content).items():
+            kind, _, rest = name.partition('/')
+            if kind == 'policy':
+                policy[rest] = value
+            else:
+                index, _, key = rest.partition('/')
+                if kind == 'arrived':
+                    arrived.setdefault(int(index), {})[key] = value[()]
+                else:
+                    rows.setdefault(int(index), {})[key] = value
+    except ValueError as error:
+        raise UsageError(
+            f'The unfinished episodes in the checkpoint cannot be read ({error}): use another one.'
+        ) from error
+    return rows, policy, arrived
 
 
 class Snapshots:
@@ -84,7 +132,7 @@ class Snapshots:
         policy = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
         def write() -> Path:
-            content = {**files, checkpoint.UNFINISHED: unfinished.pack(rows, policy, arrived)}
+            content = {**files, checkpoint.UNFINISHED: pack_unfinished(rows, policy, arrived)}
             if ahead is not None:
                 content[checkpoint.BATCH] = ahead
             return checkpoint.save(
@@ -103,7 +151,7 @@ class Snapshots:
         self._means.set_state(state['metrics'])
         self.batch = saved.file(checkpoint.BATCH)
         content = saved.file(checkpoint.UNFINISHED)
-        rows, arrays, arrived = unfinished.unpack(content) if content else ({}, {}, {})
+        rows, arrays, arrived = unpack_unfinished(content) if content else ({}, {}, {})
         for index, steps in self._driver.set_state(state['driver'], rows, arrived).items():
             self._progress.episodes += 1
             self._progress.step += index in arrived  # A row handed on only now, as its last.

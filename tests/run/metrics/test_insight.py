@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dreamerv2.run import insight
+from dreamerv2.run.metrics import insight
 
 NOWHERE = np.zeros(4, np.float32)
 NOBODY = np.zeros((5, 4), np.float32)

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from dreamerv2.run.saver import Saver
+from dreamerv2.run.checkpoint.saver import Saver
 
 
 def test_start_returns_while_the_writing_goes_on():

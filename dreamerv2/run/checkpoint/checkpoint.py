@@ -26,15 +26,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from dreamerv2.durable import explained, make_folder
+from dreamerv2.durable import explained, make_folder, read_json, to_json, write_durably
 from dreamerv2.errors import UsageError
-from dreamerv2.run import manifest as manifests
-from dreamerv2.run import store, tensors
-from dreamerv2.run.files import read_json, to_json, write_durably
-from dreamerv2.run.manifest import DamagedCheckpointError
-from dreamerv2.run.store import available
+from dreamerv2.run.checkpoint import store, tensors
+from dreamerv2.run.checkpoint.store import DamagedCheckpointError, available
 
-MANIFEST = manifests.NAME
+MANIFEST = store.MANIFEST
 ARRAYS = 'agent.safetensors'
 STATE = 'state.json'
 CONFIG = 'config.yaml'
@@ -123,7 +120,7 @@ def save(
         **{name: [data] for name, data in files.items()},
     }
     needed = tensors.size_of(arrays) + sum(map(len, files.values())) + 4096
-    if not manifests.is_score(score):
+    if not store.is_score(score):
         score = None
     with explained(target, needed):
         make_folder(root)
@@ -149,8 +146,8 @@ def record_score(root: Path, frames: int, score: float) -> None:
     Not while a checkpoint is being saved. Raises DamagedCheckpointError, or StorageError.
     """
     path = root / store.folder_name(frames)
-    if manifests.is_score(score):
-        noted = dataclasses.replace(manifests.read(path), score=score)
+    if store.is_score(score):
+        noted = dataclasses.replace(store.read_manifest(path), score=score)
         write_durably(path / MANIFEST, noted.to_bytes())
 
 
@@ -160,11 +157,11 @@ def load(path: Path) -> Checkpoint:
     Raises:
         DamagedCheckpointError: it is incomplete or not as its manifest says.
     """
-    manifest = manifests.read(path)
+    manifest = store.read_manifest(path)
     for name in (ARRAYS, STATE, CONFIG):
         if name not in manifest.files:
             raise DamagedCheckpointError(f'{path} has no {name}')
-    manifests.verify(path, manifest)
+    store.verify(path, manifest)
     try:
         name = ARRAYS
         tensors.check(path / name)

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from dreamerv2.errors import StorageError, UsageError
-from dreamerv2.run.lock import Lock, LockLostError, process_start
+from dreamerv2.run.logdir.lock import Lock, LockLostError, process_start
 
 
 def holder(tmp_path, **changes):

@@ -10,7 +10,8 @@ from run_fakes import fake_parts, small_config
 from dreamerv2.config import load_config
 from dreamerv2.config.schema import SCHEMA
 from dreamerv2.errors import UsageError
-from dreamerv2.run import changes, checkpoint, logdir
+from dreamerv2.run.logdir import resume_policy
+from dreamerv2.run import checkpoint, logdir
 from dreamerv2.run.training import train
 from tests.agent.tiny import make_agent, make_batch
 
@@ -21,7 +22,7 @@ def compare(**values):
     """The changes from the preset mario; `__` in a name stands for a dot."""
     config = load_config(['--configs', 'mario'])
     dotted = {key.replace('__', '.'): value for key, value in values.items()}
-    return changes.changes(config, config.update(dotted))
+    return resume_policy.changes(config, config.update(dotted))
 
 
 def files_of(folder):
@@ -33,7 +34,7 @@ def start(folder, **overrides):
 
 
 def test_every_key_is_in_exactly_one_class():
-    classes = (changes.FREE, changes.UNMENTIONED, changes.ACCEPTABLE, tuple(changes.FIXED))
+    classes = (resume_policy.FREE, resume_policy.UNMENTIONED, resume_policy.ACCEPTABLE, tuple(resume_policy.FIXED))
     for key in [*SCHEMA, 'sets.mine']:
         found = [
             pattern for patterns in classes for pattern in patterns if re.fullmatch(pattern, key)
@@ -69,43 +70,43 @@ def test_what_is_about_one_start_only_is_no_change():
 def test_a_set_may_change_unless_it_is_what_the_run_plays():
     one, other = {'sets': {'mine': ['1-1', '1-2']}}, {'sets': {'mine': ['1-1', '1-3']}}
     config = load_config([]).update(one)
-    (change,) = changes.changes(config, config.update(other))
+    (change,) = resume_policy.changes(config, config.update(other))
     assert change.free and str(change) == "sets.mine ['1-1', '1-2'] -> ['1-1', '1-3']"
     config = config.update({'task': 'mario_mine'})
-    (change,) = changes.changes(config, config.update(other))
-    assert change.reason == changes.ENVIRONMENT
-    (change,) = changes.changes(config, config.update({'sets': {'unused': ['4-4']}}))
+    (change,) = resume_policy.changes(config, config.update(other))
+    assert change.reason == resume_policy.ENVIRONMENT
+    (change,) = resume_policy.changes(config, config.update({'sets': {'unused': ['4-4']}}))
     assert change.free and change.old is None
 
 
 def test_the_difference_is_shown_key_by_key_and_the_worst_first():
     found = compare(steps=3e6, discount=0.5, rssm__deter=8)
-    assert changes.as_lines(found) == [
+    assert resume_policy.as_lines(found) == [
         '  rssm.deter 600 -> 8 (never: it makes the networks and optimizers what they are)',
         '  discount 0.999 -> 0.5 (needs --accept_changes True)',
         '  steps 2500000 -> 3000000 (may change)',
     ]
-    assert changes.refusal('runs/1', found) == (
+    assert resume_policy.refusal('runs/1', found) == (
         'runs/1 holds a run with rssm.deter 600, but 8 is asked for (1 more differs): rssm.deter '
         'makes the networks and optimizers what they are and cannot change. Repeat its command to '
         'go on or choose another --logdir.'
     )
-    assert changes.refusal('runs/1', compare(discount=0.5)) == (
+    assert resume_policy.refusal('runs/1', compare(discount=0.5)) == (
         'runs/1 holds a run with discount 0.999, but 0.5 is asked for: repeat its command to go on '
         'with it, choose another --logdir, or go on with the changes by --accept_changes True.'
     )
 
 
 def test_many_differences_are_counted():
-    found = changes.changes(
+    found = resume_policy.changes(
         load_config(['--configs', 'mario']), load_config(['--configs', 'atari'])
     )
-    debug = changes.changes(load_config([]), load_config(['--configs', 'mario_small', 'debug']))
-    assert len(found) < 10 and len(changes.as_lines(found)) == len(found)
-    lines = changes.as_lines(debug)
+    debug = resume_policy.changes(load_config([]), load_config(['--configs', 'mario_small', 'debug']))
+    assert len(found) < 10 and len(resume_policy.as_lines(found)) == len(found)
+    lines = resume_policy.as_lines(debug)
     assert len(debug) > 20 and len(lines) == 11 and lines[-1] == f'  and {len(debug) - 10} more'
-    assert changes.note(debug).count(' -> ') == 10
-    assert changes.note(debug).endswith(f' and {len(debug) - 10} more.')
+    assert resume_policy.note(debug).count(' -> ') == 10
+    assert resume_policy.note(debug).endswith(f' and {len(debug) - 10} more.')
     assert all(line.isprintable() and len(line) < 250 for line in lines)
 
 
@@ -211,7 +212,7 @@ def test_an_agent_takes_its_state_with_every_acceptable_change():
     ]
     # The others steer the loop and the choice of windows, not the agent.
     loop = r'prefill|pretrain|train_\w+|replay\.\w+'
-    acceptable = [key for key in SCHEMA if re.fullmatch('|'.join(changes.ACCEPTABLE), key)]
+    acceptable = [key for key in SCHEMA if re.fullmatch('|'.join(resume_policy.ACCEPTABLE), key)]
     assert set(names) == {key for key in acceptable if not re.fullmatch(loop, key)}
     first, second = make_agent(jit=False), make_agent(jit=False, **changed)
     first.train(make_batch())

@@ -3,7 +3,7 @@
 import pytest
 from run_fakes import fake_parts, small_config
 
-from dreamerv2.run import room
+from dreamerv2.run.logdir import headroom
 from dreamerv2.run.training import train
 
 MILLION = 10**6
@@ -20,7 +20,7 @@ def shortages(**changes):
         'free_memory': 1e9,
         'free_disk': 1e9,
     }
-    return room.shortages(**{**given, **changes})
+    return headroom.shortages(**{**given, **changes})
 
 
 def test_what_will_do_is_not_mentioned():
@@ -49,15 +49,15 @@ def test_the_disk_needed(changes, gigabytes):
 
 
 def test_a_run_says_so_when_training_begins(tmp_path, monkeypatch, capfd):
-    monkeypatch.setattr(room, 'available_memory', lambda: 10.0)
+    monkeypatch.setattr(headroom, 'available_memory', lambda: 10.0)
     train(small_config(tmp_path, steps=60), fake_parts([]))
     said = ''.join(capfd.readouterr())
     assert said.count('Memory may run out') == 1 and 'disk may' not in said
 
 
 def test_the_size_of_a_folder(tmp_path):
-    assert room.folder_size(tmp_path / 'none') == 0
+    assert headroom.folder_size(tmp_path / 'none') == 0
     (tmp_path / 'a').write_bytes(b'123')
     (tmp_path / 'b').write_bytes(b'4567')
     (tmp_path / 'c').mkdir()
-    assert room.folder_size(tmp_path) == 7
+    assert headroom.folder_size(tmp_path) == 7
