@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dreamerv2.run.metrics import jsonl, terminal
-from dreamerv2.run.metrics.logger import Logger, MetricMeans
+from dreamerv2.run.metrics.logger import Logger, MetricMeans, Throughput
 from dreamerv2.run.metrics.tensorboard import EventFile, encode_gif
 
 
@@ -272,3 +272,16 @@ def test_an_evaluation_on_a_terminal():
 def test_clock():
     assert terminal.clock(59) == '00:59'
     assert terminal.clock(3 * 3600 + 25 * 60 + 8) == '3:25:08'
+
+
+def test_pauses_do_not_count():
+    now = [0.0]
+    throughput = Throughput(4, lambda: now[0])
+    throughput.start(100, 10)
+    now[0] = 2.0
+    with throughput.paused():
+        now[0] = 50.0
+    now[0] = 52.0
+    assert throughput.take(180, 20) == {'fps': 80.0, 'train_ratio': 0.125}
+    now[0] = 53.0
+    assert throughput.take(190, 20) == {'fps': 40.0, 'train_ratio': 0.0}
