@@ -1,12 +1,21 @@
-"""From a task's name to an environment."""
+"""From a task's name to an environment, or to several.
 
+What makes one is imported where it is made, so that naming a task stays quick.
+"""
+
+from __future__ import annotations
+
+import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dreamerv2.envs.tasks import Task, check_makeable, parse_task
 from dreamerv2.errors import UsageError
+
+if TYPE_CHECKING:
+    from dreamerv2.envs.workers import Maker, Workers
 
 
 def check_options(
@@ -141,6 +150,39 @@ def spawn_seeds(seed: int, count: int) -> list[int]:
     return [int(child.generate_state(1, np.uint64)[0]) for child in children]
 
 
+def make_workers(
+    task: str, count: int, *, parallel: str = 'none', seed: int = 0, **options: Any
+) -> Workers:
+    """Make several environments of one task.
+
+    Args:
+        task: see `make_env`.
+        count: number of environments.
+        parallel: `none` (one after another), `thread` or `process`.
+        seed: the environments' seeds are derived from it (`numpy.random.SeedSequence.spawn`).
+        **options: see `make_env`.
+
+    Returns:
+        The environments.
+
+    Raises:
+        UsageError: an unknown task or kind, an impossible count or option.
+    """
+    from dreamerv2.envs.workers import InProcess, ThreadWorkers
+
+    kinds: dict[str, Callable[[Sequence[Maker]], Workers]] = {
+        'none': InProcess,
+        'thread': ThreadWorkers,
+        'process': _process_workers,
+    }
+    if parallel not in kinds:
+        raise UsageError(f'parallel {parallel!r}: expected one of {", ".join(kinds)}')
+    if count < 1:
+        raise UsageError(f'{count} environments: expected a whole number from 1')
+    make = functools.partial(make_env, task, **options)
+    return kinds[parallel]([functools.partial(make, seed=own) for own in spawn_seeds(seed, count)])
+
+
 def _details(task: Task) -> dict[str, Any]:
     """What differs between the levels of a task, for the description of them all."""
     if task.family != 'atari':
@@ -185,3 +227,9 @@ def _make_pixel(name: str, **options: Any) -> Any:
     from dreamerv2.envs.pixel_task import PixelTask
 
     return PixelTask(**options)
+
+
+def _process_workers(makers: Sequence[Maker]) -> Workers:
+    from dreamerv2.envs.process_workers import RESTARTS, ProcessWorkers
+
+    return ProcessWorkers(makers, restarts=RESTARTS)

@@ -1,15 +1,12 @@
-"""Several environments stepped together: in this process, in threads, or in processes."""
+"""Several environments stepped together, in this process: one after another or in threads."""
 
 import abc
 import concurrent.futures
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dreamerv2.envs.contract import Action, Environment, Observation
-from dreamerv2.envs.factory import make_env, spawn_seeds
 from dreamerv2.envs.resumable import ResumableEnv
-from dreamerv2.errors import UsageError
 
 Maker = Callable[[], Environment]
 
@@ -147,40 +144,3 @@ class ThreadWorkers(InProcess):
     def close(self) -> None:
         self._pool.shutdown()
         super().close()
-
-
-def make_workers(
-    task: str, count: int, *, parallel: str = 'none', seed: int = 0, **options: Any
-) -> Workers:
-    """Make several environments of one task.
-
-    Args:
-        task: see `make_env`.
-        count: number of environments.
-        parallel: `none` (one after another), `thread` or `process`.
-        seed: the environments' seeds are derived from it (`numpy.random.SeedSequence.spawn`).
-        **options: see `make_env`.
-
-    Returns:
-        The environments.
-
-    Raises:
-        UsageError: an unknown task or kind, an impossible count or option.
-    """
-    kinds: dict[str, Callable[[Sequence[Maker]], Workers]] = {
-        'none': InProcess,
-        'thread': ThreadWorkers,
-        'process': _process_workers,
-    }
-    if parallel not in kinds:
-        raise UsageError(f'parallel {parallel!r}: expected one of {", ".join(kinds)}')
-    if count < 1:
-        raise UsageError(f'{count} environments: expected a whole number from 1')
-    make = functools.partial(make_env, task, **options)
-    return kinds[parallel]([functools.partial(make, seed=own) for own in spawn_seeds(seed, count)])
-
-
-def _process_workers(makers: Sequence[Maker]) -> Workers:
-    from dreamerv2.envs.process_workers import RESTARTS, ProcessWorkers
-
-    return ProcessWorkers(makers, restarts=RESTARTS)

@@ -16,7 +16,8 @@ import numpy as np
 from dreamerv2.config import Config
 from dreamerv2.envs import make_env, parse_task
 from dreamerv2.envs.contract import Environment
-from dreamerv2.envs.workers import Workers, make_workers
+from dreamerv2.envs.factory import make_workers
+from dreamerv2.envs.workers import Workers
 from dreamerv2.errors import UsageError, printable, shown
 from dreamerv2.replay import Replay
 from dreamerv2.run import checkpoint, devices, random_streams

@@ -16,7 +16,8 @@ import numpy as np
 
 from dreamerv2.config import Config
 from dreamerv2.cores import usable_cores
-from dreamerv2.envs.workers import Workers, make_workers
+from dreamerv2.envs.factory import make_workers
+from dreamerv2.envs.workers import Workers
 from dreamerv2.run import build, random_streams
 from dreamerv2.run.driver import Driver
 from dreamerv2.run.random_policy import RandomPolicy

@@ -12,8 +12,8 @@ import pytest
 from dreamerv2.envs import check_task, make_env
 from dreamerv2.envs.atari import MAX_NOOPS, AtariEnv
 from dreamerv2.envs.atari_games import GAMES
+from dreamerv2.envs.factory import make_workers
 from dreamerv2.envs.tasks import SETS
-from dreamerv2.envs.workers import make_workers
 from dreamerv2.errors import UsageError
 
 

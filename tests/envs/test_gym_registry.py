@@ -116,7 +116,7 @@ WAYS = {
 PROGRAMS = {
     'console': CHECK.format(module='dreamerv2.train'),
     'workers': (
-        'from dreamerv2.envs.workers import make_workers\n'
+        'from dreamerv2.envs.factory import make_workers\n'
         "if __name__ == '__main__':\n"
         "    workers = make_workers('gym_my_env:Mine-v0', 1, parallel='process')\n"
         "    print(workers.reset()[0]['vector'].shape)\n"

@@ -14,9 +14,10 @@ import pytest
 from env_examples import Recorder
 
 from dreamerv2.envs import make_env
+from dreamerv2.envs.factory import make_workers
 from dreamerv2.envs.process_workers import ProcessWorkers, WorkerError
 from dreamerv2.envs.worker_process import layout
-from dreamerv2.envs.workers import InProcess, make_workers
+from dreamerv2.envs.workers import InProcess
 from dreamerv2.errors import UsageError
 
 
@@ -273,7 +274,7 @@ def test_layout_is_aligned():
 SCRIPT = """
 import signal, sys
 from multiprocessing import shared_memory
-from dreamerv2.envs.workers import make_workers
+from dreamerv2.envs.factory import make_workers
 
 if __name__ == '__main__':
     asked = []

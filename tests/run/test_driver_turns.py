@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from run_fakes import CountingEnv, Forgetful, in_process, random_policy
 
+from dreamerv2.envs.factory import make_workers
 from dreamerv2.envs.process_workers import ProcessWorkers, WorkerError
-from dreamerv2.envs.workers import InProcess, ThreadWorkers, make_workers
+from dreamerv2.envs.workers import InProcess, ThreadWorkers
 from dreamerv2.replay import Replay
 from dreamerv2.run.checkpoint.snapshots import pack_unfinished, unpack_unfinished
 from dreamerv2.run.driver import Driver

@@ -18,7 +18,7 @@ from run_fakes import (
     without_time,
 )
 
-from dreamerv2.envs.workers import make_workers
+from dreamerv2.envs.factory import make_workers
 from dreamerv2.run import checkpoint
 from dreamerv2.run.build import Parts
 from dreamerv2.run.training import train
