@@ -245,7 +245,8 @@ class Agent:
             step: agent steps so far, for the schedules.
 
         Returns:
-            The latent state behind this batch, and metrics as scalar tensors.
+            The latent state behind this batch, and metrics by name: scalar tensors, and with
+            several levels `LOSS/LEVEL` too, pairs `[sum, rows]` over the rows of the level.
 
         Raises:
             RuntimeError: an update is not completed; call `finish` first.

@@ -1,1 +1,1 @@
-"""Running an agent: driver, training loop, checkpoints, logging, devices."""
+"""Running an agent: training run, loop, driver, updater, batches, evaluation, devices."""
