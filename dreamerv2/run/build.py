@@ -25,6 +25,7 @@ from dreamerv2.run.checkpoint import start_from
 from dreamerv2.run.loop import Plan
 from dreamerv2.run.random_policy import action_size
 from dreamerv2.run.types import Agent, Batch
+from dreamerv2.run.updater import Beside, InTurn, Updater
 
 HIDDEN = ('reward', 'is_first', 'is_last', 'is_terminal', 'level')  # from encoder and decoder
 NO_KEY = '$^'  # The pattern that is meant to match nothing.
@@ -140,9 +141,10 @@ def build_replay(config: Config, directory: Path, envs: Workers, hold: bool = Fa
     )
 
 
-def build_plan(config: Config) -> Plan:
-    """How much of what."""
-    return Plan(**{field.name: config[field.name] for field in dataclasses.fields(Plan)})
+def build_plan(config: Config, evaluates: bool = True) -> Plan:
+    """How much of what; without evaluations where there is nothing to play them in."""
+    plan = Plan(**{field.name: config[field.name] for field in dataclasses.fields(Plan)})
+    return plan if evaluates else dataclasses.replace(plan, eval_every=0)
 
 
 def check_keys(config: Config, obs_space: Mapping[str, Any]) -> None:
@@ -239,6 +241,15 @@ def learns_ahead(config: Config, device: devices.Device) -> bool:
     Worth it beside acting, on a CPU; a GPU computes one operation after the other anyway.
     """
     return config.async_collect and device.kind == 'cpu'
+
+
+def build_updater(
+    config: Config, agent: Agent, take: Callable[[], Batch], device: devices.Device
+) -> Updater:
+    """How the agent's updates are made; `take` gives the next batch."""
+    if config.async_collect:
+        return Beside(agent, take, learns_ahead(config, device))
+    return InTurn(agent, take)
 
 
 def example_batch(obs_space: Mapping[str, Any], act_space: Any, batch: int, length: int) -> Batch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import sys
 import threading
@@ -14,17 +15,22 @@ from dreamerv2.config import Config
 from dreamerv2.envs.workers import Workers
 from dreamerv2.errors import UsageError
 from dreamerv2.paths import expand_home
+from dreamerv2.replay import Replay
 from dreamerv2.run import build, checkpoint, devices, evaluation, logdir
 from dreamerv2.run.background import Background
+from dreamerv2.run.batches import Batches
 from dreamerv2.run.build import Parts, default_parts, make_agent, warm_up
 from dreamerv2.run.checkpoint import Checkpoint, start_from, store
+from dreamerv2.run.checkpoint.snapshots import Snapshots
+from dreamerv2.run.collector import Collector
 from dreamerv2.run.logdir import lock
+from dreamerv2.run.logdir.provenance import describe_run
 from dreamerv2.run.metrics import jsonl
-from dreamerv2.run.metrics.logger import Logger
+from dreamerv2.run.metrics.logger import Logger, MetricMeans
 from dreamerv2.run.metrics.tensorboard import EventFile
 from dreamerv2.run.metrics.terminal import ProgressDisplay
 from dreamerv2.run.training_run import FINISHED, TrainingRun
-from dreamerv2.run.types import Agent
+from dreamerv2.run.types import Agent, Policy
 from dreamerv2.signals import StopRequest
 
 PartsMaker = Callable[[Callable[[str], Any]], Parts]
@@ -72,10 +78,9 @@ def train(
         stack.callback(display.close)
         for note in notes:
             display.line(note)
-        if parent is not None:
-            display.line(start_from.parent_line(start_from.describe_parent(parent)))
-        elif origin := start_from.recorded_parent(path / 'provenance.json'):
-            display.line(start_from.parent_line(origin))
+        origin = start_from.describe_parent(parent) if parent is not None else None
+        if told := origin or start_from.recorded_parent(path / 'provenance.json'):
+            display.line(start_from.parent_line(told))
         made, envs = _make_envs(config, parts, display.line)
         stack.callback(envs.close)
         for line in envs.describe().get('overview', ()):
@@ -103,23 +108,132 @@ def train(
         )
         stack.callback(evaluator.close)
         logger = stack.enter_context(Logger())
-        run = TrainingRun(config, path, envs, replay, evaluator, maker, display, held, stop, logger)
-        run.parent = start_from.describe_parent(parent) if parent else None
+        plan = build.build_plan(config, evaluates=bool(evaluator.levels))
+        collector = Collector(config, plan, envs, build.turns(config), replay, display, logger)
+        means = MetricMeans()
+        snapshots = Snapshots(
+            collector.progress, replay, collector.driver, collector.random_policy, evaluator, means
+        )
+        # Restoring may count a step more; what was logged is kept up to the checkpoint only.
+        begin = _Beginning(path, config, saved, replay, logger, collector.frames)
+        if saved is not None:
+            snapshots.restore(saved, display.line)
+            display.line(f'Going on from {saved.path} ({collector.frames} frames).')
+        # Asked for first: a prefill that is stopped may leave environments at their steps.
+        environment = envs.describe()
+        goes_on = collector.progress.prefilled
+        if not goes_on:
+            _prefill(config, collector, snapshots, maker, fits, begin, stop)
+        display.phase('starting')
+        agent, device = maker.result()
+        if not stop():
+            collector.check_experience()
+        begin()
+        description = describe_run(
+            seed=config.seed,
+            environment=environment,
+            levels=envs.levels,
+            device=dataclasses.asdict(device),
+            parent=origin,
+            command=command,
+        )
+        provenance = logdir.save_provenance(path, description, collector.frames)
+        dataset = config.dataset
+        batches = Batches(replay, dataset.batch, dataset.length, agent.to_device)
+        stack.callback(batches.close)
+        if snapshots.batch is not None:
+            batches.set_state(snapshots.batch)
+        if goes_on:  # Else the policy starts anew, or is in the middle of the prefill.
+            snapshots.restore_policy(agent)
+        run = TrainingRun(
+            config,
+            path,
+            collector=collector,
+            evaluator=evaluator,
+            agent=agent,
+            batches=batches,
+            updater=build.build_updater(config, agent, batches.take, device),
+            means=means,
+            snapshots=snapshots,
+            provenance=provenance,
+            lock=held,
+            stop=stop,
+        )
+        return run.run()
 
-        def begin() -> None:
-            """The first writing to the logdir: nothing is refused from here on."""
-            checkpoint.tidy(path / 'checkpoints', saved)
-            logdir.save_config(path, config)
-            replay.release()
-            # Restoring may count a step more; what was logged is kept up to the checkpoint only.
-            start = saved.frames if saved else run.begun_at
-            jsonl.truncate(path, start)
-            logger.open([jsonl.JsonLines(path), EventFile(path, start)])
 
-        run.begin = begin
-        run.fits = fits.is_set
-        run.restore(saved)
-        return run.run(command)
+def _prefill(
+    config: Config,
+    collector: Collector,
+    snapshots: Snapshots,
+    maker: Background[tuple[Agent, devices.Device]],
+    fits: threading.Event,
+    begin: _Beginning,
+    stop: StopRequest,
+) -> None:
+    """Makes the steps before anything is learned, at random while the agent is being made.
+
+    Begins to write as soon as the agent `fits` and there is something to learn from: what is
+    collected until then is of no use if the run is refused.
+    """
+    collector.display.phase('prefill')
+    policy: Policy = collector.random_policy
+    if config.prefill_policy == 'init':
+        agent, _ = maker.result()
+        snapshots.restore_policy(agent)
+        policy = functools.partial(agent.policy, mode='train')
+
+    def should_stop() -> bool:
+        maker.check()
+        length = config.dataset.length
+        if not begin.made and fits.is_set() and collector.replay.can_sample(length):
+            begin()
+        return stop()
+
+    collector.prefill(policy, should_stop)
+
+
+class _Beginning:
+    """The first writing to a logdir, made once: nothing is refused from there on.
+
+    Args:
+        path: the logdir.
+        config: of the run that begins, or goes on.
+        saved: what it goes on from.
+        replay: may write from then on.
+        logger: likewise.
+        frames: where a run without a checkpoint begins.
+
+    Attributes:
+        made: whether it has been called.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        config: Config,
+        saved: Checkpoint | None,
+        replay: Replay,
+        logger: Logger,
+        frames: int,
+    ) -> None:
+        self._path = path
+        self._config = config
+        self._saved = saved
+        self._replay = replay
+        self._logger = logger
+        self._start = saved.frames if saved else frames
+        self.made = False
+
+    def __call__(self) -> None:
+        if self.made:
+            return
+        self.made = True
+        checkpoint.tidy(self._path / 'checkpoints', self._saved)
+        logdir.save_config(self._path, self._config)
+        self._replay.release()
+        jsonl.truncate(self._path, self._start)
+        self._logger.open([jsonl.JsonLines(self._path), EventFile(self._path, self._start)])
 
 
 def check(

@@ -1,14 +1,13 @@
-"""Choice of precision, quiet start-up, seeds, statistics."""
+"""Choice of precision, quiet start-up, compiled programs."""
 
 import os
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 
 from dreamerv2.cores import usable_cores
-from dreamerv2.run import devices, evaluation, random_streams
+from dreamerv2.run import devices
 
 AMX = 'processor : 0\nflags\t\t: fpu avx2 amx_bf16 amx_tile\n'
 OLD = 'processor : 0\nflags\t\t: fpu sse2 avx2\n'
@@ -70,60 +69,6 @@ def test_nothing_of_the_run_imports_tensorflow(repo_env):
     )
     result = repo_env(['-c', code])
     assert (result.stdout, result.stderr) == ('False\n', '')
-
-
-def test_seeds_are_fixed_and_differ():
-    seeds = {
-        (seed, stream, index): random_streams.derive(seed, stream, index)
-        for seed in (0, 1)
-        for stream in random_streams.STREAMS
-        for index in (0, 1)
-    }
-    assert len(set(seeds.values())) == len(seeds)
-    assert all(0 <= seed < 2**31 for seed in seeds.values())
-    assert random_streams.derive(1, 'agent') == 876514893  # Old runs must stay repeatable.
-    first, second = (random_streams.generator(3, 'replay').random(4) for _ in range(2))
-    assert (first == second).all()
-    assert len(set(random_streams.STREAMS.values())) == len(random_streams.STREAMS)
-
-
-def test_intervals_cover_the_mean():
-    rng = np.random.default_rng(0)
-    for count in (2, 5, 20, 60):
-        hits = 0
-        for _ in range(1000):
-            _, low, high = evaluation.mean_interval(list(rng.normal(3, 2, count)))
-            hits += low <= 3 <= high
-        assert 0.93 < hits / 1000 < 0.97
-    mean, low, high = evaluation.mean_interval([4.0])
-    assert mean == 4 and np.isnan(low) and np.isnan(high)
-    assert np.isnan(evaluation.mean_interval([])[0])
-
-
-def test_means_and_intervals_stay_in_bounds():
-    mean, low, high = evaluation.mean_interval([0.2, 1.0, 1.0], 0, 1)
-    # Quantile of Student's t for 2 degrees of freedom: NIST/SEMATECH, table 1.3.6.7.2.
-    half = 4.3027 * np.std([0.2, 1, 1], ddof=1) / 3**0.5
-    assert (mean, low, high) == (pytest.approx(2.2 / 3), max(0, 2.2 / 3 - half), 1)
-    assert evaluation.mean_interval([0.2, 1.0, 1.0])[2] == pytest.approx(2.2 / 3 + half, rel=1e-4)
-    mean, low, high = evaluation.mean_interval([3.0, 3.0])
-    assert mean == 3 and np.isnan(low) and np.isnan(high)
-
-
-@pytest.mark.parametrize(
-    'ones, n, low, high',
-    # Clopper and Pearson: 1 - 0.025 ** (1 / 10) for none of 10, and so on.
-    [(0, 10, 0, 0.3085), (10, 10, 0.6915, 1), (5, 10, 0.1871, 0.8129), (1, 2, 0.0126, 0.9874)],
-)
-def test_share_interval(ones, n, low, high):
-    found = evaluation.share_interval([1.0] * ones + [0.0] * (n - ones))
-    assert found == (ones / n, pytest.approx(low, abs=1e-4), pytest.approx(high, abs=1e-4))
-
-
-def test_share_interval_of_hardly_anything():
-    share, low, high = evaluation.share_interval([1.0])
-    assert share == 1 and np.isnan(low) and np.isnan(high)
-    assert np.isnan(evaluation.share_interval([])[0])
 
 
 def test_compiled_programs_are_kept_in_the_users_cache(tmp_path, monkeypatch):

@@ -1,16 +1,13 @@
-"""Evaluation: levels in turn, own environments, intervals, table, video."""
+"""Evaluation: levels in turn, own environments, intervals, table."""
 
 import json
 import math
 
-import imageio.v3 as imageio
 import numpy as np
 import pytest
 from run_fakes import CountingEnv, NumpyAgent
 
-from dreamerv2.errors import UsageError
 from dreamerv2.run import evaluation
-from dreamerv2.run.metrics import video
 from dreamerv2.run.metrics.episode_summary import EpisodeSummary
 
 
@@ -134,39 +131,40 @@ def test_modes_are_the_agents():
     assert agent.modes == ['eval', 'eval_sample', 'train']
 
 
-@pytest.mark.parametrize('name', ['play.mp4', 'play.gif'])
-def test_video_shows_the_first_episode(tmp_path, name):
-    frames = []
-    env = video.RecordingEnv(CountingEnv(6, ['a']), frames.append)
-    evaluation.Evaluator({'a': lambda: env}).evaluate(policy, 2)
-    assert len(frames) == 7
-    assert frames[0].shape == (192 + 24, 192, 3) and frames[0].dtype == np.uint8
-    assert (frames[0][:24] > 128).any(), 'the caption'
-    path = tmp_path / name
-    video.check_video_path(path)
-    video.write_video(path, [*frames, np.zeros((100, 50, 3), np.uint8)], 15)
-    decoded = imageio.imread(path, index=None)
-    assert decoded.shape[1:] == (216, 192, 3)
-    assert 7 <= len(decoded) <= 8
+def test_intervals_cover_the_mean():
+    rng = np.random.default_rng(0)
+    for count in (2, 5, 20, 60):
+        hits = 0
+        for _ in range(1000):
+            _, low, high = evaluation.mean_interval(list(rng.normal(3, 2, count)))
+            hits += low <= 3 <= high
+        assert 0.93 < hits / 1000 < 0.97
+    mean, low, high = evaluation.mean_interval([4.0])
+    assert mean == 4 and np.isnan(low) and np.isnan(high)
+    assert np.isnan(evaluation.mean_interval([])[0])
 
 
-def test_a_picture_for_people_is_preferred():
-    class Rendered(CountingEnv):
-        def render(self):
-            return np.full((240, 256, 3), 77, np.uint8)
+def test_means_and_intervals_stay_in_bounds():
+    mean, low, high = evaluation.mean_interval([0.2, 1.0, 1.0], 0, 1)
+    # Quantile of Student's t for 2 degrees of freedom: NIST/SEMATECH, table 1.3.6.7.2.
+    half = 4.3027 * np.std([0.2, 1, 1], ddof=1) / 3**0.5
+    assert (mean, low, high) == (pytest.approx(2.2 / 3), max(0, 2.2 / 3 - half), 1)
+    assert evaluation.mean_interval([0.2, 1.0, 1.0])[2] == pytest.approx(2.2 / 3 + half, rel=1e-4)
+    mean, low, high = evaluation.mean_interval([3.0, 3.0])
+    assert mean == 3 and np.isnan(low) and np.isnan(high)
 
-    frames = []
-    video.RecordingEnv(Rendered(), frames.append).reset()
-    assert frames[0].shape == (264, 256, 3) and (frames[0][24:] == 77).all()
+
+@pytest.mark.parametrize(
+    'ones, n, low, high',
+    # Clopper and Pearson: 1 - 0.025 ** (1 / 10) for none of 10, and so on.
+    [(0, 10, 0, 0.3085), (10, 10, 0.6915, 1), (5, 10, 0.1871, 0.8129), (1, 2, 0.0126, 0.9874)],
+)
+def test_share_interval(ones, n, low, high):
+    found = evaluation.share_interval([1.0] * ones + [0.0] * (n - ones))
+    assert found == (ones / n, pytest.approx(low, abs=1e-4), pytest.approx(high, abs=1e-4))
 
 
-def test_videos_that_cannot_be_written(tmp_path):
-    for path, words in [
-        (tmp_path / 'play.avi', '.mp4 or .gif'),
-        (tmp_path / 'nowhere' / 'play.mp4', 'does not exist'),
-        (tmp_path, 'ends in'),
-    ]:
-        with pytest.raises(UsageError, match=words):
-            video.check_video_path(path)
-    with pytest.raises(UsageError, match='is a folder'):
-        video.check_output_path(tmp_path, '--json')
+def test_share_interval_of_hardly_anything():
+    share, low, high = evaluation.share_interval([1.0])
+    assert share == 1 and np.isnan(low) and np.isnan(high)
+    assert np.isnan(evaluation.share_interval([])[0])
