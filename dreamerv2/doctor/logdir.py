@@ -14,9 +14,10 @@ from dreamerv2.doctor import episodes, insight, metrics
 from dreamerv2.doctor.rows import Check, Row, failed, ok, warning, words_of
 from dreamerv2.errors import UsageError
 from dreamerv2.paths import expand_home
-from dreamerv2.run import checkpoint, logdir
+from dreamerv2.run import checkpoint
 from dreamerv2.run.checkpoint import Checkpoint
 from dreamerv2.run.logdir import lock, resume_policy
+from dreamerv2.run.logdir.folder import finished
 
 _PARTS = ('config.yaml', 'checkpoints', 'train_episodes', 'metrics.jsonl', 'provenance.json')
 _ROOM = 1e9
@@ -212,7 +213,7 @@ def check_progress(path: Path, found: Findings) -> Row:
     """How far the run is, and whether checkpoint, configuration and `done.json` agree on it."""
     newest, config = found.newest, found.config
     file = path / 'done.json'
-    done = logdir.finished(path)
+    done = finished(path)
     if file.exists() and done is None:
         way_out = f'delete {file}: the same command then finishes the run again'
         return failed('progress', f'{file} cannot be read', way_out)
@@ -263,7 +264,7 @@ def check_space(path: Path, found: Findings) -> Row:
     """Free space and permission for what a run still writes."""
     free = shutil.disk_usage(path).free
     seen = f'{free / 1e9:.1f} GB free at {path}'
-    if logdir.finished(path):
+    if finished(path):
         return ok('space', f'{seen}; the run is finished')
     if not os.access(path, os.W_OK | os.X_OK):
         way_out = 'let the user who goes on with it write there: chown or chmod'

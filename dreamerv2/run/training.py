@@ -16,14 +16,14 @@ from dreamerv2.envs.workers import Workers
 from dreamerv2.errors import UsageError
 from dreamerv2.paths import expand_home
 from dreamerv2.replay import Replay
-from dreamerv2.run import build, checkpoint, devices, evaluation, logdir
+from dreamerv2.run import build, checkpoint, devices, evaluation
 from dreamerv2.run.background import Background
 from dreamerv2.run.batches import Batches
 from dreamerv2.run.build import Parts, default_parts, make_agent, warm_up
 from dreamerv2.run.checkpoint import Checkpoint, start_from, store
 from dreamerv2.run.checkpoint.snapshots import Snapshots
 from dreamerv2.run.collector import Collector
-from dreamerv2.run.logdir import lock
+from dreamerv2.run.logdir import folder, lock
 from dreamerv2.run.logdir.provenance import describe_run
 from dreamerv2.run.metrics import jsonl
 from dreamerv2.run.metrics.logger import Logger, MetricMeans
@@ -66,8 +66,8 @@ def train(
     path = expand_home(config.logdir)
     with contextlib.ExitStack() as stack:
         parent = _check_request(config, path)
-        stack.enter_context(logdir.opened(path))
-        notes = logdir.check_same_run(path, config)
+        stack.enter_context(folder.opened(path))
+        notes = folder.check_same_run(path, config)
         if _nothing_to_do(config, path):
             return FINISHED
         stop = stack.enter_context(StopRequest())
@@ -137,7 +137,7 @@ def train(
             parent=origin,
             command=command,
         )
-        provenance = logdir.save_provenance(path, description, collector.frames)
+        provenance = folder.save_provenance(path, description, collector.frames)
         dataset = config.dataset
         batches = Batches(replay, dataset.batch, dataset.length, agent.to_device)
         stack.callback(batches.close)
@@ -230,7 +230,7 @@ class _Beginning:
             return
         self.made = True
         checkpoint.tidy(self._path / 'checkpoints', self._saved)
-        logdir.save_config(self._path, self._config)
+        folder.save_config(self._path, self._config)
         self._replay.release()
         jsonl.truncate(self._path, self._start)
         self._logger.open([jsonl.JsonLines(self._path), EventFile(self._path, self._start)])
@@ -250,8 +250,8 @@ def check(
     say = say or functools.partial(print, file=sys.stderr, flush=True)
     path = expand_home(config.logdir)
     parent = _check_request(config, path)
-    with logdir.opened(path):
-        for note in logdir.check_same_run(path, config):
+    with folder.opened(path):
+        for note in folder.check_same_run(path, config):
             say(note)
         if _nothing_to_do(config, path, say):
             return
@@ -287,7 +287,7 @@ def _check_request(config: Config, path: Path) -> Checkpoint | None:
 
 
 def _nothing_to_do(config: Config, path: Path, say: Callable[[str], Any] | None = None) -> bool:
-    done = logdir.finished(path)
+    done = folder.finished(path)
     if not done or done['step'] < config.steps * config.action_repeat:
         return False
     line = f'{path} is finished ({done["step"]} frames): nothing to do.'

@@ -9,12 +9,12 @@ from typing import Any
 
 from dreamerv2.config import Config
 from dreamerv2.errors import UsageError
-from dreamerv2.run import checkpoint, evaluation, logdir, loop, model_evaluation
+from dreamerv2.run import checkpoint, evaluation, loop, model_evaluation
 from dreamerv2.run.batches import Batches
 from dreamerv2.run.checkpoint.saver import Saver
 from dreamerv2.run.checkpoint.snapshots import Snapshots
 from dreamerv2.run.collector import Collector
-from dreamerv2.run.logdir import headroom
+from dreamerv2.run.logdir import folder, headroom
 from dreamerv2.run.logdir.lock import Lock
 from dreamerv2.run.metrics.logger import MetricMeans, Throughput
 from dreamerv2.run.types import Agent
@@ -106,7 +106,7 @@ class TrainingRun:
                 'start again with the same command to go on.'
             )
             return STOPPED
-        logdir.mark_finished(self.path, self.frames, self.progress.updates)
+        folder.mark_finished(self.path, self.frames, self.progress.updates)
         self.display.line(f'Finished: {self.frames} frames in {self.path}')
         return FINISHED
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dreamerv2.errors import UsageError
 from dreamerv2.paths import expand_home
-from dreamerv2.run.logdir import opened
+from dreamerv2.run.logdir.folder import opened
 from dreamerv2.run.logdir.lock import Lock
 from dreamerv2.signals import StopRequest
 

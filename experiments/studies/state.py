@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from dreamerv2.durable import to_json, write_durably
-from dreamerv2.run import logdir
 from dreamerv2.run.logdir import lock
+from dreamerv2.run.logdir.folder import finished
 
 from .jobs import Job
 
@@ -60,7 +60,7 @@ def read_states(jobs: Iterable[Job]) -> dict[Job, State]:
 
 def read_state(job: Job) -> State:
     """The state of one job by itself."""
-    done = logdir.finished(job.logdir)
+    done = finished(job.logdir)
     rows = last_rows(job.logdir / 'metrics.jsonl')
     frames = max((row['step'] for row in rows if isinstance(row.get('step'), int)), default=0)
     fps, score = _last(rows, 'fps'), _last(rows, 'train_return')

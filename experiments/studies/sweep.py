@@ -13,7 +13,7 @@ from dreamerv2.envs import check_task
 from dreamerv2.errors import UsageError
 from dreamerv2.paths import expand_home
 from dreamerv2.run.build import task_sets
-from dreamerv2.run.logdir import opened
+from dreamerv2.run.logdir.folder import opened
 from dreamerv2.run.logdir.lock import Lock
 from dreamerv2.signals import StopRequest
 

@@ -7,7 +7,8 @@ from dreamerv2.doctor import logdir as doctor
 from dreamerv2.doctor.rows import FAILED, examine
 from dreamerv2.durable import to_json, write_durably
 from dreamerv2.replay import Replay, disk
-from dreamerv2.run import checkpoint, logdir
+from dreamerv2.run import checkpoint
+from dreamerv2.run.logdir.folder import save_config
 from dreamerv2.run.logdir.provenance import describe_run
 from dreamerv2.run.metrics import jsonl
 
@@ -51,7 +52,7 @@ def make_run(path):
     """The logdir of a run with 4 episodes, 2 checkpoints and metrics, not finished."""
     path.mkdir()
     config = load_config(['--configs', 'mario', 'debug']).update({'logdir': str(path)})
-    logdir.save_config(path, config)
+    save_config(path, config)
     description = describe_run(seed=0, environment={}, levels=['1-1'], device={}, command=['train'])
     write_durably(path / 'provenance.json', to_json(description))
     replay = Replay(path / 'train_episodes', levels=['1-1'])

@@ -15,8 +15,8 @@ from dreamerv2.config import Config
 from dreamerv2.doctor import logdir, metrics
 from dreamerv2.doctor.rows import FAILED, OK, WARNING
 from dreamerv2.errors import UsageError
-from dreamerv2.run import logdir as run_logdir
 from dreamerv2.run.logdir import lock
+from dreamerv2.run.logdir.folder import mark_finished
 
 
 def snapshot(path):
@@ -141,11 +141,11 @@ def test_a_configuration_that_is_not_the_checkpoints(run):
 
 
 def test_finished_or_not(run):
-    run_logdir.mark_finished(run, FRAMES, STEPS)
+    mark_finished(run, FRAMES, STEPS)
     assert {row.check: row.seen for row in rows_of(run)}[
         'progress'
     ] == f'finished at {FRAMES} frames'
-    run_logdir.mark_finished(run, FRAMES + 4, STEPS)
+    mark_finished(run, FRAMES + 4, STEPS)
     row = not_ok(run)
     assert f'the newest checkpoint has {FRAMES}' in row.seen
     assert str(run / 'done.json') in row.way_out

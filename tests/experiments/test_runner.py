@@ -12,7 +12,7 @@ from studies.runner import last_line, run_jobs, write_plan
 from studies.state import State, read_state, read_states, write_failure
 
 from dreamerv2.analysis.study import read_plan
-from dreamerv2.run import logdir
+from dreamerv2.run.logdir.folder import mark_finished
 from dreamerv2.run.logdir.lock import Lock
 
 STUDY = """
@@ -54,7 +54,7 @@ class PretendEngine:
         for job in ended:
             code = 75 if self.stopped else (self.codes.get(job.name) or [0]).pop(0)
             if code == 0:
-                logdir.mark_finished(job.logdir, job.frames, 1)
+                mark_finished(job.logdir, job.frames, 1)
             else:
                 (job.logdir / 'output.log').write_text(f'hello\nended with {code}\n\n')
             results.append((job, code))
@@ -182,16 +182,16 @@ def test_states_tell_how_far_a_run_is(jobs):
         assert read_state(job).kind == 'running'
     write_failure(job, 1, 'out of memory')
     assert read_state(job).error == 'out of memory'
-    logdir.mark_finished(job.logdir, 1999, 3)
+    mark_finished(job.logdir, 1999, 3)
     assert read_state(job).kind == 'failed'
-    logdir.mark_finished(job.logdir, 2000, 3)
+    mark_finished(job.logdir, 2000, 3)
     assert read_state(job).kind == 'finished'
 
 
 def test_tables_show_the_plan_and_the_runs(jobs, tmp_path):
     logdir_of = jobs[0].logdir
     logdir_of.mkdir(parents=True)
-    logdir.mark_finished(logdir_of, 2000, 3)
+    mark_finished(logdir_of, 2000, 3)
     (logdir_of / 'metrics.jsonl').write_text('{"step": 2000, "fps": 20.0}\n')
     states = read_states(jobs)
     rows = tables.plan_rows(jobs, states)

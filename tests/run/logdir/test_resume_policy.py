@@ -11,7 +11,8 @@ from dreamerv2.config import load_config
 from dreamerv2.config.schema import SCHEMA
 from dreamerv2.errors import UsageError
 from dreamerv2.run.logdir import resume_policy
-from dreamerv2.run import checkpoint, logdir
+from dreamerv2.run import checkpoint
+from dreamerv2.run.logdir.folder import save_config
 from dreamerv2.run.training import train
 from tests.agent.tiny import make_agent, make_batch
 
@@ -163,8 +164,8 @@ def test_free_changes_go_through_with_a_note(tmp_path, capfd):
 
 def test_changes_of_a_start_that_was_cut_short_are_recorded_with_the_next(tmp_path):
     start(tmp_path, steps=100)
-    logdir.save_config(tmp_path, small_config(tmp_path, steps=150, log_every=30))
-    logdir.save_config(tmp_path, small_config(tmp_path, steps=160, log_every=30))
+    save_config(tmp_path, small_config(tmp_path, steps=150, log_every=30))
+    save_config(tmp_path, small_config(tmp_path, steps=160, log_every=30))
     assert start(tmp_path, steps=200, log_every=30) == 0
     (resume,) = json.loads((tmp_path / 'provenance.json').read_text())['resumes']
     assert resume['changed'] == {'steps': [100, 200], 'log_every': [20, 30]}
