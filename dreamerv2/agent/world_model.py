@@ -12,6 +12,7 @@ from dreamerv2.agent.kl import kl_loss, stop_gradient
 from dreamerv2.agent.returns import masked_mean
 from dreamerv2.nets.decoder import Decoder
 from dreamerv2.nets.encoder import Encoder, Shapes
+from dreamerv2.nets.forks import forked
 from dreamerv2.nets.kernels import PLAIN, Kernels
 from dreamerv2.nets.mlp import Head
 from dreamerv2.nets.rssm import RSSM, State
@@ -166,7 +167,7 @@ class WorldModel(tf.Module):
         parts = ['decoder', 'reward'] + (['discount'] if self.discount is not None else [])
         inputs = {
             name: copy if name in grad_heads else tf.stop_gradient(copy)
-            for name, copy in zip(parts, self._kernels.fork(features, len(parts)), strict=True)
+            for name, copy in zip(parts, forked(features, len(parts)), strict=True)
         }
         dists = dict(self.decoder(inputs['decoder']))
         dists['reward'] = self.reward(inputs['reward'])

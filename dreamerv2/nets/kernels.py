@@ -67,12 +67,13 @@ class Kernels:
     def layer_norm(self, x: tf.Tensor, weights: Weights, epsilon: float = 1e-3) -> tf.Tensor:
         """Normalises `x [..., units]` in float32 and returns it in its own type.
 
-            (x - mean) / sqrt(variance + epsilon) * scale + offset
+        (x - mean) / sqrt(variance + epsilon) * scale + offset
         """
         scale, offset = weights
         value = tf.cast(x, tf.float32)
-        mean, variance = tf.nn.moments(value, -1, keepdims=True)
-        return tf.cast((value - mean) * tf.math.rsqrt(variance + epsilon) * scale + offset, x.dtype)
+        centered = value - tf.reduce_mean(value, -1, keepdims=True)
+        variance = tf.reduce_mean(tf.square(centered), -1, keepdims=True)
+        return tf.cast(centered * tf.math.rsqrt(variance + epsilon) * scale + offset, x.dtype)
 
     # Networks
 
@@ -118,10 +119,5 @@ class Kernels:
         """
         return scan(step, carry, {**steps, **rows})[1]
 
-    def fork(self, x: tf.Tensor, number: int) -> Sequence[tf.Tensor]:
-        """`x` so many times, for a tensor that is used in several places."""
-        return [x] * number
-
 
 PLAIN = Kernels()
-

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from dreamerv2.nets import distributions
+from dreamerv2.nets.forks import forked
 from dreamerv2.nets.kernels import PLAIN, Kernels
 from dreamerv2.nets.layers import Dense, LayerNorm, activation, make_norm, normed
 from dreamerv2.nets.mlp import named
@@ -173,7 +174,8 @@ class RSSM(tf.Module):
         def step(state: State, now: State) -> tuple[State, State]:
             seen = now['embed'], now['action'], now['is_first']
             state = self.observe_step(*seen, state, now.get('noise'))
-            return state, state
+            carried, deter = forked(state['deter'])
+            return {**state, 'deter': carried}, {**state, 'deter': deter}
 
         action = tf.cast(action, tf.float32)
         inputs = {'embed': embed, 'action': action, 'is_first': is_first}
@@ -212,7 +214,7 @@ class RSSM(tf.Module):
         """Prior state for the recurrent states `[..., deter]`; `noise [..., stoch]` or None."""
         raws = []
         members = zip(self._img_out, self._img_out_norm, self._img_dist, strict=True)
-        copies = self._kernels.fork(deter, len(self._img_out))
+        copies = forked(deter, len(self._img_out))
         for copy, (out, norm, dist) in zip(copies, members, strict=True):
             raws.append(dist(normed(out, norm, self.act, copy)))
         raw = raws[0] if len(raws) == 1 else tf.stack(raws)[member]

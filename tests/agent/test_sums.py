@@ -9,6 +9,8 @@ from tensorflow.python.eager import context
 
 from tests.agent.tiny import kernels, make_agent, make_batch
 
+PLAIN = {'kernels': kernels('plain')}
+NORMED = {name: {'norm': 'layer'} for name in ('rssm', 'encoder', 'actor')}
 VARIANTS = {
     'images': {},
     'levels': {'levels': ['a', 'b']},
@@ -17,8 +19,11 @@ VARIANTS = {
     'ahead': {'ahead': True},
     'shards': {'kernels': kernels('cpu')},
     'shards ahead': {'kernels': kernels('cpu'), 'ahead': True},
-    'plain': {'kernels': kernels('plain')},
-    'normed': {'rssm': {'norm': 'layer'}, 'encoder': {'norm': 'layer'}, 'actor': {'norm': 'layer'}},
+    'plain': PLAIN,
+    'plain levels': {'levels': ['a', 'b'], **PLAIN},
+    'plain gaussian': {'image': False, 'rssm': {'discrete': 0, 'ensemble': 3}, **PLAIN},
+    'plain normed': {**NORMED, **PLAIN},
+    'normed': NORMED,
 }
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from dreamerv2.nets.cpu.gradients import affine, forked, linear
+from dreamerv2.nets.cpu.gradients import affine, linear
+from dreamerv2.nets.forks import forked
 from dreamerv2.nets.kernels import Activation, Weights
 from dreamerv2.nets.layers import Conv
 

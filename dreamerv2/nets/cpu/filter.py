@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from dreamerv2.nets.cpu.gradients import forked, layer_norm, linear
+from dreamerv2.nets.cpu.gradients import layer_norm, linear
 from dreamerv2.nets.cpu.scan import scan_with_products
+from dreamerv2.nets.forks import forked
 from dreamerv2.nets.kernels import Weights
 from dreamerv2.nets.rssm import RSSM, State, recur, swap
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from dreamerv2.nets.cpu.convolutions import can_pair, conv, conv_pair
 from dreamerv2.nets.cpu.filter import filter_states
-from dreamerv2.nets.cpu.gradients import forked, layer_norm, linear
+from dreamerv2.nets.cpu.gradients import layer_norm, linear
 from dreamerv2.nets.cpu.shards import in_shards
 from dreamerv2.nets.cpu.transposed_convolutions import (
     can_pair_transposed,
@@ -110,9 +110,6 @@ class CpuKernels(Kernels):
         number = self.branches if sharded else 1
         with self._holding(modules):
             return in_shards(shard, (carry, rows), number, least=self.least_rollouts, axis=1)
-
-    def fork(self, x: tf.Tensor, number: int) -> Sequence[tf.Tensor]:
-        return forked(x, number)
 
     @contextlib.contextmanager
     def _holding(self, modules: Sequence[tf.Module]) -> Iterator[None]:
