@@ -175,13 +175,14 @@ class RSSM(tf.Module):
             seen = now['embed'], now['action'], now['is_first']
             state = self.observe_step(*seen, state, now.get('noise'))
             carried, deter = forked(state['deter'])
-            return {**state, 'deter': carried}, {**state, 'deter': deter}
+            return {'deter': carried, 'stoch': state['stoch']}, {**state, 'deter': deter}
 
         action = tf.cast(action, tf.float32)
         inputs = {'embed': embed, 'action': action, 'is_first': is_first}
         if noise is not None:
             inputs['noise'] = noise
-        _, posterior = scan(step, state, tf.nest.map_structure(swap, inputs))
+        start = {key: state[key] for key in ('deter', 'stoch')}
+        _, posterior = scan(step, start, tf.nest.map_structure(swap, inputs))
         return tf.nest.map_structure(swap, posterior)
 
     def observe_step(
