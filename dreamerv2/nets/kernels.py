@@ -26,6 +26,9 @@ Activation = Callable[[tf.Tensor], tf.Tensor]
 class Kernels:
     """Plain kernels: each method is its formula.
 
+    In bfloat16 on a CPU, TensorFlow adds up the gradient of a bias in that type, which can be off
+    by as much as its size; a processor's own kernels and XLA add it up in float32.
+
     Attributes:
         caller_acts: whether the policy is to be computed in the thread that asks for it.
     """
