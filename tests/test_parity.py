@@ -91,8 +91,8 @@ def rename(name):
     return name
 
 
-def make_file(path, **changes):
-    """A parity file of a tiny agent with other settings, recorded from ourselves."""
+def make_file(path, kernels, **changes):
+    """A parity file of a tiny agent with other settings, recorded from these very kernels."""
     config = options(**changes)
     rng = np.random.default_rng(0)
     data = {f'data/{k}': v for k, v in make_batch().items() if k not in ('mask', 'level')}
@@ -104,7 +104,7 @@ def make_file(path, **changes):
     prefix = 'parameters/'
     weights = {k[len(prefix) :]: v for k, v in weights.items() if k.startswith(prefix)}
     arrays.update({f'weights/{k}': v for k, v in weights.items()})
-    found = check_parity.compute(arrays, CpuKernels())
+    found = check_parity.compute(arrays, KERNELS[kernels])
     del arrays['out/step1/'], arrays['config']
     arrays = {rename(k): v for k, v in {**arrays, **found}.items()}
     arrays['config'] = np.frombuffer(json.dumps(config).encode(), np.uint8)
@@ -118,6 +118,7 @@ def test_a_file_with_other_settings_and_other_names_of_norm_layers(tmp_path, cap
     norm = {'norm': 'layer'}
     arrays = make_file(
         path,
+        kernels,
         rssm=norm,
         encoder=norm,
         decoder=norm,
