@@ -1,11 +1,12 @@
 """Compares the agent with recorded outputs of the original DreamerV2.
 
-    python scripts/check_parity.py FILE.npz
+    python scripts/check_parity.py FILE.npz [plain|cpu]
 
 A file holds a configuration, a batch, weights, and under `out/` what the original computed from
 them in float32 with the mode in place of every random draw. Prints one row for each `out/` entry
 and exits with 0 if all agree, 1 if any does not, 2 if the file is no such file. The format is
-described in `tests/reference/README.md`.
+described in `tests/reference/README.md`. Computed by the kernels named, or else by those that
+`--kernels auto` takes: cpu on a CPU, plain on a GPU.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ import numpy as np
 import tensorflow as tf
 
 from dreamerv2.agent import Agent
+from dreamerv2.agent.kernels import make_kernels
 from dreamerv2.agent.returns import lambda_return
 from dreamerv2.errors import UsageError
+from dreamerv2.nets.kernels import Kernels
 
 RELATIVE, ABSOLUTE, GRADIENT, WEIGHT = 1e-4, 1e-5, 1e-3, 1e-6
 # Beside the elementwise tolerances no array may be off by this share of its norm: small arrays
@@ -52,7 +55,7 @@ def group(arrays: dict[str, Any], prefix: str) -> dict[str, np.ndarray]:
     return {k[len(prefix) :]: v for k, v in arrays.items() if k.startswith(prefix)}
 
 
-def make_agent(arrays: dict[str, Any]) -> Agent:
+def make_agent(arrays: dict[str, Any], kernels: Kernels) -> Agent:
     """Agent of the file's configuration and sizes, with its weights."""
     config, data = dict(arrays['config']), group(arrays, 'data/')
     seen = {k: v for k, v in data.items() if k not in BOOKKEEPING}
@@ -63,7 +66,8 @@ def make_agent(arrays: dict[str, Any]) -> Agent:
     if not continuous:
         act_space.n = size
     known = {k: v for k, v in config.items() if k in AGENT_KEYS}
-    agent = Agent(shapes, act_space, seed=0, precision='float32', jit=True, **{**DEFAULTS, **known})
+    options = {**DEFAULTS, **known, 'kernels': kernels}
+    agent = Agent(shapes, act_space, seed=0, precision='float32', jit=True, **options)
     assign(agent.parameters(), group(arrays, 'weights/'))
     return agent
 
@@ -204,9 +208,9 @@ def lambda_return_outputs(recorded: dict[str, np.ndarray]) -> dict[str, np.ndarr
     return {f'out/{text}': lambda_return(*inputs, float(text)) for text in lambdas}
 
 
-def compute(arrays: dict[str, Any]) -> dict[str, np.ndarray]:
+def compute(arrays: dict[str, Any], kernels: Kernels) -> dict[str, np.ndarray]:
     """Our value for every entry under `out/` that we can compute."""
-    agent = make_agent(arrays)
+    agent = make_agent(arrays, kernels)
     data = {k: tf.constant(v) for k, v in group(arrays, 'data/').items()}
     data['mask'] = tf.ones(data['reward'].shape)
     state = agent.world_model.rssm.initial(data['reward'].shape[0])
@@ -273,12 +277,13 @@ def table(arrays: dict[str, Any], found: dict[str, np.ndarray]) -> list[tuple[st
 
 
 def main(argv: list[str]) -> int:
-    if len(argv) != 1 or argv[0] in ('-h', '--help'):
+    wanted = argv[1:] or ['plain' if tf.config.list_physical_devices('GPU') else 'cpu']
+    if not argv or argv[0] in ('-h', '--help') or wanted not in (['plain'], ['cpu']):
         print(__doc__)
         return 0 if argv and argv[0] in ('-h', '--help') else 2
     try:
         arrays = read_file(argv[0])
-        rows = table(arrays, compute(arrays))
+        rows = table(arrays, compute(arrays, make_kernels(wanted[0])))
     except (UsageError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2

@@ -1,6 +1,5 @@
 """Agreement with the recorded outputs of the original, and that disagreement is seen."""
 
-import functools
 import importlib.util
 import json
 import pathlib
@@ -10,8 +9,9 @@ import types
 import numpy as np
 import pytest
 
-from dreamerv2.agent import Agent, world_model
-from dreamerv2.nets import decoder, encoder
+from dreamerv2.agent import Agent
+from dreamerv2.nets.cpu import CpuKernels
+from dreamerv2.nets.kernels import PLAIN
 from tests.agent.tiny import ACTIONS, make_batch, options
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -23,16 +23,25 @@ check_parity = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(check_parity)
 
 
-@pytest.fixture(scope='module', params=[*((file, 1) for file in FILES), (FILES[0], 3)])
+KERNELS = {
+    'plain': PLAIN,
+    'cpu': CpuKernels(),
+    'cpu in shards': CpuKernels(branches=3, least_images=1, least_rollouts=1),
+}
+
+
+@pytest.fixture(
+    scope='module',
+    params=[
+        *((file, name) for file in FILES for name in ('plain', 'cpu')),
+        (FILES[0], 'cpu in shards'),
+    ],
+    ids=lambda param: f'{param[0].removesuffix(".npz")} {param[1]}',
+)
 def computed(request):
-    file, branches = request.param
+    file, name = request.param
     arrays = check_parity.read_file(str(REFERENCE / file))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(check_parity, 'Agent', functools.partial(Agent, branches=branches))
-        for module in (encoder, decoder):
-            patch.setattr(module, 'LEAST_IMAGES', 1)
-        patch.setattr(world_model, 'LEAST_ROLLOUTS', 1)
-        return arrays, check_parity.compute(arrays)
+    return arrays, check_parity.compute(arrays, KERNELS[name])
 
 
 def test_every_quantity_agrees_and_has_a_row(computed):
@@ -82,8 +91,8 @@ def rename(name):
     return name
 
 
-def make_file(path, **changes):
-    """A parity file of a tiny agent with other settings, recorded from ourselves."""
+def make_file(path, kernels, **changes):
+    """A parity file of a tiny agent with other settings, recorded from these very kernels."""
     config = options(**changes)
     rng = np.random.default_rng(0)
     data = {f'data/{k}': v for k, v in make_batch().items() if k not in ('mask', 'level')}
@@ -95,7 +104,7 @@ def make_file(path, **changes):
     prefix = 'parameters/'
     weights = {k[len(prefix) :]: v for k, v in weights.items() if k.startswith(prefix)}
     arrays.update({f'weights/{k}': v for k, v in weights.items()})
-    found = check_parity.compute(arrays)
+    found = check_parity.compute(arrays, KERNELS[kernels])
     del arrays['out/step1/'], arrays['config']
     arrays = {rename(k): v for k, v in {**arrays, **found}.items()}
     arrays['config'] = np.frombuffer(json.dumps(config).encode(), np.uint8)
@@ -103,11 +112,13 @@ def make_file(path, **changes):
     return arrays
 
 
-def test_a_file_with_other_settings_and_other_names_of_norm_layers(tmp_path, capsys):
+@pytest.mark.parametrize('kernels', ['plain', 'cpu'])
+def test_a_file_with_other_settings_and_other_names_of_norm_layers(tmp_path, capsys, kernels):
     path = tmp_path / 'other.npz'
     norm = {'norm': 'layer'}
     arrays = make_file(
         path,
+        kernels,
         rssm=norm,
         encoder=norm,
         decoder=norm,
@@ -116,13 +127,13 @@ def test_a_file_with_other_settings_and_other_names_of_norm_layers(tmp_path, cap
         kl={'free': 0.5, 'forward': True, 'balance': 0.5, 'free_avg': False},
         imag_horizon=3,
     )
-    assert check_parity.main([str(path)]) == 0
+    assert check_parity.main([str(path), kernels]) == 0
     keys = [key for key in arrays if key.startswith('out/')]
     assert f'{len(keys)} of {len(keys)} quantities agree' in capsys.readouterr().out
     assert 'weights/encoder/norm0/scale' in arrays
     key = 'out/step1/weights/encoder/norm0/scale'
     np.savez(path, **{**arrays, key: arrays[key] * 1.02})
-    assert check_parity.main([str(path)]) == 1
+    assert check_parity.main([str(path), kernels]) == 1
 
 
 def test_exit_codes(tmp_path, capsys):
@@ -130,4 +141,5 @@ def test_exit_codes(tmp_path, capsys):
     np.savez(broken, weights=np.zeros(3))
     assert check_parity.main([str(broken)]) == 2
     assert check_parity.main([str(tmp_path / 'none.npz')]) == 2
+    assert check_parity.main([]) == check_parity.main(['a.npz', 'fast']) == 2
     assert 'no parity file' in capsys.readouterr().err

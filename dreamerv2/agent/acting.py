@@ -12,8 +12,7 @@ import tensorflow as tf
 from dreamerv2.agent.calls import compiled, split_seed
 from dreamerv2.agent.exploration import add_noise
 from dreamerv2.agent.world_model import WorldModel
-from dreamerv2.nets.convolutions import Conv
-from dreamerv2.nets.layers import Dense
+from dreamerv2.nets.layers import Conv, Dense
 from dreamerv2.nets.mlp import Head
 from dreamerv2.nets.rssm import State
 

@@ -11,6 +11,7 @@ from dreamerv2.agent.return_normalizer import ReturnNormalizer
 from dreamerv2.agent.returns import lambda_return, masked_mean
 from dreamerv2.agent.reward_normalizer import RewardNormalizer
 from dreamerv2.agent.schedules import schedule
+from dreamerv2.nets.kernels import PLAIN, Kernels
 from dreamerv2.nets.mlp import Head
 
 Tensors = dict[str, tf.Tensor]
@@ -20,7 +21,7 @@ class ActorCritic(tf.Module):
     """Policy, value function and the slow copy of it that gives the targets.
 
     Args are those of the configuration; `features` is the size of the latent features, `levels`
-    the number of levels.
+    the number of levels, and `kernels` say how it is computed.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class ActorCritic(tf.Module):
         levels: int = 1,
         rng: np.random.Generator,
         dtype: tf.DType,
+        kernels: Kernels = PLAIN,
     ):
         super().__init__()
         actor = dict(actor)
@@ -63,7 +65,7 @@ class ActorCritic(tf.Module):
         self._slow_target, self._slow_regularizer = slow_target, slow_regularizer
         self._online = bootstrap == 'online'
         self._slow_update, self._slow_fraction = slow_target_update, float(slow_target_fraction)
-        kwargs = {'rng': rng, 'dtype': dtype}
+        kwargs = {'rng': rng, 'dtype': dtype, 'kernels': kernels}
         self.actor = Head(features, [action_size], **actor, **kwargs)
         self.critic = Head(features, [], **critic, **kwargs)
         self.slow_critic = Head(features, [], **critic, **kwargs) if slow_target else self.critic

@@ -10,16 +10,17 @@ import numpy as np
 import tensorflow as tf
 
 from dreamerv2.agent.acting import Acting, ActingFunctions, from_arrays, to_arrays
-from dreamerv2.agent.acting_session import ActingSession
 from dreamerv2.agent.actor_critic import ActorCritic
 from dreamerv2.agent.calls import agent_shapes, compiled
+from dreamerv2.agent.cpu.acting_session import ActingSession
+from dreamerv2.agent.cpu.overlap import Overlap
 from dreamerv2.agent.foresight import foresee
 from dreamerv2.agent.learner import Learner
-from dreamerv2.agent.overlap import Overlap
 from dreamerv2.agent.pictures import as_uint8, open_loop_videos, reconstructions
 from dreamerv2.agent.seeds import Seeds
 from dreamerv2.agent.state import assign_arrays, read_arrays
 from dreamerv2.agent.world_model import WorldModel
+from dreamerv2.nets.kernels import PLAIN, Kernels
 from dreamerv2.nets.rssm import State
 
 REPORT_SEQUENCES = 6  # Sequences side by side in an open-loop video.
@@ -43,9 +44,8 @@ class Agent:
         acting_copy: act with the weights of the last `sync_policy`, so that an update may be
             computed in another thread meanwhile; without it, always with the newest.
         ahead: be ready for `train_ahead` instead of `train`.
-        caller_acts: compute the policy in the thread that calls for it (`ActingSession`), with a
-            copy of the weights; for processors. Without `jit` it has no effect.
-        branches: into how many stretches large batches are split, which cores compute side by side.
+        kernels: how the networks are computed, and whether the policy is in the thread that asks
+            for it (`ActingSession`); the latter only with `jit`.
         freeze: regular expression; parameters whose whole name matches keep their values.
         levels: names of the levels that the batches' `level` counts; with several of them there
             are metrics by level. The networks never see it.
@@ -97,8 +97,7 @@ class Agent:
         xla: bool = False,
         acting_copy: bool = False,
         ahead: bool = False,
-        caller_acts: bool = False,
-        branches: int = 1,
+        kernels: Kernels = PLAIN,
         freeze: str = '',
         levels: Sequence[str] = (),
     ):
@@ -124,7 +123,7 @@ class Agent:
             clip_rewards=clip_rewards,
             rng=rng,
             dtype=dtype,
-            branches=branches,
+            kernels=kernels,
         )
         self.actor_critic = ActorCritic(
             self.world_model.rssm.feature_size,
@@ -146,6 +145,7 @@ class Agent:
             levels=len(levels),
             rng=rng,
             dtype=dtype,
+            kernels=kernels,
         )
         self.learner = Learner(
             self.world_model,
@@ -155,10 +155,11 @@ class Agent:
             actor_opt=actor_opt,
             critic_opt=critic_opt,
             scaled=dtype == tf.float16,
-            branches=1 if ahead else branches,  # Beside a world model's they gain nothing.
+            sharded=not ahead,  # Beside a world model's shards they gain nothing.
             freeze=freeze,
             levels=levels,
         )
+        caller_acts = kernels.caller_acts and jit
         self._acting = Acting(
             self.world_model,
             self.actor_critic.actor,
@@ -166,7 +167,7 @@ class Agent:
             expl_noise=expl_noise,
             eval_noise=eval_noise,
             eval_state_mean=eval_state_mean,
-            own_copy=(acting_copy or dtype != tf.float32) and not (caller_acts and jit),
+            own_copy=(acting_copy or dtype != tf.float32) and not caller_acts,
         )
         self._acting_copy = acting_copy
         self._stale = False  # Whether the next action is to follow from newer weights.
@@ -174,7 +175,7 @@ class Agent:
         self.traces = {'act': 0, 'learn': 0, 'report': 0}
         traced = functools.partial(self._traced, 'act')
         self._calls: ActingSession | ActingFunctions
-        if caller_acts and jit:
+        if caller_acts:
             self._calls = ActingSession(self._acting, traced)
         else:
             self._calls = ActingFunctions(self._acting, traced, jit)
@@ -260,7 +261,7 @@ class Agent:
         """As `train`, with actor and critic updated only by the next call, or by `finish`.
 
         The metrics are those of the update before this one, None for the first. World model and
-        actor-critic compute side by side (`dreamerv2/agent/overlap.py`), to the same result.
+        actor-critic compute side by side (`dreamerv2/agent/cpu/overlap.py`), to the same result.
         """
         return self._overlap.update(*self._learning(batch, state, step))
 

@@ -39,8 +39,8 @@ class Begun(NamedTuple):
 class Learner:
     """Updates the two parts of the agent; args are those of the configuration.
 
-    `scaled` turns on loss scaling (float16), and `branches` says into how many stretches imagined
-    rollouts are split (`nets/branches.py`). Parameters whose full name matches the regular
+    `scaled` turns on loss scaling (float16), and `sharded` lets imagined rollouts be computed in
+    shards (`Kernels.roll_out`). Parameters whose full name matches the regular
     expression `freeze` keep their values: they take no part in gradients, clipping or decay. With
     several `levels`, the model's losses are also told apart by level.
     """
@@ -55,12 +55,12 @@ class Learner:
         actor_opt: Mapping,
         critic_opt: Mapping,
         scaled: bool,
-        branches: int = 1,
+        sharded: bool = True,
         freeze: str = '',
         levels: Sequence[str] = (),
     ):
         self._world_model, self._actor_critic = world_model, actor_critic
-        self._horizon, self._branches = imag_horizon, branches
+        self._horizon, self._sharded = imag_horizon, sharded
         self._levels = list(levels) if len(levels) > 1 else []
         parts = {
             'model': _free(world_model.parameters(), freeze),
@@ -239,7 +239,7 @@ class Learner:
             members,
             differentiable=behavior.actor_grad != 'reinforce',
             with_states=with_states,
-            branches=self._branches,
+            sharded=self._sharded,
         )
         reward = self._world_model.reward(sequence['feat']).mode()
         sequence['reward'], metrics = behavior.reward_norm(reward, rows)

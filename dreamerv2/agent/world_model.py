@@ -10,18 +10,14 @@ import tensorflow as tf
 
 from dreamerv2.agent.kl import kl_loss, stop_gradient
 from dreamerv2.agent.returns import masked_mean
-from dreamerv2.nets.branches import in_branches
 from dreamerv2.nets.decoder import Decoder
 from dreamerv2.nets.encoder import Encoder, Shapes
-from dreamerv2.nets.gradients import forked
-from dreamerv2.nets.layers import held_weights
+from dreamerv2.nets.forks import forked
+from dreamerv2.nets.kernels import PLAIN, Kernels
 from dreamerv2.nets.mlp import Head
 from dreamerv2.nets.rssm import RSSM, State
-from dreamerv2.nets.scan import scan
 
 Tensors = dict[str, tf.Tensor]
-
-LEAST_ROLLOUTS = 64  # Of a branch; with fewer it is not worth its operations.
 
 CLIP_REWARDS = {'identity': tf.identity, 'sign': tf.sign, 'tanh': tf.tanh}
 
@@ -30,7 +26,7 @@ class WorldModel(tf.Module):
     """Learns to predict observations, rewards and discounts (arXiv:2010.02193, section 2.1).
 
     Args are those of the configuration; `shapes` are the observations' without batch axes, and
-    `branches` says into how many stretches batches of images are split (`nets/branches.py`).
+    `kernels` say how it is computed.
     """
 
     def __init__(
@@ -51,18 +47,18 @@ class WorldModel(tf.Module):
         clip_rewards: str,
         rng: np.random.Generator,
         dtype: tf.DType,
-        branches: int = 1,
+        kernels: Kernels = PLAIN,
     ):
         super().__init__()
-        kwargs = {'rng': rng, 'dtype': dtype}
-        self._dtype = dtype
+        kwargs = {'rng': rng, 'dtype': dtype, 'kernels': kernels}
+        self._dtype, self._kernels = dtype, kernels
         self._loss_scales, self._kl = dict(loss_scales), dict(kl)
         self._grad_heads, self._discount = list(grad_heads), discount
         self._clip_reward = CLIP_REWARDS[clip_rewards]
-        self.encoder = Encoder(shapes, **encoder, **kwargs, branches=branches)
+        self.encoder = Encoder(shapes, **encoder, **kwargs)
         self.rssm = RSSM(self.encoder.size, action_size, **rssm, **kwargs)
         size = self.rssm.feature_size
-        self.decoder = Decoder(size, shapes, **decoder, **kwargs, branches=branches)
+        self.decoder = Decoder(size, shapes, **decoder, **kwargs)
         self.reward = Head(size, [], **reward_head, **kwargs)
         self.discount = Head(size, [], **discount_head, **kwargs) if pred_discount else None
         unknown = sorted(set(grad_heads) - {'decoder', 'reward', 'discount'})
@@ -189,7 +185,7 @@ class WorldModel(tf.Module):
         members: tf.Tensor | None = None,
         differentiable: bool = True,
         with_states: bool = False,
-        branches: int = 1,
+        sharded: bool = False,
     ) -> Tensors:
         """Rolls the policy out in latent space from every row of a batch.
 
@@ -208,7 +204,7 @@ class WorldModel(tf.Module):
             members: prior head of each step, `[horizon]` int32; None for the first.
             differentiable: whether gradients shall flow through the rollout.
             with_states: keep the states too, which nothing needs for training.
-            branches: into how many stretches rollouts that are not differentiable are split.
+            sharded: whether rollouts that are not differentiable may be computed in shards.
 
         Returns:
             Tensors `[horizon + 1, batch * time, ...]`: `feat`, `action`, `discount`, `weight`,
@@ -233,16 +229,14 @@ class WorldModel(tf.Module):
             steps['member'] = members
         draws = {} if noise is None else dict(zip(('state', 'action'), noise, strict=True))
 
-        def roll_out(rows):
-            now, draws = rows
-            now = tf.nest.map_structure(lambda x: x[0], now)
-            return scan(step, now, {**steps, **draws})[1]
-
-        # With a time axis in front, as the draws and the rollouts have.
-        now = tf.nest.map_structure(lambda x: x[None], (start, features))
-        branches = 1 if differentiable else branches
-        with held_weights(self.rssm, actor):
-            rollout = in_branches(roll_out, (now, draws), branches, least=LEAST_ROLLOUTS, axis=1)
+        rollout = self._kernels.roll_out(
+            step,
+            (start, features),
+            steps,
+            draws,
+            modules=(self.rssm, actor),
+            sharded=sharded and not differentiable,
+        )
         first = {**start, 'feat': features, 'action': tf.zeros_like(rollout['action'][0])}
         sequence = {k: tf.concat([first[k][None], v], 0) for k, v in rollout.items()}
         if not differentiable:

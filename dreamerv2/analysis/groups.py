@@ -11,7 +11,7 @@ from dreamerv2.analysis.logdirs import Run
 # Not `envs`, `envs_parallel` and `async_collect`: with them steps and updates come in another
 # order, and other weights act.
 _NOT_THE_AGENT = re.compile(
-    r'seed|logdir|device|gpu_memory|dry_run|accept_changes|steps|jit|deterministic'
+    r'seed|logdir|device|gpu_memory|dry_run|accept_changes|steps|jit|kernels|deterministic'
     r'|(log|eval|save)_.*|sets\..*|init\.(from|dry_run)|replay\.keep_on_disk'
 )
 _MOST_KEYS_IN_LABEL = 3

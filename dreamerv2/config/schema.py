@@ -118,6 +118,11 @@ RUN = {
         'number format of the networks; auto chooses by device',
     ),
     'jit': Key(boolean(), 'compile the training step'),
+    'kernels': Key(
+        choice('auto', 'plain', 'cpu'),
+        'how networks are computed, to the same numbers up to rounding: plain formulas, or what is '
+        'faster on a processor; auto: cpu on a CPU, plain on a GPU',
+    ),
     'deterministic': Key(
         boolean(), 'a GPU too repeats itself bit for bit, but slower (a CPU always does)'
     ),

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from dreamerv2.nets.branches import in_branches
 from dreamerv2.nets.distributions import SymlogNormal, UnitNormal
-from dreamerv2.nets.encoder import LEAST_IMAGES, Shapes, select_keys
-from dreamerv2.nets.layers import Dense, activation, make_norm, normed
-from dreamerv2.nets.mlp import MLP, DistributionLayer, named
-from dreamerv2.nets.transposed_convolutions import (
+from dreamerv2.nets.encoder import Shapes, select_keys
+from dreamerv2.nets.kernels import PLAIN, Kernels
+from dreamerv2.nets.layers import (
     ConvTranspose,
-    can_pair_transposed,
-    conv_transpose_pair,
+    Dense,
+    LayerNorm,
+    activation,
+    make_norm,
+    normed,
 )
+from dreamerv2.nets.mlp import MLP, DistributionLayer, named
 
 
 class Decoder(tf.Module):
@@ -43,24 +46,26 @@ class Decoder(tf.Module):
         error_weight: float = 0.0,
         rng: np.random.Generator,
         dtype: tf.DType,
-        branches: int = 1,
+        kernels: Kernels = PLAIN,
     ):
         super().__init__()
         self.cnn_keys = select_keys(shapes, cnn_keys, 3)
         self.mlp_keys = select_keys(shapes, mlp_keys, 1)
-        self._dtype, self._branches, self._error_weight = dtype, branches, error_weight
-        self._act = activation(act)
+        self._dtype, self._kernels, self._error_weight = dtype, kernels, error_weight
+        kwargs: dict[str, Any] = {'rng': rng, 'dtype': dtype, 'kernels': kernels}
+        self.act = activation(act)
         self._start = None
-        self._convs, self._norms = [], []
+        self.convs: list[ConvTranspose] = []
+        self.norms: list[LayerNorm | None] = []
         if self.cnn_keys:
             self._channels = [shapes[k][2] for k in self.cnn_keys]
             units, side, last = 32 * cnn_depth, 1, len(cnn_kernels) - 1
-            self._start = Dense(inputs, units, rng=rng, dtype=dtype)
+            self._start = Dense(inputs, units, **kwargs)
             for index, size in enumerate(cnn_kernels):
                 is_last = index == last
                 out = sum(self._channels) if is_last else 2 ** (last - index - 1) * cnn_depth
-                self._convs.append(ConvTranspose(units, out, size, rng=rng, dtype=dtype))
-                self._norms.append(make_norm('none' if is_last else norm, out))
+                self.convs.append(ConvTranspose(units, out, size, **kwargs))
+                self.norms.append(make_norm('none' if is_last else norm, out, kernels=kernels))
                 units, side = out, 2 * (side - 1) + size
             for key in self.cnn_keys:
                 if list(shapes[key][:2]) != [side, side]:
@@ -70,16 +75,16 @@ class Decoder(tf.Module):
                     )
         self._mlp = None
         if self.mlp_keys:
-            self._mlp = MLP(inputs, mlp_layers, act=act, norm=norm, rng=rng, dtype=dtype)
+            self._mlp = MLP(inputs, mlp_layers, act=act, norm=norm, **kwargs)
             dist = 'symlog_mse' if symlog else 'mse'
             self._heads = {
-                k: DistributionLayer(self._mlp.size, shapes[k], rng=rng, dtype=dtype, dist=dist)
+                k: DistributionLayer(self._mlp.size, shapes[k], dist=dist, **kwargs)
                 for k in self.mlp_keys
             }
 
     def parameters(self) -> dict[str, tf.Variable]:
         found = named('in', self._start)
-        for index, (conv, norm) in enumerate(zip(self._convs, self._norms, strict=True)):
+        for index, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
             found.update(named(f'conv{index}', conv))
             found.update(named(f'conv{index}_norm', norm))
         if self._mlp:
@@ -90,7 +95,7 @@ class Decoder(tf.Module):
 
     def _images(self, features: tf.Tensor) -> dict[str, UnitNormal]:
         x = tf.reshape(features, [-1, features.shape[-1]])
-        x = in_branches(self._convolve, x, self._branches, least=LEAST_IMAGES)
+        x = self._kernels.decode(self, x)
         x = tf.reshape(x, [*features.shape[:-1], *x.shape[1:]])
         means = tf.split(x, self._channels, -1)
         return {
@@ -98,16 +103,18 @@ class Decoder(tf.Module):
             for k, mean in zip(self.cnn_keys, means, strict=True)
         }
 
-    def _convolve(self, x: tf.Tensor) -> tf.Tensor:
+    def deconvolve(self, features: tf.Tensor) -> tf.Tensor:
+        """Features `[N, inputs]` to the images of all keys `[N, height, width, channels]`."""
+        x = self.start(features)
+        *hidden, last = self.convs
+        for conv, norm in zip(hidden, self.norms, strict=False):
+            x = normed(conv, norm, self.act, x)
+        return last(x)
+
+    def start(self, features: tf.Tensor) -> tf.Tensor:
+        """The images of 1x1 from which it grows, `[N, 1, 1, 32 cnn_depth]`."""
         assert self._start is not None, 'called only with image keys'
-        x = self._start(x)[:, None, None, :]
-        *hidden, last = self._convs
-        for conv, norm in zip(hidden[:-1], self._norms, strict=False):
-            x = normed(conv, norm, self._act, x)
-        norm = self._norms[-2] if hidden else None
-        if hidden and norm is None and can_pair_transposed(hidden[-1], last, x):
-            return conv_transpose_pair(hidden[-1], last, x, self._act)
-        return last(normed(hidden[-1], norm, self._act, x) if hidden else x)
+        return self._start(features)[:, None, None, :]
 
     def __call__(self, features: tf.Tensor) -> dict[str, UnitNormal | SymlogNormal]:
         features = tf.cast(features, self._dtype)

@@ -1,20 +1,19 @@
 """Layers as small modules: float32 parameters made in the constructor, computation in `dtype`.
 
-They are our own rather than Keras's because the recurrent model needs the bare kernels: cast once
-per update, outside the time loop, and differentiated outside of it (see `rssm`).
+They hold the parameters; what is computed of them stands in `kernels`, from which a processor's
+faster kernels differ. They are our own rather than Keras's because those need the bare weights.
 Initialisation is that of DreamerV2: Glorot uniform kernels, zero biases.
 """
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
-from dreamerv2.nets.gradients import Activation, Weights, affine, matmul_gradients
+from dreamerv2.nets.kernels import PLAIN, Activation, Kernels, Weights
 
 
 def activation(name: str) -> Activation:
@@ -33,61 +32,101 @@ def glorot_uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarr
     return rng.uniform(-limit, limit, shape).astype(np.float32)
 
 
-def linear(weights: Weights, x: tf.Tensor, act: Activation = tf.identity) -> tf.Tensor:
-    """`act` of `x [..., in]` times the kernel `[in, out]` plus the bias `[out]`.
-
-    Kernel and bias are in the computation's type already.
-    """
-    if x.shape.rank == 2:
-        return affine(tf.matmul, matmul_gradients, x, weights, act)
-    units = weights[0].shape[-1]
-    flat = linear(weights, tf.reshape(x, [-1, x.shape[-1]]), act)
-    shape = tf.concat([tf.shape(x)[:-1], [units]], 0)
-    return tf.ensure_shape(tf.reshape(flat, shape), [*x.shape[:-1], units])
-
-
-@contextlib.contextmanager
-def held_weights(*modules: tf.Module) -> Iterator[None]:
-    """Inside, the modules' dense layers use weights that were read and cast on entering.
-
-    Around a loop: what is read and cast inside its body is so at every step.
-    """
-    layers = [m for module in modules for m in (module, *module.submodules) if type(m) is Dense]
-    for layer in layers:
-        layer.held = layer.weights()
-    try:
-        yield
-    finally:
-        for layer in layers:
-            layer.held = None
-
-
 class Dense(tf.Module):
     """Fully connected layer, `[..., inputs]` to `[..., units]`."""
 
-    def __init__(self, inputs: int, units: int, *, rng: np.random.Generator, dtype: tf.DType):
+    def __init__(
+        self,
+        inputs: int,
+        units: int,
+        *,
+        rng: np.random.Generator,
+        dtype: tf.DType,
+        kernels: Kernels = PLAIN,
+    ):
         super().__init__()
-        self.dtype = dtype
+        self.dtype, self._kernels = dtype, kernels
         self.kernel = tf.Variable(glorot_uniform(rng, (inputs, units)))
         self.bias = tf.Variable(tf.zeros([units]))
-        self.held: Weights | None = None
 
     def weights(self) -> Weights:
         """Kernel `[inputs, units]` and bias `[units]` in the computation's type."""
-        if self.held is not None:
-            return self.held
-        return tf.cast(self.kernel, self.dtype), tf.cast(self.bias, self.dtype)
+        return self._kernels.weights(self.kernel, self.bias, self.dtype)
 
     def __call__(self, x: tf.Tensor, act: Activation = tf.identity) -> tf.Tensor:
         """The layer's output under the elementwise function `act`."""
-        return linear(self.weights(), tf.cast(x, self.dtype), act)
+        return self._kernels.linear(tf.cast(x, self.dtype), self.weights(), act)
+
+
+class Conv(tf.Module):
+    """Convolution with stride 2 and no padding, `[N, H, W, inputs]` to `[N, H', W', units]`.
+
+    `H' = (H - size) // 2 + 1`; the kernel is `[size, size, inputs, units]`.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        units: int,
+        size: int,
+        *,
+        rng: np.random.Generator,
+        dtype: tf.DType,
+        kernels: Kernels = PLAIN,
+    ):
+        super().__init__()
+        self.dtype, self._kernels = dtype, kernels
+        self.size = size
+        self.kernel = tf.Variable(glorot_uniform(rng, (size, size, inputs, units)))
+        self.bias = tf.Variable(tf.zeros([units]))
+
+    def weights(self) -> Weights:
+        """Kernel and bias in the computation's type."""
+        return self._kernels.weights(self.kernel, self.bias, self.dtype)
+
+    def __call__(self, x: tf.Tensor, act: Activation = tf.identity) -> tf.Tensor:
+        """The layer's output under the elementwise function `act`."""
+        return self._kernels.conv(x, self.weights(), act)
+
+
+class ConvTranspose(tf.Module):
+    """Transposed convolution with stride 2 and no padding.
+
+    `[N, H, W, inputs]` to `[N, 2 (H - 1) + size, 2 (W - 1) + size, units]`; the kernel is
+    `[size, size, units, inputs]`.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        units: int,
+        size: int,
+        *,
+        rng: np.random.Generator,
+        dtype: tf.DType,
+        kernels: Kernels = PLAIN,
+    ):
+        super().__init__()
+        self.dtype, self._kernels = dtype, kernels
+        self.size = size
+        self.kernel = tf.Variable(glorot_uniform(rng, (size, size, units, inputs)))
+        self.bias = tf.Variable(tf.zeros([units]))
+
+    def weights(self) -> Weights:
+        """Kernel and bias in the computation's type."""
+        return self._kernels.weights(self.kernel, self.bias, self.dtype)
+
+    def __call__(self, x: tf.Tensor, act: Activation = tf.identity) -> tf.Tensor:
+        """The layer's output under the elementwise function `act`."""
+        return self._kernels.conv_transpose(x, self.weights(), act)
 
 
 class LayerNorm(tf.Module):
     """Layer normalisation over the last axis in float32, epsilon 1e-3 as in DreamerV2."""
 
-    def __init__(self, units: int):
+    def __init__(self, units: int, *, kernels: Kernels = PLAIN):
         super().__init__()
+        self._kernels = kernels
         self.scale = tf.Variable(tf.ones([units]))
         self.offset = tf.Variable(tf.zeros([units]))
 
@@ -95,37 +134,7 @@ class LayerNorm(tf.Module):
         return tf.convert_to_tensor(self.scale), tf.convert_to_tensor(self.offset)
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
-        return layer_norm(self.weights(), x)
-
-
-def layer_norm(weights: Weights, x: tf.Tensor, epsilon: float = 1e-3) -> tf.Tensor:
-    """Normalises `x [..., units]` in float32 and returns it in its own type.
-
-    The way back is written out: TensorFlow's takes three times as many operations.
-    """
-
-    @tf.custom_gradient
-    def run(x, scale, offset):
-        value = tf.cast(x, tf.float32)
-        centered = value - tf.reduce_mean(value, -1, keepdims=True)
-        variance = tf.reduce_mean(tf.square(centered), -1, keepdims=True)
-        inverse = tf.math.rsqrt(variance + epsilon)
-        normalized = centered * inverse
-
-        def gradient(upstream):
-            upstream = tf.cast(upstream, tf.float32)
-            of_scale = upstream * normalized
-            of_normalized = upstream * scale
-            mean = tf.reduce_mean(of_normalized, -1, keepdims=True)
-            along = tf.reduce_mean(of_normalized * normalized, -1, keepdims=True)
-            of_x = (of_normalized - mean - normalized * along) * inverse
-            rows = list(range(x.shape.rank - 1))
-            sums = tf.reduce_sum(of_scale, rows), tf.reduce_sum(upstream, rows)
-            return tf.cast(of_x, x.dtype), *sums
-
-        return tf.cast(normalized * scale + offset, x.dtype), gradient
-
-    return run(x, *weights)
+        return self._kernels.layer_norm(x, self.weights())
 
 
 def normed(
@@ -135,6 +144,6 @@ def normed(
     return act(norm(layer(x))) if norm else layer(x, act)
 
 
-def make_norm(name: str, units: int) -> LayerNorm | None:
+def make_norm(name: str, units: int, *, kernels: Kernels = PLAIN) -> LayerNorm | None:
     """Normalisation by its configuration name: `none` or `layer`."""
-    return LayerNorm(units) if name == 'layer' else None
+    return LayerNorm(units, kernels=kernels) if name == 'layer' else None

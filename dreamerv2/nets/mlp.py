@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from dreamerv2.nets import distributions
+from dreamerv2.nets.kernels import PLAIN, Kernels
 from dreamerv2.nets.layers import Dense, activation, make_norm, normed
 
 
@@ -25,14 +27,16 @@ class MLP(tf.Module):
         norm: str,
         rng: np.random.Generator,
         dtype: tf.DType,
+        kernels: Kernels = PLAIN,
     ):
         super().__init__()
         sizes = [inputs, *units]
         self.size = sizes[-1]
         self._dtype = dtype
         self._act = activation(act)
-        self._dense = [Dense(a, b, rng=rng, dtype=dtype) for a, b in itertools.pairwise(sizes)]
-        self._norms = [make_norm(norm, size) for size in units]
+        kwargs: dict[str, Any] = {'rng': rng, 'dtype': dtype, 'kernels': kernels}
+        self._dense = [Dense(a, b, **kwargs) for a, b in itertools.pairwise(sizes)]
+        self._norms = [make_norm(norm, size, kernels=kernels) for size in units]
 
     def parameters(self) -> dict[str, tf.Variable]:
         found = {}
@@ -74,6 +78,7 @@ class DistributionLayer(tf.Module):
         min_std: float = 0.1,
         init_std: float = 0.0,
         unimix: float = 0.0,
+        kernels: Kernels = PLAIN,
     ):
         super().__init__()
         self._shape = list(shape)
@@ -85,11 +90,12 @@ class DistributionLayer(tf.Module):
                 raise ValueError(f'Distribution {dist!r} is for scalars, not for {list(shape)}.')
             self._shape = [distributions.TwoHot.BINS]
             size = distributions.TwoHot.BINS
-        self._out = Dense(inputs, size, rng=rng, dtype=dtype)
+        kwargs: dict[str, Any] = {'rng': rng, 'dtype': dtype, 'kernels': kernels}
+        self._out = Dense(inputs, size, **kwargs)
         if dist == 'twohot':
             self._out.kernel.assign(tf.zeros_like(self._out.kernel))
         with_std = dist in ('normal', 'trunc_normal', 'tanh_normal')
-        self._std = Dense(inputs, size, rng=rng, dtype=dtype) if with_std else None
+        self._std = Dense(inputs, size, **kwargs) if with_std else None
 
     def parameters(self, out: str = 'out', std: str = 'std') -> dict[str, tf.Variable]:
         return {**named(out, self._out), **named(std, self._std)}
@@ -140,11 +146,13 @@ class Head(tf.Module):
         norm: str,
         rng: np.random.Generator,
         dtype: tf.DType,
+        kernels: Kernels = PLAIN,
         **out,
     ):
         super().__init__()
-        self._mlp = MLP(inputs, [units] * layers, act=act, norm=norm, rng=rng, dtype=dtype)
-        self._out = DistributionLayer(self._mlp.size, shape, rng=rng, dtype=dtype, **out)
+        kwargs: dict[str, Any] = {'rng': rng, 'dtype': dtype, 'kernels': kernels}
+        self._mlp = MLP(inputs, [units] * layers, act=act, norm=norm, **kwargs)
+        self._out = DistributionLayer(self._mlp.size, shape, **kwargs, **out)
 
     def parameters(self) -> dict[str, tf.Variable]:
         return {**self._mlp.parameters(), **self._out.parameters()}

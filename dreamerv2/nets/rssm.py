@@ -5,8 +5,7 @@ statistics it was drawn from: `logit` (categorical, like `stoch` `[..., stoch, d
 and `std` (Gaussian, `[..., stoch]`). The recurrent part is carried in float32 whatever the
 computation's type is, so that fifty small updates do not round away.
 
-What does not depend on the recurrence is kept out of the time loop: the embedding's and the
-action's share of the first layers, all priors, all random draws and the casting of the kernels.
+Priors and all random draws are kept out of the time loop.
 """
 
 from __future__ import annotations
@@ -15,19 +14,11 @@ import numpy as np
 import tensorflow as tf
 
 from dreamerv2.nets import distributions
-from dreamerv2.nets.gradients import forked
-from dreamerv2.nets.layers import (
-    Dense,
-    LayerNorm,
-    Weights,
-    activation,
-    layer_norm,
-    linear,
-    make_norm,
-    normed,
-)
+from dreamerv2.nets.forks import forked
+from dreamerv2.nets.kernels import PLAIN, Kernels
+from dreamerv2.nets.layers import Dense, LayerNorm, activation, make_norm, normed
 from dreamerv2.nets.mlp import named
-from dreamerv2.nets.scan import scan_with_products
+from dreamerv2.nets.scan import scan
 
 State = dict[str, tf.Tensor]
 
@@ -46,6 +37,7 @@ class RSSM(tf.Module):
         act, norm: activation and normalisation of the layers around it.
         std_act, min_std: how a Gaussian's deviation comes from the layer's output.
         unimix: share of the uniform distribution in categorical latents (`mix_uniform`).
+        kernels: how it is computed.
     """
 
     def __init__(
@@ -65,44 +57,50 @@ class RSSM(tf.Module):
         unimix: float = 0.0,
         rng: np.random.Generator,
         dtype: tf.DType,
+        kernels: Kernels = PLAIN,
     ):
         super().__init__()
-        self._stoch, self._deter, self._discrete = stoch, deter, int(discrete or 0)
+        self._kernels = kernels
+        self._stoch, self.deter_size, self._discrete = stoch, deter, int(discrete or 0)
         self._std_act, self._min_std, self._unimix = std_act, min_std, unimix
-        self._act = activation(act)
-        self._dtype = dtype
+        self.act = activation(act)
+        self.dtype = dtype
         self.stoch_size = stoch * (self._discrete or 1)
         self.feature_size = self.stoch_size + deter
         stats = self.stoch_size if self._discrete else 2 * stoch
 
-        def dense(inputs, units):
-            return Dense(inputs, units, rng=rng, dtype=dtype)
+        def dense(inputs: int, units: int) -> Dense:
+            return Dense(inputs, units, rng=rng, dtype=dtype, kernels=kernels)
 
-        self._img_in = dense(self.stoch_size + action_size, hidden)
-        self._img_in_norm = make_norm(norm, hidden)
-        self._gru, self._gru_norm = dense(hidden + deter, 3 * deter), LayerNorm(3 * deter)
+        def layer_norm(units: int) -> LayerNorm | None:
+            return make_norm(norm, units, kernels=kernels)
+
+        self.img_in = dense(self.stoch_size + action_size, hidden)
+        self.img_in_norm = layer_norm(hidden)
+        self.gru = dense(hidden + deter, 3 * deter)
+        self.gru_norm = LayerNorm(3 * deter, kernels=kernels)
         self._img_out = [dense(deter, hidden) for _ in range(ensemble)]
-        self._img_out_norm = [make_norm(norm, hidden) for _ in range(ensemble)]
+        self._img_out_norm = [layer_norm(hidden) for _ in range(ensemble)]
         self._img_dist = [dense(hidden, stats) for _ in range(ensemble)]
-        self._obs_out = dense(deter + embed_size, hidden)
-        self._obs_out_norm = make_norm(norm, hidden)
-        self._obs_dist = dense(hidden, stats)
+        self.obs_out = dense(deter + embed_size, hidden)
+        self.obs_out_norm = layer_norm(hidden)
+        self.obs_dist = dense(hidden, stats)
 
     def parameters(self) -> dict[str, tf.Variable]:
         found = {
-            **named('img_in', self._img_in),
-            **named('img_in_norm', self._img_in_norm),
-            **named('gru', self._gru),
-            **named('gru_norm', self._gru_norm),
+            **named('img_in', self.img_in),
+            **named('img_in_norm', self.img_in_norm),
+            **named('gru', self.gru),
+            **named('gru_norm', self.gru_norm),
         }
         for k in range(len(self._img_out)):
             suffix = f'_{k}' if len(self._img_out) > 1 else ''
             found.update(named(f'img_out{suffix}', self._img_out[k]))
             found.update(named(f'img_out_norm{suffix}', self._img_out_norm[k]))
             found.update(named(f'img_dist{suffix}', self._img_dist[k]))
-        found.update(named('obs_out', self._obs_out))
-        found.update(named('obs_out_norm', self._obs_out_norm))
-        found.update(named('obs_dist', self._obs_dist))
+        found.update(named('obs_out', self.obs_out))
+        found.update(named('obs_out_norm', self.obs_out_norm))
+        found.update(named('obs_dist', self.obs_dist))
         return found
 
     def initial(self, batch: int) -> State:
@@ -110,7 +108,7 @@ class RSSM(tf.Module):
         shape = [batch, self._stoch] + ([self._discrete] if self._discrete else [])
         stats = ['logit'] if self._discrete else ['mean', 'std']
         state = {key: tf.zeros(shape) for key in [*stats, 'stoch']}
-        return {**state, 'deter': tf.zeros([batch, self._deter])}
+        return {**state, 'deter': tf.zeros([batch, self.deter_size])}
 
     def noise(self, lead: list[int], seed: tf.Tensor) -> tf.Tensor:
         """Uniform numbers `[*lead, stoch]` for the draws of states; `seed` is int32 [2]."""
@@ -118,8 +116,8 @@ class RSSM(tf.Module):
 
     def features(self, state: State) -> tf.Tensor:
         """`[..., stoch * discrete + deter]` in the computation's type: what heads and actor see."""
-        parts = self._flat(state['stoch']), state['deter']
-        return tf.concat([tf.cast(part, self._dtype) for part in parts], -1)
+        parts = self.flat(state['stoch']), state['deter']
+        return tf.concat([tf.cast(part, self.dtype) for part in parts], -1)
 
     def distribution(self, state: State) -> distributions.OneHot | distributions.Normal:
         """Latent distribution of a state; per latent for categoricals."""
@@ -160,44 +158,32 @@ class RSSM(tf.Module):
         Returns:
             Posterior and prior states with leading axes `[batch, time]`.
         """
-        keep = 1 - tf.cast(is_first, tf.float32)[..., None]
-        kernel, bias = self._img_in.weights()
-        in_stoch, in_action = tf.split(kernel, [self.stoch_size, -1])
-        action = tf.cast(tf.cast(action, tf.float32) * keep, self._dtype)
-        from_action = linear((in_action, bias), action)
-        kernel, bias = self._obs_out.weights()
-        out_deter, out_embed = tf.split(kernel, [self._deter, -1])
-        from_embed = linear((out_embed, bias), tf.cast(embed, self._dtype))
-        products = {
-            'stoch': (in_stoch, swap(from_action)),
-            'gru': self._gru.weights(),
-            'deter': (out_deter, swap(from_embed)),
-            'dist': self._obs_dist.weights(),
-        }
-        norms = {'img_in': self._img_in_norm, 'gru': self._gru_norm, 'obs_out': self._obs_out_norm}
-        weights = {key: norm.weights() for key, norm in norms.items() if norm}
+        posterior = self._kernels.filter(self, embed, action, is_first, state, noise)
+        return posterior, self.prior(posterior['deter'], prior_noise, member)
 
-        def step(product, norms, carry, now):
-            deter, stoch = carry
-            deter, stoch = deter * now['keep'], stoch * tf.cast(now['keep'], self._dtype)
-            hidden = self._hidden(norms.get('img_in'), product('stoch', stoch))
-            joint = tf.concat([hidden, tf.cast(deter, self._dtype)], -1)
-            deter = recur(norms['gru'], product('gru', joint), deter)
-            deter, inner = forked(deter)
-            wide = product('deter', tf.cast(inner, self._dtype))
-            stats = self._statistics(product('dist', self._hidden(norms.get('obs_out'), wide)))
-            stoch = self.distribution(stats).sample(now.get('noise'))
-            flat = tf.cast(self._flat(stoch), self._dtype)
-            return (deter, flat), {**stats, 'stoch': stoch, 'deter': deter}
+    def filter(
+        self,
+        embed: tf.Tensor,
+        action: tf.Tensor,
+        is_first: tf.Tensor,
+        state: State,
+        noise: tf.Tensor | None,
+    ) -> State:
+        """The posterior states of `observe`, one step after the other; the same arguments."""
 
-        inputs = {'keep': swap(keep)}
+        def step(state: State, now: State) -> tuple[State, State]:
+            seen = now['embed'], now['action'], now['is_first']
+            state = self.observe_step(*seen, state, now.get('noise'))
+            carried, deter = forked(state['deter'])
+            return {'deter': carried, 'stoch': state['stoch']}, {**state, 'deter': deter}
+
+        action = tf.cast(action, tf.float32)
+        inputs = {'embed': embed, 'action': action, 'is_first': is_first}
         if noise is not None:
-            inputs['noise'] = swap(noise)
-        start = state['deter'], tf.cast(self._flat(state['stoch']), self._dtype)
-        _, posterior = scan_with_products(step, start, inputs, products, weights)
-        posterior = tf.nest.map_structure(swap, posterior)
-        prior = self.prior(posterior['deter'], prior_noise, member)
-        return posterior, prior
+            inputs['noise'] = noise
+        start = {key: state[key] for key in ('deter', 'stoch')}
+        _, posterior = scan(step, start, tf.nest.map_structure(swap, inputs))
+        return tf.nest.map_structure(swap, posterior)
 
     def observe_step(
         self,
@@ -209,18 +195,18 @@ class RSSM(tf.Module):
     ) -> State:
         """Posterior after one step, for acting; arguments as in `observe` without the time axis."""
         keep = 1 - tf.cast(is_first, tf.float32)[:, None]
-        flat = self._flat(state['stoch']) * keep
+        flat = self.flat(state['stoch']) * keep
         deter = self._advance(flat, state['deter'] * keep, action * keep)
-        inputs = tf.concat([tf.cast(deter, self._dtype), tf.cast(embed, self._dtype)], -1)
-        hidden = normed(self._obs_out, self._obs_out_norm, self._act, inputs)
-        stats = self._statistics(self._obs_dist(hidden))
+        inputs = tf.concat([tf.cast(deter, self.dtype), tf.cast(embed, self.dtype)], -1)
+        hidden = normed(self.obs_out, self.obs_out_norm, self.act, inputs)
+        stats = self.statistics(self.obs_dist(hidden))
         return {**stats, 'stoch': self.distribution(stats).sample(noise), 'deter': deter}
 
     def imagine_step(
         self, state: State, action: tf.Tensor, noise: tf.Tensor | None, member: tf.Tensor | int = 0
     ) -> State:
         """Prior state after `action [N, action_size]` from `state` with leading axis N."""
-        deter = self._advance(self._flat(state['stoch']), state['deter'], action)
+        deter = self._advance(self.flat(state['stoch']), state['deter'], action)
         return self.prior(deter, noise, member)
 
     def prior(
@@ -231,9 +217,9 @@ class RSSM(tf.Module):
         members = zip(self._img_out, self._img_out_norm, self._img_dist, strict=True)
         copies = forked(deter, len(self._img_out))
         for copy, (out, norm, dist) in zip(copies, members, strict=True):
-            raws.append(dist(normed(out, norm, self._act, copy)))
+            raws.append(dist(normed(out, norm, self.act, copy)))
         raw = raws[0] if len(raws) == 1 else tf.stack(raws)[member]
-        stats = self._statistics(raw)
+        stats = self.statistics(raw)
         return {**stats, 'stoch': self.distribution(stats).sample(noise), 'deter': deter}
 
     def pick_member(self, seed: tf.Tensor) -> tf.Tensor | int:
@@ -242,21 +228,20 @@ class RSSM(tf.Module):
             return 0
         return tf.random.stateless_uniform([], seed, 0, len(self._img_out), tf.int32)
 
-    def _flat(self, stoch: tf.Tensor) -> tf.Tensor:
+    def flat(self, stoch: tf.Tensor) -> tf.Tensor:
+        """Latents `[..., stoch, discrete]` as one vector `[..., stoch * discrete]`."""
         if not self._discrete:
             return stoch
         return tf.reshape(stoch, [*stoch.shape[:-2], self.stoch_size])
 
-    def _hidden(self, norm: Weights | None, x: tf.Tensor) -> tf.Tensor:
-        return self._act(layer_norm(norm, x) if norm else x)
-
     def _advance(self, flat: tf.Tensor, deter: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
-        inputs = tf.concat([tf.cast(flat, self._dtype), tf.cast(action, self._dtype)], -1)
-        hidden = normed(self._img_in, self._img_in_norm, self._act, inputs)
-        parts = self._gru(tf.concat([hidden, tf.cast(deter, self._dtype)], -1))
-        return recur(self._gru_norm.weights(), parts, deter)
+        inputs = tf.concat([tf.cast(flat, self.dtype), tf.cast(action, self.dtype)], -1)
+        hidden = normed(self.img_in, self.img_in_norm, self.act, inputs)
+        parts = self.gru(tf.concat([hidden, tf.cast(deter, self.dtype)], -1))
+        return recur(self.gru_norm(tf.cast(parts, tf.float32)), deter)
 
-    def _statistics(self, raw: tf.Tensor) -> State:
+    def statistics(self, raw: tf.Tensor) -> State:
+        """What a latent distribution is given by, from a layer's output `[..., stats]`."""
         raw = tf.cast(raw, tf.float32)
         if self._discrete:
             logit = tf.reshape(raw, [*raw.shape[:-1], self._stoch, self._discrete])
@@ -272,18 +257,21 @@ class RSSM(tf.Module):
         return {'mean': mean, 'std': std + self._min_std}
 
 
-def recur(norm: Weights, parts: tf.Tensor, deter: tf.Tensor) -> tf.Tensor:
-    """Layer-normalised GRU with the reset gate on the candidate's input.
+def recur(gates: tf.Tensor, deter: tf.Tensor) -> tf.Tensor:
+    """GRU with the reset gate on the candidate's input.
+
+        candidate = tanh(sigmoid(reset) candidate),  z = sigmoid(update - 1)
+        deter' = z candidate + (1 - z) deter
 
     Args:
-        norm: scale and offset of the normalisation.
-        parts: the layer's output for reset, candidate and update, `[batch, 3 deter]`.
+        gates: the layer's normalised output for reset, candidate and update, `[batch, 3 deter]`
+            float32.
         deter: state before, `[batch, deter]` float32.
 
     Returns:
         State after, `[batch, deter]` float32.
     """
-    reset, candidate, update = tf.split(layer_norm(norm, tf.cast(parts, tf.float32)), 3, -1)
+    reset, candidate, update = tf.split(gates, 3, -1)
     candidate = tf.tanh(tf.sigmoid(reset) * candidate)
     update = tf.sigmoid(update + UPDATE_BIAS)
     return update * candidate + (1 - update) * deter

@@ -212,6 +212,7 @@ def build_agent(
         UsageError: networks and observations do not fit each other.
     """
     from dreamerv2.agent import Agent as DreamerAgent
+    from dreamerv2.agent.kernels import make_kernels
 
     nested = config.to_dict()
     try:
@@ -223,8 +224,7 @@ def build_agent(
             xla=config.jit and device.kind == 'gpu',
             acting_copy=config.async_collect,
             ahead=learns_ahead(config, device),
-            caller_acts=device.kind == 'cpu',
-            branches=device.branches,
+            kernels=make_kernels(kernels_of(config, device), device.branches),
             freeze=config.init.freeze,
             levels=list(single_level_tasks(config.task, task_sets(config))),
             **{key: nested[key] for key in AGENT_KEYS},
@@ -240,7 +240,14 @@ def learns_ahead(config: Config, device: devices.Device) -> bool:
 
     Worth it beside acting, on a CPU; a GPU computes one operation after the other anyway.
     """
-    return config.async_collect and device.kind == 'cpu'
+    return config.async_collect and kernels_of(config, device) == 'cpu'
+
+
+def kernels_of(config: Config, device: devices.Device) -> str:
+    """Which kernels compute, `plain` or `cpu`."""
+    if config.kernels != 'auto':
+        return config.kernels
+    return 'cpu' if device.kind == 'cpu' else 'plain'
 
 
 def build_updater(

@@ -31,7 +31,7 @@ class Device:
         name: the card's or the processor's kind.
         precision: number format of the computation, one of `PRECISIONS`.
         count: how many cards there are.
-        branches: into how many stretches a large batch is best split (`nets/branches.py`).
+        branches: into how many shards a large batch is best split (`nets/cpu/shards.py`).
     """
 
     kind: str

@@ -33,13 +33,13 @@ def matrix_product(precision: str, branches: int) -> Callable[[], Any]:
     """
     import tensorflow as tf
 
-    from dreamerv2.nets.branches import in_branches
+    from dreamerv2.nets.cpu.shards import in_shards
 
     generator = np.random.default_rng(0)
     left, right = (
         tf.cast(generator.standard_normal((SIZE, SIZE), np.float32), precision) for _ in range(2)
     )
-    multiply = functools.partial(in_branches, lambda rows: tf.matmul(rows, right), left, branches)
+    multiply = functools.partial(in_shards, lambda rows: tf.matmul(rows, right), left, branches)
     product = tf.function(multiply, autograph=False)
     # Reading one number waits for a GPU, and copies next to nothing.
     return lambda: product()[0, 0].numpy()

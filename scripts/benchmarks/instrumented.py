@@ -19,6 +19,7 @@ from dreamerv2.config import Config, load_config
 from dreamerv2.run import batches, build, devices, updater
 from dreamerv2.run.build import Parts, default_parts
 
+from . import subject
 from .children import Turn
 from .timing import Clock, Timed
 
@@ -224,7 +225,7 @@ def measure_segments(
         flags: for the configuration.
         count, steps, warmup: as above.
         wait: whether to wait for each update.
-        plain: compute the direct way, in float32.
+        plain: compute by the plain formulas, in float32.
         packages: a folder with another build of the emulator.
         turn: to be handed on after the warm-up and after each stretch. The updates that a stretch
             has begun end in it, or they would be computed in the others' time.
@@ -265,11 +266,7 @@ def measure_segments(
     with contextlib.ExitStack() as stack:
         wait_for_updates = stack.enter_context(updates_ended(clock))
         if plain:
-            with devices.hidden_native_stderr():  # It imports TensorFlow.
-                from .direct import direct_implementation, use_default_threads
-            use_default_threads()
-            config = config.update({'precision': 'float32'})
-            stack.enter_context(direct_implementation())
+            config = subject.plainly(config)
         device = run_instrumented(config, clock, on_act, wait=wait)
     if packages and not Path(sys.modules['nes_py'].__file__ or '').is_relative_to(packages):
         raise RuntimeError(f'the emulator of {packages} was not used')

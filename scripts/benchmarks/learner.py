@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dreamerv2.config import load_config
-from dreamerv2.run import devices
 
 from . import ceiling, flops, subject
 from .children import called_in_child
@@ -123,22 +122,16 @@ def part_flops(config: Any, spaces: subject.Spaces, agent: Any) -> dict[str, flo
 
 
 def plain_update(flags: Sequence[str], batch: Mapping[str, Any]) -> Callable[[], float]:
-    """An update in float32, written the direct way; for a process of its own, where it is traced.
+    """An update by the plain formulas in float32; for a process of its own.
 
     Args:
         flags: for the configuration.
         batch: what to learn from.
     """
-    with devices.hidden_native_stderr():  # It imports TensorFlow.
-        from .direct import direct_implementation, use_default_threads
-    use_default_threads()
-    config = load_config(list(flags)).update({'precision': 'float32'})
+    config = subject.plainly(load_config(list(flags)))
     device = subject.configure(config, lambda line: None)
     agent = subject.make_agent(config, subject.find_spaces(config), device, device.precision)
-    call = update_call(agent, batch)
-    with direct_implementation():
-        call()
-    return call
+    return update_call(agent, batch)
 
 
 def run(options: Options) -> Report:
@@ -158,7 +151,7 @@ def run(options: Options) -> Report:
         calls |= {f'{name} {precision}': call for name, call in parts.items()}
     with contextlib.ExitStack() as stack:
         if options.plain:
-            options.say('Compiling the plain way.')
+            options.say('Compiling the plain formulas.')
             child = called_in_child(plain_update, options.flags, batch)
             calls['plain float32'] = stack.enter_context(child)
             limit = ceiling.matrix_product('float32', device.branches)
@@ -179,7 +172,7 @@ def run(options: Options) -> Report:
         title = 'whole update, plain'
         rows.append(row_of(title, 'float32', samples['plain float32'], counts['update'], limit))
         notes += [
-            'Plain: the same formulas written directly, as the original has them, with '
+            'Plain: the formulas as they stand (`--kernels plain`), with '
             "TensorFlow's own choice of threads.",
             *(speedup(samples, precision) for precision in formats),
         ]

@@ -133,7 +133,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         '--plain', action='store_true',
         help='compare with the plain way: a plain build of the emulator (envs, train), the '
-             'formulas written directly (learner, train)',
+             'formulas as they stand (learner, train)',
     )  # fmt: skip
     parser.add_argument(
         '--update', action='store_true', help="check: store this machine's shares for later checks"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -43,6 +44,21 @@ def find_spaces(config: Config) -> Spaces:
         return Spaces(dict(env.obs_space), env.act_space, env.action_repeat)
     finally:
         env.close()
+
+
+def plainly(config: Config) -> Config:
+    """The configuration computed by the plain formulas in float32.
+
+    To be called in a process of its own, before anything is computed: how many threads there are is
+    left to TensorFlow.
+    """
+    use_default_threads()
+    return config.update({'precision': 'float32', 'kernels': 'plain'})
+
+
+def use_default_threads() -> None:
+    """Leaves the number of threads to TensorFlow."""
+    os.environ.update(TF_NUM_INTRAOP_THREADS='0', TF_NUM_INTEROP_THREADS='0')
 
 
 def make_agent(config: Config, spaces: Spaces, device: devices.Device, precision: str) -> Any:

@@ -36,7 +36,7 @@ class Mode:
     Attributes:
         flags: for the configuration.
         wait: whether each update is waited for.
-        plain: whether the agent computes the direct way.
+        plain: whether the agent computes by the plain formulas.
         packages: where another build of the emulator is.
     """
 
@@ -84,7 +84,7 @@ def measure(options: Options, folder: Path) -> tuple[dict[str, Segments], list[s
     steps = options.steps or STEPS
     notes, packages = [], None
     if options.plain:
-        notes = ['Plain: the formulas written directly, as the original has them.']
+        notes = ['Plain: the formulas as they stand (`--kernels plain`).']
         if config.task.startswith('mario_'):
             options.say('Building the plain emulator.')
             problem = emulator.build_plain(folder)

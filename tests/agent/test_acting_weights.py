@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from dreamerv2.nets.cpu import CpuKernels
 from tests.agent.test_agent import observation
 from tests.agent.tiny import make_agent, make_batch
 
@@ -40,7 +41,9 @@ def test_weights_cast_once_act_as_those_cast_in_each_call(precision, norm):
 @pytest.mark.parametrize('caller_acts', [False, True])
 @pytest.mark.parametrize('ahead', [False, True])
 def test_without_a_copy_asked_for_the_newest_weights_act(precision, caller_acts, ahead):
-    agent = make_agent(precision=precision, ahead=ahead, caller_acts=caller_acts)
+    agent = make_agent(
+        precision=precision, ahead=ahead, kernels=CpuKernels(caller_acts=caller_acts)
+    )
     before = act(agent, mode='eval')
     if ahead:
         agent.train_ahead(make_batch())

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.agent.tiny import ACTIONS, make_agent, make_batch
+from tests.agent.tiny import ACTIONS, KERNELS, kernels, make_agent, make_batch
 
 
 def observation(batch, envs=2):
@@ -241,10 +241,11 @@ def test_slow_critic_is_copied_after_the_first_update_and_then_every_so_many():
     assert distances[1] > 0 and distances[3] > 0
 
 
-def test_the_learner_computes_the_same_under_xla():
+@pytest.mark.parametrize('name', KERNELS)
+def test_the_learner_computes_the_same_under_xla(name):
     results = []
     for xla in (False, True):
-        agent = make_agent(image=False)
+        agent = make_agent(image=False, kernels=kernels(name))
         data = agent.to_device(make_batch(image=False))
         update = tf.function(agent.learner.update, jit_compile=xla)
         state = agent.world_model.rssm.initial(3)
@@ -254,8 +255,9 @@ def test_the_learner_computes_the_same_under_xla():
         np.testing.assert_allclose(results[1][key], value, rtol=1e-3, atol=1e-5, err_msg=key)
 
 
-def test_the_agent_compiles_with_xla_and_draws():
-    agent = make_agent(xla=True, image=False)
+@pytest.mark.parametrize('name', KERNELS)
+def test_the_agent_compiles_with_xla_and_draws(name):
+    agent = make_agent(xla=True, image=False, kernels=kernels(name))
     _, metrics = agent.train(make_batch(image=False))
     assert np.isfinite(float(metrics['model_loss']))
 

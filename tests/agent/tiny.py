@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 
 from dreamerv2.agent import Agent
+from dreamerv2.nets.cpu import CpuKernels
+from dreamerv2.nets.kernels import PLAIN, Kernels
 
 BATCH, LENGTH, ACTIONS = 3, 8, 4
+KERNELS = ('plain', 'cpu')
 
 
 def options(**changes: Any) -> dict[str, Any]:
@@ -59,6 +62,12 @@ def options(**changes: Any) -> dict[str, Any]:
     return base
 
 
+def kernels(name: str) -> Kernels:
+    """Plain kernels, or a processor's that split whatever can be split, for tests of both."""
+    small = {'branches': 2, 'least_images': 1, 'least_rollouts': 1}
+    return PLAIN if name == 'plain' else CpuKernels(caller_acts=False, **small)
+
+
 def make_agent(*, discrete: bool = True, image: bool = True, **changes: Any) -> Agent:
     """A tiny agent on images or on two vectors."""
     shapes = {'image': (64, 64, 1)} if image else {'position': (3,), 'velocity': (2,)}
@@ -66,6 +75,7 @@ def make_agent(*, discrete: bool = True, image: bool = True, **changes: Any) -> 
     act_space = types.SimpleNamespace(shape=(ACTIONS,))
     if discrete:
         act_space.n = ACTIONS
+    changes = {'kernels': CpuKernels(caller_acts=False), **changes}
     return Agent(obs_space, act_space, **options(**changes))
 
 

@@ -39,6 +39,7 @@ def test_seeds_and_ways_of_running_do_not_part_runs(run):
         ('dry_run', (False, True)),
         ('gpu_memory', (0, 4)),
         ('jit', (True, False)),
+        ('kernels', ('plain', 'cpu')),
         ('eval_eps', (1, 10)),
         ('replay', ({'keep_on_disk': False}, {'keep_on_disk': True})),
     ],

@@ -1,15 +1,20 @@
-"""Recurrent state-space model: the fast sequence path against plain single steps."""
+"""Recurrent state-space model: sequences, by either kernels, against single steps."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from dreamerv2.nets.cpu import CpuKernels
+from dreamerv2.nets.kernels import PLAIN
 from dreamerv2.nets.rssm import RSSM
 
 BATCH, TIME, EMBED, ACTIONS = 3, 6, 10, 4
 
 
-def make(discrete=5, ensemble=1, norm='layer'):
+both_kernels = pytest.mark.parametrize('kernels', [PLAIN, CpuKernels()], ids=['plain', 'cpu'])
+
+
+def make(discrete=5, ensemble=1, norm='layer', kernels=PLAIN):
     return RSSM(
         EMBED,
         ACTIONS,
@@ -24,6 +29,7 @@ def make(discrete=5, ensemble=1, norm='layer'):
         min_std=0.1,
         rng=np.random.default_rng(0),
         dtype=tf.float32,
+        kernels=kernels,
     )
 
 
@@ -37,8 +43,9 @@ def inputs():
 
 @pytest.mark.parametrize('discrete', [0, 5])
 @pytest.mark.parametrize('norm', ['none', 'layer'])
-def test_observe_equals_single_steps(discrete, norm):
-    rssm = make(discrete, norm=norm)
+@both_kernels
+def test_observe_equals_single_steps(discrete, norm, kernels):
+    rssm = make(discrete, norm=norm, kernels=kernels)
     embed, action, is_first = inputs()
     noise = rssm.noise([BATCH, TIME], tf.constant([1, 2]))
     posterior, prior = rssm.observe(embed, action, is_first, rssm.initial(BATCH), noise)
@@ -52,8 +59,8 @@ def test_observe_equals_single_steps(discrete, norm):
         np.testing.assert_allclose(prior[key], again[key], rtol=1e-5, atol=1e-6)
 
 
-def test_the_way_back_is_short_and_adds_two_gradients_at_a_time():
-    rssm = make()
+def test_the_backward_pass_on_a_cpu_is_short_and_adds_two_gradients_at_a_time():
+    rssm = make(kernels=CpuKernels())
     kernel = rssm.parameters()['gru/kernel']
 
     @tf.function(autograph=False)
@@ -74,8 +81,9 @@ def test_the_way_back_is_short_and_adds_two_gradients_at_a_time():
     assert sums and max(sums) == 2
 
 
-def test_is_first_forgets_state_and_action_before_it():
-    rssm = make()
+@both_kernels
+def test_is_first_forgets_state_and_action_before_it(kernels):
+    rssm = make(kernels=kernels)
     embed, action, _ = inputs()
     is_first = tf.constant(np.eye(TIME, dtype=bool)[[2] * BATCH])
     long, _ = rssm.observe(embed, action, is_first, rssm.initial(BATCH), None)

@@ -1,9 +1,9 @@
-"""From the configuration to environments."""
+"""From the configuration to environments and agents."""
 
 import pytest
 
 from dreamerv2.config import load_config
-from dreamerv2.run import build
+from dreamerv2.run import build, devices
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,33 @@ def test_each_level_of_a_set_is_a_task():
     tasks = build.single_level_tasks(config.task, build.task_sets(config))
     assert tasks == {name: f'atari_{name}' for name in ('pong', 'breakout', 'freeway', 'seaquest')}
     assert build.single_level_tasks('atari4', build.task_sets(config)) == tasks
+
+
+@pytest.mark.parametrize(
+    ('wanted', 'device', 'name'),
+    [
+        ('auto', 'cpu', 'cpu'),
+        ('auto', 'gpu', 'plain'),
+        ('plain', 'cpu', 'plain'),
+        ('cpu', 'gpu', 'cpu'),
+    ],
+)
+def test_kernels_are_those_asked_for_or_best_for_the_device(wanted, device, name):
+    config = load_config(['--kernels', wanted, '--async_collect', 'True'])
+    found = devices.Device(device, device, 'float32', branches=2)
+    assert build.kernels_of(config, found) == name
+    assert build.learns_ahead(config, found) == (name == 'cpu')
+
+
+@pytest.mark.parametrize('wanted', ['plain', 'cpu'])
+def test_the_agent_is_handed_its_kernels(wanted):
+    config = load_config(['--configs', 'mario_small', 'debug', '--kernels', wanted])
+    env = build.build_env(config, 'pixel', seed=0)
+    device = devices.Device('cpu', 'cpu', 'float32', branches=2)
+    agent = build.build_agent(config, env.obs_space, env.act_space, device)
+    modules = [m for m in agent.world_model.submodules if hasattr(m, '_kernels')]
+    modules += [m for m in agent.actor_critic.submodules if hasattr(m, '_kernels')]
+    assert len(modules) > 20
+    (kernels,) = {m._kernels for m in (agent.world_model, *modules)}
+    assert getattr(kernels, 'branches', None) == (2 if wanted == 'cpu' else None)
+    assert kernels.caller_acts == (wanted == 'cpu')

@@ -14,7 +14,6 @@ from benchmarks import (
     ceiling,
     check,
     children,
-    direct,
     envs,
     episodes,
     gpu_share,
@@ -25,6 +24,7 @@ from benchmarks import (
     replay,
     saving,
     startup,
+    subject,
     train,
 )
 from benchmarks.options import BENCHMARKS, RESULTS, parse
@@ -364,7 +364,7 @@ def test_plain_updates_are_in_float32_whatever_was_asked_for(measure, monkeypatc
         yield make(*arguments)
 
     monkeypatch.setattr(learner, 'called_in_child', here)
-    monkeypatch.setattr(direct, 'use_default_threads', lambda: None)  # Of this very process.
+    monkeypatch.setattr(subject, 'use_default_threads', lambda: None)  # Of this very process.
     argv = [*TINY, '--task', 'pixel', '--precision', 'bfloat16', '--plain']
     (table,) = measure('learner', *argv)['tables']
     named = dict(zip(column(table, 'part'), column(table, 'precision'), strict=True))
@@ -373,7 +373,7 @@ def test_plain_updates_are_in_float32_whatever_was_asked_for(measure, monkeypatc
 
 
 def test_modes_of_training_keep_the_precision_that_was_asked_for(measure, monkeypatch):
-    monkeypatch.setattr(direct, 'use_default_threads', lambda: None)
+    monkeypatch.setattr(subject, 'use_default_threads', lambda: None)
     argv = [*TINY, '--task', 'pixel', '--precision', 'bfloat16', '--plain', '--steps', '20']
     (table,) = measure('train', *argv)['tables']
     named = dict(zip(column(table, 'mode'), column(table, 'precision'), strict=True))

@@ -31,6 +31,7 @@ FREE = (
     'device',
     'gpu_memory',
     'jit',
+    'kernels',
     'deterministic',
     'envs',
     'envs_parallel',

@@ -47,6 +47,7 @@ def test_every_key_is_in_exactly_one_class():
     ('values', 'kind'),
     [
         ({'steps': 3e6, 'save_every': 7, 'log_keys_sum': 'reward'}, 'free'),
+        ({'jit': False, 'kernels': 'plain'}, 'free'),
         ({'disag_models': 3, 'slow_baseline': False}, 'free'),
         ({'model_opt__lr': 1e-3, 'kl__free': 1, 'expl_noise': 0.1}, 'acceptable'),
         ({'loss_scales__kl': 1, 'discount': 0.9, 'precision': 'float32'}, 'acceptable'),

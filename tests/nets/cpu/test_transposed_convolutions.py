@@ -4,19 +4,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dreamerv2.nets.transposed_convolutions import (
-    ConvTranspose,
-    can_pair_transposed,
-    conv_transpose_pair,
-)
+from dreamerv2.nets.cpu import CpuKernels
+from dreamerv2.nets.cpu.transposed_convolutions import can_pair_transposed, conv_transpose_pair
+from dreamerv2.nets.kernels import PLAIN
+from dreamerv2.nets.layers import ConvTranspose
 from tests.nets.comparison import assert_same
 
 
 @pytest.mark.parametrize(('size', 'side'), [(5, 1), (5, 5), (6, 13), (3, 4), (4, 7), (6, 1)])
 @pytest.mark.parametrize('dtype', [tf.float32, tf.float64])  # Odd kernels have ways of their own.
-def test_conv_transpose_equals_tensorflows(size, side, dtype):
+@pytest.mark.parametrize('kernels', [PLAIN, CpuKernels()], ids=['plain', 'cpu'])
+def test_conv_transpose_equals_tensorflows(size, side, dtype, kernels):
     rng = np.random.default_rng(size + side)
-    layer = ConvTranspose(6, 3, size, rng=rng, dtype=dtype)
+    layer = ConvTranspose(6, 3, size, rng=rng, dtype=dtype, kernels=kernels)
     layer.bias.assign(rng.normal(size=3))
     x = tf.constant(rng.normal(size=(2, side, side, 6)), dtype)
     out = 2 * (side - 1) + size

@@ -1,4 +1,4 @@
-"""Rows computed side by side: stretches of a batch as branches of one graph.
+"""Rows computed side by side: shards of a batch as branches of one graph.
 
 A processor's cores can share a single operation or compute different ones. Where operations are
 short, as in small networks, sharing one costs much of what it saves; branches have work of their
@@ -15,7 +15,7 @@ import tensorflow as tf
 Structure = Any
 
 
-def in_branches(
+def in_shards(
     function: Callable[[Structure], Structure],
     inputs: Structure,
     number: int,
@@ -23,16 +23,16 @@ def in_branches(
     least: int = 1,
     axis: int = 0,
 ) -> Structure:
-    """`function(inputs)`, computed for `number` equal stretches of rows and joined.
+    """`function(inputs)`, computed for `number` equal shards of the rows and joined.
 
-    Gradients of what the function captures are sums over the stretches. With two of them the sum
-    does not depend on which is ready first; more would need `gradients.forked`.
+    Gradients of what the function captures are sums over the shards. With two of them the sum
+    does not depend on which is ready first; more would need `forked`.
 
     Args:
         function: computes each row by itself.
         inputs: structure of tensors that have their rows along one axis.
-        number: of stretches.
-        least: fewest rows of a stretch; where there are fewer, all rows are computed at once.
+        number: of shards.
+        least: fewest rows of a shard; where there are fewer, all rows are computed at once.
         axis: of the rows, in all tensors in and out.
 
     Returns:
@@ -43,6 +43,6 @@ def in_branches(
     if number == 1 or rows is None or rows % number or rows < number * least:
         return function(inputs)
     columns = [tf.split(x, number, axis) for x in flat]
-    stretches = [tf.nest.pack_sequence_as(inputs, row) for row in zip(*columns, strict=True)]
-    results = [function(stretch) for stretch in stretches]
+    shards = [tf.nest.pack_sequence_as(inputs, row) for row in zip(*columns, strict=True)]
+    results = [function(shard) for shard in shards]
     return tf.nest.map_structure(lambda *parts: tf.concat(parts, axis), *results)

@@ -16,9 +16,8 @@ import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2
 
 from dreamerv2.agent.acting import Acting, ActState
-from dreamerv2.nets.convolutions import Conv
-from dreamerv2.nets.encoder import LEAST_IMAGES
-from dreamerv2.nets.layers import Dense
+from dreamerv2.nets.cpu.kernels import LEAST_IMAGES
+from dreamerv2.nets.layers import Conv, Dense
 
 Call = Callable[..., list[np.ndarray]]
 

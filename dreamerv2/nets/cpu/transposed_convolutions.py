@@ -1,15 +1,14 @@
 """Transposed convolutions with stride 2 and no padding, each in the fastest of several equal ways.
 
-What they compute is TensorFlow's `conv2d_transpose`, which multiplies mostly zeros. Blocks of
-pixels as channels (see `convolutions`) make a stride-1 convolution of one.
+What they compute is `Kernels.conv_transpose`: TensorFlow's `conv2d_transpose`, which multiplies
+mostly zeros. Blocks of pixels as channels (see `convolutions`) make a stride-1 convolution of one.
 """
 
 from __future__ import annotations
 
-import numpy as np
 import tensorflow as tf
 
-from dreamerv2.nets.convolutions import (
+from dreamerv2.nets.cpu.convolutions import (
     blocked_kernel,
     correlation,
     depth_to_space,
@@ -19,56 +18,38 @@ from dreamerv2.nets.convolutions import (
     turned,
     valid,
 )
-from dreamerv2.nets.gradients import Activation, affine
-from dreamerv2.nets.layers import glorot_uniform
+from dreamerv2.nets.cpu.gradients import affine
+from dreamerv2.nets.kernels import Activation, Weights
+from dreamerv2.nets.layers import ConvTranspose
 
 
-class ConvTranspose(tf.Module):
-    """Transposed convolution with stride 2 and no padding.
+def conv_transpose(x: tf.Tensor, weights: Weights, act: Activation = tf.identity) -> tf.Tensor:
+    """As `Kernels.conv_transpose`: a stride-1 convolution and a depth-to-space that it equals.
 
-    `[N, H, W, inputs]` to `[N, 2 (H - 1) + size, 2 (W - 1) + size, units]`, kernel
-    `[size, size, units, inputs]`. Computed as the stride-1 convolution with a regrouped kernel and
-    a depth-to-space that it equals: the pixels of each of the four parities are an ordinary
-    convolution of the input with every other tap of the kernel. An odd kernel grows by a row and a
-    column of zeros in that; in float32 it is faster as it is.
+    The pixels of each of the four parities are an ordinary convolution of the input with every
+    other tap of the kernel. An odd kernel grows by a row and a column of zeros in that; in float32
+    it is faster as it is. Bias and `act` come before the depth-to-space, so that they fuse with the
+    convolution.
     """
+    kernel, bias = weights
+    size, _, units, inputs = kernel.shape
+    height, width = x.shape[1:3]
+    if height == width == 1:  # A matrix product in disguise.
+        flat = tf.reshape(kernel, [-1, inputs]), tf.tile(bias, [size**2])
+        out = affine(to_all_pixels, to_all_pixels_gradients, x[:, 0, 0], flat, act)
+        return tf.reshape(out, [-1, size, size, units])
+    if size % 2 and kernel.dtype == tf.float32:
+        return affine(spread, spread_gradients, x, weights, act)
+    out = depth_to_space(blocks(x, weights, act), 2)
+    sides = [2 * (side - 1) + size for side in (height, width)]
+    # The gradient of a slice by size is a padding, that of one by index far slower.
+    return tf.slice(out, [0, 0, 0, 0], [-1, *sides, units])
 
-    def __init__(
-        self, inputs: int, units: int, size: int, *, rng: np.random.Generator, dtype: tf.DType
-    ):
-        super().__init__()
-        self.dtype = dtype
-        self.size = size
-        self.kernel = tf.Variable(glorot_uniform(rng, (size, size, units, inputs)))
-        self.bias = tf.Variable(tf.zeros([units]))
 
-    def weights(self) -> tuple[tf.Tensor, tf.Tensor]:
-        """Kernel and bias in the computation's type."""
-        return tf.cast(self.kernel, self.dtype), tf.cast(self.bias, self.dtype)
-
-    def __call__(self, x: tf.Tensor, act: Activation = tf.identity) -> tf.Tensor:
-        """The layer's output under the elementwise function `act`.
-
-        Bias and `act` come before the depth-to-space, so that they fuse with the convolution.
-        """
-        kernel, bias = self.weights()
-        units, inputs = kernel.shape[2:]
-        height, width = x.shape[1:3]
-        if height == width == 1:  # A matrix product in disguise.
-            flat = tf.reshape(kernel, [-1, inputs]), tf.tile(bias, [self.size**2])
-            out = affine(to_all_pixels, to_all_pixels_gradients, x[:, 0, 0], flat, act)
-            return tf.reshape(out, [-1, self.size, self.size, units])
-        if self.size % 2 and self.dtype == tf.float32:
-            return affine(spread, spread_gradients, x, (kernel, bias), act)
-        out = depth_to_space(self.blocks(x, act), 2)
-        sides = [2 * (side - 1) + self.size for side in (height, width)]
-        # The gradient of a slice by size is a padding, that of one by index far slower.
-        return tf.slice(out, [0, 0, 0, 0], [-1, *sides, units])
-
-    def blocks(self, x: tf.Tensor, act: Activation) -> tf.Tensor:
-        """The output with 2x2 pixels as channels; an odd side has a row and a column too many."""
-        kernel, bias = self.weights()
-        return convolve_padded(x, subpixel_kernel(kernel), bias, act)
+def blocks(x: tf.Tensor, weights: Weights, act: Activation) -> tf.Tensor:
+    """The output with 2x2 pixels as channels; an odd side has a row and a column too many."""
+    kernel, bias = weights
+    return convolve_padded(x, subpixel_kernel(kernel), bias, act)
 
 
 def to_all_pixels(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
@@ -100,7 +81,7 @@ def spread_gradients(
 def convolve_padded(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor, act: Activation) -> tf.Tensor:
     """As `convolve`, of `x` between as many zeros as the kernel can reach beyond it.
 
-    The way back leaves the zeros out, which are up to half of the way there.
+    The backward pass leaves the zeros out, which are up to half of the forward pass.
     """
     bias = tf.tile(bias, [kernel.shape[3] // bias.shape[0]])
 
@@ -131,7 +112,7 @@ def conv_transpose_pair(
 
     `act` works elementwise. Blocks of 4x4 pixels are put in their places at the end.
     """
-    x = first.blocks(x, act)
+    x = blocks(x, first.weights(), act)
     kernel, bias = second.weights()
     units = bias.shape[0]
     kernel = quadrupled_kernel(subpixel_kernel(kernel), 1, 4)

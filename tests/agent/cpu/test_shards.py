@@ -1,23 +1,20 @@
-"""An agent whose batches are split into branches learns the same."""
+"""An agent whose batches are split into shards learns the same."""
 
 import numpy as np
 import pytest
 
-from dreamerv2.agent import world_model
-from dreamerv2.nets import decoder, encoder
+from dreamerv2.nets.cpu import CpuKernels
 from tests.agent.tiny import make_agent, make_batch
 
 
-@pytest.fixture(autouse=True)
-def small_branches(monkeypatch):
-    for module in (encoder, decoder):
-        monkeypatch.setattr(module, 'LEAST_IMAGES', 1)
-    monkeypatch.setattr(world_model, 'LEAST_ROLLOUTS', 1)
+def kernels(branches):
+    """Kernels that split the smallest of batches."""
+    return CpuKernels(branches=branches, caller_acts=False, least_images=1, least_rollouts=1)
 
 
 def update(branches, ahead, **options):
     """All state after one update; over several, equal agents' roundings grow fivefold with each."""
-    agent = make_agent(branches=branches, ahead=ahead, **options)
+    agent = make_agent(kernels=kernels(branches), ahead=ahead, **options)
     batch = make_batch(discrete=options.get('discrete', True))
     (agent.train_ahead if ahead else agent.train)(batch)
     if ahead:
@@ -47,11 +44,11 @@ def test_an_update_comes_to_the_same_weights_and_moments(options, ahead):
 def test_the_graph_has_two_branches_of_images_and_of_rollouts():
     counts = []
     for branches in (1, 2):
-        agent = make_agent(branches=branches)
+        agent = make_agent(kernels=kernels(branches))
         agent.train(make_batch())
         (function,) = agent._learn._list_all_concrete_functions()
         types = [op.type for op in function.graph.get_operations()]
-        # The loops: the filter's, there and back, and one for each stretch of rollouts.
+        # The loops: the filter's, forward and backward, and one for each shard of rollouts.
         counts.append((types.count('Conv2DBackpropFilter'), types.count('While')))
     assert counts[1][0] == 2 * counts[0][0] > 0
     assert counts[1][1] == counts[0][1] + 1

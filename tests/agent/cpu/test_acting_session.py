@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from dreamerv2.cores import usable_cores
+from dreamerv2.nets.cpu import CpuKernels
 from tests.agent.test_agent import observation
 from tests.agent.tiny import make_agent, make_batch
 
@@ -33,7 +34,7 @@ def play(agent, batch, modes=('train', 'eval', 'train', 'eval_sample'), state=No
 def test_a_session_computes_what_the_compiled_functions_do(options, precision):
     kind = {k: options[k] for k in ('discrete', 'image') if k in options}
     one = make_agent(**options, precision=precision)
-    other = make_agent(**options, precision=precision, caller_acts=True)
+    other = make_agent(**options, precision=precision, kernels=CpuKernels())
     for batch in (make_batch(**kind), make_batch(**kind, seed=1)):
         for ours, theirs in zip(play(other, batch)[0], play(one, batch)[0], strict=True):
             np.testing.assert_array_equal(ours, theirs)
@@ -44,7 +45,7 @@ def test_a_session_computes_what_the_compiled_functions_do(options, precision):
 
 def test_it_goes_on_from_a_state_that_was_written_down():
     batch = make_batch()
-    agent = make_agent(caller_acts=True)
+    agent = make_agent(kernels=CpuKernels())
     saved = agent.get_state()
     expected = play(agent, batch, modes=('train', 'eval'))[0]
     agent.set_state(saved)
@@ -56,7 +57,7 @@ def test_it_goes_on_from_a_state_that_was_written_down():
 
 
 def test_an_acting_copy_changes_only_when_told_to():
-    agent = make_agent(caller_acts=True, acting_copy=True, eval_state_mean=True)
+    agent = make_agent(kernels=CpuKernels(), acting_copy=True, eval_state_mean=True)
     batch = make_batch()
 
     def latents():
@@ -71,7 +72,7 @@ def test_an_acting_copy_changes_only_when_told_to():
 
 
 def test_it_does_not_wait_for_the_threads_of_a_learner():
-    agent, batch = make_agent(caller_acts=True), make_batch()
+    agent, batch = make_agent(kernels=CpuKernels()), make_batch()
     play(agent, batch, modes=('train',))
     # As many as there are cores to use where nothing else was asked for.
     threads = tf.config.threading.get_inter_op_parallelism_threads() or usable_cores()
@@ -103,7 +104,7 @@ def test_it_does_not_wait_for_the_threads_of_a_learner():
 
 def test_without_compilation_there_is_no_session():
     batch = make_batch()
-    one, other = make_agent(jit=False), make_agent(jit=False, caller_acts=True)
+    one, other = make_agent(jit=False), make_agent(jit=False, kernels=CpuKernels())
     for ours, theirs in zip(play(other, batch)[0], play(one, batch)[0], strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
@@ -111,7 +112,9 @@ def test_without_compilation_there_is_no_session():
 def test_many_environments_are_computed_alike_in_branches():
     row = observation(make_batch(), 1)
     obs = {key: np.repeat(value, 64, 0) for key, value in row.items()}
-    one, other = make_agent(branches=2), make_agent(branches=2, caller_acts=True)
+    one, other = (
+        make_agent(kernels=CpuKernels(branches=2, caller_acts=acts)) for acts in (False, True)
+    )
     (expected, _), (found, _) = one.policy(obs), other.policy(obs)
     np.testing.assert_array_equal(found, expected)
     assert len({tuple(action) for action in found}) > 1  # Each environment has its own draw.

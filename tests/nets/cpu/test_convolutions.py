@@ -4,15 +4,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dreamerv2.nets.convolutions import (
-    Conv,
+from dreamerv2.nets.cpu import CpuKernels
+from dreamerv2.nets.cpu.convolutions import (
     can_pair,
     conv_pair,
     convolve,
     depth_to_space,
     space_to_depth,
 )
-from dreamerv2.nets.transposed_convolutions import convolve_padded, padded
+from dreamerv2.nets.cpu.transposed_convolutions import convolve_padded, padded
+from dreamerv2.nets.kernels import PLAIN
+from dreamerv2.nets.layers import Conv
 from tests.nets.comparison import assert_same
 
 
@@ -48,9 +50,10 @@ def test_blocks_of_pixels_are_those_of_tensorflow(height, width, block):
     [(4, 64, 1), (4, 64, 3), (4, 31, 8), (4, 6, 8), (4, 5, 2), (3, 9, 1)],
 )
 @pytest.mark.parametrize('dtype', [tf.float32, tf.float64])  # Only the latter in blocks.
-def test_conv_equals_tensorflows(size, side, inputs, dtype):
+@pytest.mark.parametrize('kernels', [PLAIN, CpuKernels()], ids=['plain', 'cpu'])
+def test_conv_equals_tensorflows(size, side, inputs, dtype, kernels):
     rng = np.random.default_rng(size + side)
-    layer = Conv(inputs, 5, size, rng=rng, dtype=dtype)
+    layer = Conv(inputs, 5, size, rng=rng, dtype=dtype, kernels=kernels)
     layer.bias.assign(rng.normal(size=5))
     x = tf.constant(rng.normal(size=(2, side, side, inputs)), dtype)
     with tf.GradientTape(persistent=True) as tape:

@@ -1,58 +1,40 @@
 """Convolutions with stride 2 and no padding, each in the fastest of several equal ways.
 
-What they compute is TensorFlow's `conv2d`. Written that way, few channels on many pixels leave a
-processor's matrix units idle. Grouping 2x2 or 4x4 pixels as channels (a block) makes a stride-1
-convolution of one; two layers in a row can hand blocks on to each other. Their transposes are in
-`transposed_convolutions`.
+What they compute is `Kernels.conv`: TensorFlow's `conv2d`. Written that way, few channels on many
+pixels leave a processor's matrix units idle. Grouping 2x2 or 4x4 pixels as channels (a block) makes
+a stride-1 convolution of one; two layers in a row can hand blocks on to each other. Their
+transposes are in `transposed_convolutions`.
 """
 
 from __future__ import annotations
 
-import numpy as np
 import tensorflow as tf
 
-from dreamerv2.nets.gradients import Activation, affine, forked
-from dreamerv2.nets.layers import glorot_uniform, linear
+from dreamerv2.nets.cpu.gradients import affine, linear
+from dreamerv2.nets.forks import forked
+from dreamerv2.nets.kernels import Activation, Weights
+from dreamerv2.nets.layers import Conv
 
 FEW_POSITIONS = 4  # Up to this many output pixels a convolution is faster as a matrix product.
 FEW_FOR_GRADIENT = 36  # And up to this many its kernel's gradient, as one for each tap.
 
 
-class Conv(tf.Module):
-    """Convolution with stride 2 and no padding, `[N, H, W, inputs]` to `[N, H', W', units]`.
-
-    Computed in whichever of three equal ways is fastest for the sizes.
-    """
-
-    def __init__(
-        self, inputs: int, units: int, size: int, *, rng: np.random.Generator, dtype: tf.DType
-    ):
-        super().__init__()
-        self.dtype = dtype
-        self.size = size
-        self.kernel = tf.Variable(glorot_uniform(rng, (size, size, inputs, units)))
-        self.bias = tf.Variable(tf.zeros([units]))
-
-    def weights(self) -> tuple[tf.Tensor, tf.Tensor]:
-        """Kernel and bias in the computation's type."""
-        return tf.cast(self.kernel, self.dtype), tf.cast(self.bias, self.dtype)
-
-    def __call__(self, x: tf.Tensor, act: Activation = tf.identity) -> tf.Tensor:
-        """The layer's output under the elementwise function `act`."""
-        kernel, bias = self.weights()
-        size, _, inputs, units = kernel.shape
-        height, width = ((side - size) // 2 + 1 for side in x.shape[1:3])
-        if height * width <= FEW_POSITIONS:
-            rows = tf.reshape(windows(x, size, height, width), [-1, size * size * inputs])
-            out = linear((tf.reshape(kernel, [-1, units]), bias), rows, act)
-            return tf.reshape(out, [-1, height, width, units])
-        if size % 2 == 0 and self.dtype != tf.float32:
-            # Four pixels side by side as channels: a stride-1 convolution with half the size.
-            # In float32 it is faster as it is.
-            seen = [2 * (side - 1) + size for side in (height, width)]
-            x = x if seen == x.shape[1:3] else tf.slice(x, [0, 0, 0, 0], [-1, *seen, -1])
-            return convolve(space_to_depth(x, 2), blocked_kernel(kernel, 2), bias, act)
-        return affine(strided, strided_gradients, x, (kernel, bias), act)
+def conv(x: tf.Tensor, weights: Weights, act: Activation = tf.identity) -> tf.Tensor:
+    """As `Kernels.conv`, in whichever of three equal ways is fastest for the sizes."""
+    kernel, bias = weights
+    size, _, inputs, units = kernel.shape
+    height, width = ((side - size) // 2 + 1 for side in x.shape[1:3])
+    if height * width <= FEW_POSITIONS:
+        rows = tf.reshape(windows(x, size, height, width), [-1, size * size * inputs])
+        out = linear(rows, (tf.reshape(kernel, [-1, units]), bias), act)
+        return tf.reshape(out, [-1, height, width, units])
+    if size % 2 == 0 and kernel.dtype != tf.float32:
+        # Four pixels side by side as channels: a stride-1 convolution with half the size.
+        # In float32 it is faster as it is.
+        seen = [2 * (side - 1) + size for side in (height, width)]
+        x = x if seen == x.shape[1:3] else tf.slice(x, [0, 0, 0, 0], [-1, *seen, -1])
+        return convolve(space_to_depth(x, 2), blocked_kernel(kernel, 2), bias, act)
+    return affine(strided, strided_gradients, x, weights, act)
 
 
 def strided(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
@@ -85,7 +67,7 @@ def valid(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
 
 
 def turned(kernel: tf.Tensor) -> tf.Tensor:
-    """The kernel of the way back: rotated by 180 degrees, inputs and units swapped."""
+    """The kernel of the backward pass: rotated by 180 degrees, inputs and units swapped."""
     return tf.transpose(tf.reverse(kernel, [0, 1]), [0, 1, 3, 2])
 
 

@@ -1,10 +1,10 @@
-"""Stretches of rows side by side against all rows at once."""
+"""Shards of rows side by side against all rows at once."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from dreamerv2.nets.branches import in_branches
+from dreamerv2.nets.cpu.shards import in_shards
 
 
 def rows(*shape, seed=0):
@@ -12,7 +12,7 @@ def rows(*shape, seed=0):
 
 
 @pytest.mark.parametrize('axis', [0, 1])
-def test_structures_come_out_as_without_branches_with_the_same_gradients(axis):
+def test_structures_come_out_as_without_shards_with_the_same_gradients(axis):
     kernel = tf.Variable(rows(3, 5))
     inputs = {'x': rows(6, 6, 3), 'pair': (rows(6, 6, 5, seed=1),)}
     seen = []
@@ -26,7 +26,7 @@ def test_structures_come_out_as_without_branches_with_the_same_gradients(axis):
     for number in (1, 2, 3):
         with tf.GradientTape() as tape:
             tape.watch(inputs)
-            found = in_branches(function, inputs, number, axis=axis)
+            found = in_shards(function, inputs, number, axis=axis)
             loss = tf.reduce_sum(found['product'] * tf.sin(found['nested'][0]))
         results.append((found, tape.gradient(loss, (kernel, inputs))))
     assert seen == [6, 3, 3, 2, 2, 2]
@@ -47,5 +47,5 @@ def test_rows_are_split_evenly_or_not_at_all(number, least, calls):
         return 2 * x
 
     x = rows(8, 2)
-    np.testing.assert_array_equal(in_branches(function, x, number, least=least), 2 * x)
+    np.testing.assert_array_equal(in_shards(function, x, number, least=least), 2 * x)
     assert seen == [8 // calls] * calls

@@ -1,0 +1,1 @@
+"""Acting and updating as processors do it fastest: the same actions, the same updates."""

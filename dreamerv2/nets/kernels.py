@@ -1,0 +1,126 @@
+"""How the networks are computed: here as the formulas stand.
+
+Every network is handed a `Kernels` when it is made. This one takes TensorFlow's own operations and
+gradients, a batch as a whole and a loop over time; `nets.cpu.CpuKernels` comes to the same numbers,
+up to rounding, by what is faster on a processor. Nothing else knows which of them computes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import tensorflow as tf
+
+from dreamerv2.nets.scan import Step, Structure, scan
+
+if TYPE_CHECKING:
+    from dreamerv2.nets.decoder import Decoder
+    from dreamerv2.nets.encoder import Encoder
+    from dreamerv2.nets.rssm import RSSM
+
+Weights = tuple[tf.Tensor, tf.Tensor]  # Kernel and bias, or scale and offset.
+Activation = Callable[[tf.Tensor], tf.Tensor]
+
+
+class Kernels:
+    """Plain kernels: each method is its formula.
+
+    In bfloat16 on a CPU, TensorFlow adds up the gradient of a bias in that type, which can be off
+    by as much as its size; a processor's own kernels and XLA add it up in float32.
+
+    Attributes:
+        caller_acts: whether the policy is to be computed in the thread that asks for it.
+    """
+
+    caller_acts: bool = False
+
+    # Layers
+
+    def weights(self, kernel: tf.Variable, bias: tf.Variable, dtype: tf.DType) -> Weights:
+        """Kernel and bias in the computation's type."""
+        return tf.cast(kernel, dtype), tf.cast(bias, dtype)
+
+    def linear(self, x: tf.Tensor, weights: Weights, act: Activation = tf.identity) -> tf.Tensor:
+        """`act(x @ kernel + bias)` of `x [..., in]` and a kernel `[in, out]`."""
+        kernel, bias = weights
+        return act(tf.nn.bias_add(tf.tensordot(x, kernel, 1), bias))
+
+    def conv(self, x: tf.Tensor, weights: Weights, act: Activation = tf.identity) -> tf.Tensor:
+        """`act` of the convolution with stride 2 and no padding of images `x [N, H, W, in]`.
+
+        Kernel `[size, size, in, out]`; returns `[N, (H - size) // 2 + 1, ..., out]`.
+        """
+        kernel, bias = weights
+        return act(tf.nn.bias_add(tf.nn.conv2d(x, kernel, 2, 'VALID'), bias))
+
+    def conv_transpose(
+        self, x: tf.Tensor, weights: Weights, act: Activation = tf.identity
+    ) -> tf.Tensor:
+        """`act` of the transposed convolution with stride 2 and no padding of `x [N, H, W, in]`.
+
+        Kernel `[size, size, out, in]`; returns `[N, 2 (H - 1) + size, ..., out]`.
+        """
+        kernel, bias = weights
+        size, _, units, _ = kernel.shape
+        sides = [2 * (side - 1) + size for side in x.shape[1:3]]
+        shape = [tf.shape(x)[0], *sides, units]
+        return act(tf.nn.bias_add(tf.nn.conv2d_transpose(x, kernel, shape, 2, 'VALID'), bias))
+
+    def layer_norm(self, x: tf.Tensor, weights: Weights, epsilon: float = 1e-3) -> tf.Tensor:
+        """Normalises `x [..., units]` in float32 and returns it in its own type.
+
+        (x - mean) / sqrt(variance + epsilon) * scale + offset
+        """
+        scale, offset = weights
+        value = tf.cast(x, tf.float32)
+        centered = value - tf.reduce_mean(value, -1, keepdims=True)
+        variance = tf.reduce_mean(tf.square(centered), -1, keepdims=True)
+        return tf.cast(centered * tf.math.rsqrt(variance + epsilon) * scale + offset, x.dtype)
+
+    # Networks
+
+    def encode(self, encoder: Encoder, images: tf.Tensor) -> tf.Tensor:
+        """The encoder's convolutions of images `[N, height, width, channels]`."""
+        return encoder.convolve(images)
+
+    def decode(self, decoder: Decoder, features: tf.Tensor) -> tf.Tensor:
+        """The decoder's transposed convolutions from features `[N, inputs]` to images."""
+        return decoder.deconvolve(features)
+
+    def filter(
+        self,
+        rssm: RSSM,
+        embed: tf.Tensor,
+        action: tf.Tensor,
+        is_first: tf.Tensor,
+        state: dict[str, tf.Tensor],
+        noise: tf.Tensor | None,
+    ) -> dict[str, tf.Tensor]:
+        """Posterior states of a batch of sequences; args as those of `RSSM.filter`."""
+        return rssm.filter(embed, action, is_first, state, noise)
+
+    def roll_out(
+        self,
+        step: Step,
+        carry: Structure,
+        steps: Structure,
+        rows: Structure,
+        modules: Sequence[tf.Module] = (),
+        sharded: bool = False,
+    ) -> Structure:
+        """The outputs `[time, N, ...]` of `scan` where every row is computed by itself.
+
+        Args:
+            step: as for `scan`, with the entries of `steps` and `rows` together as its input.
+            carry: structure of tensors `[N, ...]`.
+            steps: dict of inputs `[time]`, the same for all rows.
+            rows: dict of inputs `[time, N, ...]`.
+            modules: whose weights the step uses, for kernels that prepare them; gradients with
+                respect to them flow as ever.
+            sharded: whether the rows may be computed in shards.
+        """
+        return scan(step, carry, {**steps, **rows})[1]
+
+
+PLAIN = Kernels()
