@@ -83,7 +83,8 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         '--record',
         action='store_true',
-        help='note the mean return as the score of the checkpoint, by which best is chosen',
+        help='note completion, progress and return (elsewhere the return) as the score of the '
+        'checkpoint, by which best is chosen',
     )
     parser.add_argument('--json', type=Path, help='write the results here')
     parser.add_argument('--device', choices=('auto', 'cpu', 'gpu'), default='auto')
@@ -167,9 +168,9 @@ def run(argv: Sequence[str]) -> int:
     print(evaluation.table(results))
     print(evaluation.TABLE_NOTE)
     if arguments.record:
-        score = evaluation.evaluation_metrics(episodes)['eval_return']
+        score = evaluation.score(evaluation.evaluation_metrics(episodes))
         checkpoint.record_score(saved.path.parent, saved.frames, score)
-        print(f'Recorded: {score:.1f} is the score of {saved.path}')
+        print(f'Recorded: {evaluation.shown_score(score)} is the score of {saved.path}')
     if arguments.json:
         document = {
             'checkpoint': str(saved.path),

@@ -244,6 +244,32 @@ def evaluation_metrics(episodes: Sequence[EpisodeSummary]) -> dict[str, float]:
     return metrics
 
 
+def score(metrics: Mapping[str, float]) -> float | tuple[float, float, float]:
+    """How good an evaluation was, to tell the best checkpoint by.
+
+    Completion, then progress, then return, each the mean over levels, where the environment tells
+    them: a policy that walks a loop has a high return. The mean return elsewhere.
+
+    Args:
+        metrics: as of `evaluation_metrics`.
+    """
+
+    def mean(name: str) -> float:
+        found = [value for key, value in metrics.items() if key.startswith(f'eval_{name}/')]
+        return float(np.mean(found)) if found else math.nan
+
+    numbers = mean('completed'), mean('progress'), mean('return')
+    return numbers if all(map(math.isfinite, numbers)) else metrics['eval_return']
+
+
+def shown_score(value: float | tuple[float, float, float]) -> str:
+    """A score in words."""
+    if not isinstance(value, tuple):
+        return f'a return of {value:.1f}'
+    completed, progress, returns = value
+    return f'completed {100 * completed:.0f} %, progress {progress:.3f}, return {returns:.1f}'
+
+
 def summary_line(episodes: Sequence[EpisodeSummary], frames: int) -> str:
     """An evaluation at a frame in one line: by level, return with n and 95 % interval; flags."""
     parts = []

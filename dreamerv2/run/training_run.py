@@ -13,6 +13,7 @@ from dreamerv2.run import checkpoint, evaluation, loop, model_evaluation
 from dreamerv2.run.batches import Batches
 from dreamerv2.run.checkpoint.saver import Saver
 from dreamerv2.run.checkpoint.snapshots import Snapshots
+from dreamerv2.run.checkpoint.store import Score
 from dreamerv2.run.collector import Collector
 from dreamerv2.run.logdir import folder, headroom
 from dreamerv2.run.logdir.lock import Lock
@@ -81,7 +82,7 @@ class TrainingRun:
         self.logger = collector.logger
         self.saver = Saver()
         self.skips: dict[str, Any] = {}
-        self.evaluated: tuple[int, float | None] = (-1, None)  # frames, mean return
+        self.evaluated: tuple[int, Score | None] = (-1, None)  # frames, score
         self.throughput = Throughput(config.action_repeat)
 
     @property
@@ -200,7 +201,7 @@ class TrainingRun:
             return
         videos = {f'eval_policy_{key}': frames for key, frames in episodes[0].videos.items()}
         metrics = {**evaluation.evaluation_metrics(episodes), **measures}
-        self.evaluated = self.frames, metrics['eval_return']
+        self.evaluated = self.frames, evaluation.score(metrics)
         self.logger.write(self.frames, metrics, videos)
         self.display.line(evaluation.summary_line(episodes, self.frames))
 

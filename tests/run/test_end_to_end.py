@@ -77,7 +77,8 @@ def test_train_stop_resume_evaluate(tmp_path, root, python_env):
     assert 'over episodes of this one checkpoint' in result.stdout
     level = json.loads(results.read_text())['levels']['1-1']
     assert level['episodes'] == len(level['returns']) == 2
-    assert checkpoint.load(final.path).score == level['return']['mean']
+    score = [level[name]['mean'] for name in ('completed', 'progress', 'return')]
+    assert checkpoint.load(final.path).score == tuple(score)
     assert 0 < level['progress']['mean'] < 1
     assert '1-1' in result.stdout and str(tmp_path / 'play.gif') in result.stdout
     assert (tmp_path / 'play.gif').stat().st_size > 1000

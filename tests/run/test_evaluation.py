@@ -168,3 +168,21 @@ def test_share_interval_of_hardly_anything():
     share, low, high = evaluation.share_interval([1.0])
     assert share == 1 and np.isnan(low) and np.isnan(high)
     assert np.isnan(evaluation.share_interval([])[0])
+
+
+def test_a_score_asks_for_completion_first_and_elsewhere_for_return():
+    metrics = {
+        'eval_return': 800.0,
+        'eval_return/1-1': 1000.0,
+        'eval_return/4-4': 600.0,
+        'eval_progress/1-1': 0.5,
+        'eval_progress/4-4': 0.25,
+        'eval_completed/1-1': 0.5,
+        'eval_completed/4-4': 0.0,
+    }
+    assert evaluation.score(metrics) == (0.25, 0.375, 800.0)
+    shown = evaluation.shown_score(evaluation.score(metrics))
+    assert shown == 'completed 25 %, progress 0.375, return 800.0'
+    game = {'eval_return': 21.0, 'eval_return/pong': 21.0}
+    assert evaluation.score(game) == 21.0
+    assert evaluation.shown_score(21.0) == 'a return of 21.0'

@@ -68,7 +68,7 @@ class Checkpoint:
     frames: int
     state: dict[str, Any]
     files: frozenset[str]
-    score: float | None = None
+    score: store.Score | None = None
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The agent's arrays by name."""
@@ -92,7 +92,7 @@ def save(
     state: Mapping[str, Any],
     files: Mapping[str, bytes],
     keep: int = 2,
-    score: float | None = None,
+    score: store.Score | None = None,
 ) -> Path:
     """Writes a checkpoint, then deletes those older than the newest `keep`, but for the best.
 
@@ -103,8 +103,8 @@ def save(
         state: what `state.json` holds; plain values.
         files: further files by name.
         keep: how many checkpoints stay; 0 keeps all.
-        score: of an evaluation of this agent, the higher the better; None, or a number that is not
-            finite, if there was none.
+        score: of an evaluation of this agent, the higher the better, by the first number that
+            differs; None, or what is not finite, if there was none.
 
     Returns:
         The checkpoint's folder. An undamaged checkpoint with the same state is left as it is.
@@ -140,7 +140,7 @@ def save(
     return target
 
 
-def record_score(root: Path, frames: int, score: float) -> None:
+def record_score(root: Path, frames: int, score: store.Score) -> None:
     """Notes the score of the evaluation of a checkpoint's agent that was made after saving it.
 
     Not while a checkpoint is being saved. Raises DamagedCheckpointError, or StorageError.

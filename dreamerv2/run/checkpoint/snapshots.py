@@ -15,6 +15,7 @@ from dreamerv2.errors import UsageError
 from dreamerv2.replay import Replay
 from dreamerv2.run import checkpoint
 from dreamerv2.run.batches import Batches
+from dreamerv2.run.checkpoint.store import Score
 from dreamerv2.run.driver import Driver
 from dreamerv2.run.evaluation import Evaluator
 from dreamerv2.run.loop import Progress
@@ -103,7 +104,7 @@ class Snapshots:
         agent: Agent,
         batches: Batches,
         files: Mapping[str, bytes],
-        score: float | None = None,
+        score: Score | None = None,
     ) -> Callable[[], Any]:
         """The state as it is now; returns what writes it to a checkpoint, in any thread.
 
@@ -113,7 +114,7 @@ class Snapshots:
             agent: the agent.
             batches: where batches come from.
             files: further files of the checkpoint.
-            score: mean return of the agent's evaluation as it is now, if there was one.
+            score: of the agent's evaluation as it is now (`evaluation.score`), if there was one.
         """
         state = {
             'progress': self._progress.get_state(),

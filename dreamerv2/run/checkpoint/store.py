@@ -24,6 +24,11 @@ FORMAT = 2
 DIGITS = 10
 
 
+# How good an agent's evaluation was, the higher the better: a number, or several of which the first
+# that differs decides.
+Score = float | tuple[float, ...]
+
+
 class DamagedCheckpointError(Exception):
     """A checkpoint that is incomplete or whose content is not what its manifest says."""
 
@@ -40,7 +45,7 @@ class Manifest:
 
     frames: int
     files: Mapping[str, Mapping[str, Any]]
-    score: float | None = None
+    score: Score | None = None
 
     def to_bytes(self) -> bytes:
         """The manifest's text."""
@@ -63,7 +68,7 @@ def read_manifest(folder: Path) -> Manifest:
         if document['format'] != 1 or SEAL in document:
             document = unseal(text)
         manifest = Manifest(
-            _count(document['frames']), dict(document['files']), document.get('score')
+            _count(document['frames']), dict(document['files']), _as_score(document.get('score'))
         )
         for name, file in manifest.files.items():
             _check_name(name)
@@ -80,10 +85,17 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def is_score(value: Any) -> bool:
-    """Whether a value can stand for a score: none, or a finite number."""
+    """Whether a value can stand for a score: none, a finite number or several."""
     if value is None:
         return True
-    return isinstance(value, (int, float)) and math.isfinite(value)
+    numbers = value if isinstance(value, tuple) else (value,)
+    return bool(numbers) and all(
+        isinstance(number, (int, float)) and math.isfinite(number) for number in numbers
+    )
+
+
+def _as_score(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def verify(folder: Path, manifest: Manifest) -> None:
@@ -153,6 +165,7 @@ def enclosing(path: Path) -> tuple[Path, int | None] | None:
 def by_score(root: Path) -> list[Path]:
     """The folders of the checkpoints with a score, the best first; of equals the newest first.
 
+    A score of several numbers stands before one of fewer, which an earlier version has written.
     Not verified: damaged manifests are left out, and other files not looked at.
     """
     scored = []
@@ -160,8 +173,9 @@ def by_score(root: Path) -> list[Path]:
         with contextlib.suppress(DamagedCheckpointError):
             score = read_manifest(path).score
             if score is not None:
-                scored.append((score, path.name, path))
-    return [path for _, _, path in sorted(scored, reverse=True)]
+                numbers = score if isinstance(score, tuple) else (score,)
+                scored.append((len(numbers), numbers, path.name, path))
+    return [path for *_, path in sorted(scored, reverse=True)]
 
 
 def recover(root: Path) -> None:

@@ -1,5 +1,6 @@
 """Checkpoints: whole or not there, verified, and never at the cost of an older one."""
 
+import dataclasses
 import errno
 import json
 import os
@@ -170,6 +171,28 @@ def test_the_best_is_kept_until_there_is_a_better_one(tmp_path):
     write(root, 600, score=7.5)
     write(root, 700, score=0)
     assert names(root) == ['0000000600', '0000000700']
+
+
+def test_of_several_numbers_the_first_that_differs_decides(tmp_path):
+    root = tmp_path / 'checkpoints'
+    write(root, 50, score=9000.0, keep=0)  # A return alone, from an earlier version.
+    scores = {100: (0.0, 0.9, 900.0), 200: (0.5, 0.2, 100.0), 300: (0.5, 0.2, 99.0)}
+    for frames, score in scores.items():
+        write(root, frames, score=score, keep=0)
+    write(root, 400, score=(0.5, float('nan'), 0.0), keep=0)
+    assert [int(path.name) for path in store.by_score(root)] == [200, 300, 100, 50]
+    assert checkpoint.load_best(root).score == scores[200]
+    write(root, 500, score=(1.0, 1.0, 10.0), keep=1)
+    assert names(root) == ['0000000500']
+
+
+@pytest.mark.parametrize('score', [[], ['1'], [1, None], {'a': 1}, 'x'])
+def test_a_score_that_is_no_number_is_damage(tmp_path, score):
+    path = write(tmp_path, 100)
+    manifest = dataclasses.replace(store.read_manifest(path), score=score)
+    (path / 'manifest.json').write_bytes(manifest.to_bytes())
+    with pytest.raises(store.DamagedCheckpointError):
+        store.read_manifest(path)
 
 
 def test_a_score_may_come_later(tmp_path):
