@@ -72,7 +72,14 @@ setup(
         'atari': ['ale-py>=0.12,<0.13'],
         'peers': ['stable-baselines3>=2.4'],
         'cluster': ['ray>=2.40', 'submitit>=1.5'],
-        'dev': ['pytest>=8', 'hypothesis>=6', 'ruff>=0.12', 'mypy>=1.15', 'import-linter>=2'],
+        'dev': [
+            'pytest>=8',
+            'pytest-xdist>=3',
+            'hypothesis>=6',
+            'ruff>=0.12',
+            'mypy>=1.15',
+            'import-linter>=2',
+        ],
     },
     entry_points={
         'console_scripts': [
