@@ -12,7 +12,7 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
-import studies  # noqa: F401  so that this clone is used
+import clone  # noqa: F401
 
 from dreamerv2.analysis import figures, study, text
 from dreamerv2.analysis.command import Parser, exit_code, whole_number

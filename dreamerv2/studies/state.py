@@ -10,8 +10,7 @@ from typing import Any
 
 from dreamerv2.run import lock, logdir
 from dreamerv2.run.files import to_json, write_durably
-
-from .jobs import Job
+from dreamerv2.studies.definition import Job
 
 FAILURE = 'failure.json'
 TAIL = 1 << 16  # bytes of metrics.jsonl that are read from its end

@@ -5,15 +5,14 @@ import json
 
 import pytest
 from rich.console import Console
-from studies import live, tables
-from studies.definition import read_definition
-from studies.jobs import make_jobs, select
-from studies.runner import last_line, run_jobs, write_plan
-from studies.state import State, read_state, read_states, write_failure
 
-from dreamerv2.analysis.study import read_plan
 from dreamerv2.run import logdir
 from dreamerv2.run.lock import Lock
+from dreamerv2.studies import status_tables as tables
+from dreamerv2.studies.definition import make_jobs, read_plan, select
+from dreamerv2.studies.runner import last_line, run_jobs, write_plan
+from dreamerv2.studies.state import State, read_state, read_states, write_failure
+from dreamerv2.studies.study_file import read_definition
 
 STUDY = """
 configs: [mario, debug]
@@ -40,7 +39,7 @@ class PretendEngine:
         return len(self.running) < self.room
 
     def start(self, job):
-        assert json.loads((job.logdir / 'study.json').read_text()) == job.place
+        assert json.loads((job.logdir / 'study.json').read_text()) == job.study
         self.running.append(job)
         self.started.append(job.name)
         self.most = max(self.most, len(self.running))
@@ -237,7 +236,7 @@ def test_a_watched_study_fits_its_terminal(jobs, width):
               for job in jobs}  # fmt: skip
     states[jobs[-1]] = State('failed', 700, 20.4, 130.0, None, 'RuntimeError: out of memory')
     console = Console(width=width, file=io.StringIO())
-    console.print(live.view(jobs, states, width))
+    console.print(tables.view(jobs, states, width))
     shown = console.file.getvalue().splitlines()
     assert max(map(len, shown)) <= width
     rows = [line.split() for line in shown[: len(jobs) + 1]]
