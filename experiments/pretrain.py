@@ -7,7 +7,7 @@ Takes the flags of `experiments/study.py`.
 
 import sys
 
-import clone  # noqa: F401
+import clone  # noqa: F401  so that the package of this clone is used
 
 from dreamerv2.studies.command_line import main
 

@@ -7,7 +7,7 @@ Writes `reconstructions.npz` in the logdir, from which `experiments/figures.py` 
 
 import sys
 
-import clone  # noqa: F401
+import clone  # noqa: F401  so that the package of this clone is used
 
 from dreamerv2.studies.reconstruct import main
 

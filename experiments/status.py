@@ -2,7 +2,7 @@
 
 import sys
 
-import clone  # noqa: F401
+import clone  # noqa: F401  so that the package of this clone is used
 
 from dreamerv2.studies.command_line import status_main
 

@@ -7,7 +7,7 @@ how far it is, `experiments/figures.py ROOT` and `experiments/report.py ROOT` wh
 
 import sys
 
-import clone  # noqa: F401
+import clone  # noqa: F401  so that the package of this clone is used
 
 from dreamerv2.studies.command_line import main
 

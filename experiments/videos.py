@@ -10,7 +10,7 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
-import clone  # noqa: F401
+import clone  # noqa: F401  so that the package of this clone is used
 
 from dreamerv2.analysis import study
 from dreamerv2.analysis.command import Parser, exit_code
