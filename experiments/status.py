@@ -2,9 +2,9 @@
 
 import sys
 
-from studies.command import show_status
+import clone  # noqa: F401  so that the package of this clone is used
 
-from dreamerv2.exit_codes import exit_code_of
+from dreamerv2.studies.command_line import status_main
 
 if __name__ == '__main__':
-    sys.exit(exit_code_of(show_status, None, 'Interrupted.'))
+    sys.exit(status_main())

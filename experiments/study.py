@@ -7,9 +7,9 @@ how far it is, `experiments/figures.py ROOT` and `experiments/report.py ROOT` wh
 
 import sys
 
-from studies.command import run_study
+import clone  # noqa: F401  so that the package of this clone is used
 
-from dreamerv2.exit_codes import exit_code_of
+from dreamerv2.studies.command_line import main
 
 if __name__ == '__main__':
-    sys.exit(exit_code_of(run_study, None, 'Interrupted before anything was started.'))
+    sys.exit(main())

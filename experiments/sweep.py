@@ -2,9 +2,9 @@
 
 import sys
 
-from studies.sweep import run_sweep
+import clone  # noqa: F401  so that the package of this clone is used
 
-from dreamerv2.exit_codes import exit_code_of
+from dreamerv2.studies.sweep import main
 
 if __name__ == '__main__':
-    sys.exit(exit_code_of(run_sweep, None, 'Interrupted before anything was started.'))
+    sys.exit(main())

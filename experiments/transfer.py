@@ -6,13 +6,11 @@ Each run starts from the pre-training run of its set and seed, which must be fin
 Takes the flags of `experiments/study.py`.
 """
 
-import functools
 import sys
 
-from studies.command import run_study
+import clone  # noqa: F401  so that the package of this clone is used
 
-from dreamerv2.exit_codes import exit_code_of
+from dreamerv2.studies.command_line import main
 
 if __name__ == '__main__':
-    run = functools.partial(run_study, stages=('transfer',))
-    sys.exit(exit_code_of(run, None, 'Interrupted before anything was started.'))
+    sys.exit(main(stages=['transfer']))

@@ -1,4 +1,4 @@
-"""The three research questions of the thesis, answered from the runs of a study that are there.
+"""The questions of a study, those of the thesis, answered from the runs that are there.
 
 Each is answered on return, progress and completion.
 """
@@ -13,14 +13,9 @@ from dreamerv2.analysis import curves, scores, study
 from dreamerv2.analysis.scores import Answer, Comparison
 from dreamerv2.analysis.study import Place, Study
 from dreamerv2.analysis.text import reached, short_frames
+from dreamerv2.studies.definition import STAGES, Question, Stage
 
 BINS = 50
-_NAMES = {
-    'baseline': 'baseline',
-    'pretrain': 'pre-training run',
-    'finetune': 'fine-tuning run',
-    'transfer': 'transfer run',
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,94 +78,49 @@ def by_question(data: Study) -> dict[tuple[str, str], Answer]:
 
     Their verdicts are corrected for all of them together.
     """
-    stages = {(place.stage, place.set) for place in data.runs}
-    ask = {'pretrain': _multi_level, 'finetune': _fine_tuning, 'transfer': _transfer}
+    there = {(place.stage, place.set) for place in data.runs}
     return scores.in_families(
         {
-            (stage, set_name): question(data, set_name)
-            for stage, question in ask.items()
+            (name, set_name): _answer_of(data, stage, stage.question, set_name)
+            for name, stage in STAGES.items()
             for set_name in data.plan.sets
-            if (stage, set_name) in stages
+            if stage.question is not None and (name, set_name) in there
         }
     )
 
 
 def finetuned_levels(data: Study, set_name: str) -> tuple[str, ...]:
     """The M levels of a set on which its agent is fine-tuned."""
-    return tuple(x for x in data.plan.finetune if x in data.plan.sets.get(set_name, ()))
+    return data.plan.levels_of('finetune', set_name)
 
 
-def _multi_level(data: Study, set_name: str) -> Answer:
-    """Question 1: one agent on all levels of a set at T, against baselines at T / N."""
-    levels = data.plan.sets[set_name]
-    total = data.plan.frames
-    cost = total / len(levels)
-    question = (
-        f'Question 1, {set_name}: one agent on {len(levels)} levels after {short_frames(total)} '
-        f'frames, against an agent a level after {short_frames(cost)} each'
-    )
-    return _at_equal_cost(
-        data,
-        question,
-        levels,
-        _Part('pretrain', set_name, total),
-        _Part('baseline', '', cost),
-    )
+def _answer_of(data: Study, stage: Stage, question: Question, set_name: str) -> Answer:
+    """A stage's agents of one set against baselines, at frames at which both have cost the same.
 
-
-def _fine_tuning(data: Study, set_name: str) -> Answer:
-    """Question 2: fine-tuned agents at t = T - T / M, against baselines at t + T / M = T.
-
-    The M fine-tuned agents share the cost of one pre-training run, T / M each.
+    Or by their areas under the curves up to T: an area over its length in frames is the mean, which
+    reads like any other return.
     """
-    levels = finetuned_levels(data, set_name)
-    total = data.plan.frames
-    frame = total - total / max(len(levels), 1)
-    question = (
-        f'Question 2, {set_name}: {len(levels)} agents fine-tuned for {short_frames(frame)} frames '
-        f'each after one pre-training run, against as many from nothing after {short_frames(total)}'
+    levels = data.plan.levels_of(stage.name, set_name)
+    agents, baselines = stage.equal_cost(data.plan.frames, len(levels))
+    sides = question.sides.format(
+        levels=len(levels), agents=short_frames(agents), baselines=short_frames(baselines)
     )
-    return _at_equal_cost(
-        data,
-        question,
-        levels,
-        _Part('finetune', set_name, frame),
-        _Part('baseline', '', total),
-    )
+    parts = [_Part(stage.name, set_name, agents), _Part('baseline', '', baselines)]
 
-
-def _transfer(data: Study, set_name: str) -> Answer:
-    """Question 3: areas under the curves up to T on levels the agent has never seen.
-
-    The area over its length in frames is the mean up to T, which reads like any other return.
-    """
-    levels = data.plan.transfer
-    total = data.plan.frames
-    question = (
-        f'Question 3, {set_name}: mean up to {short_frames(total)} frames (area under the curve) '
-        f'on {len(levels)} unseen levels, transferred agents against agents from nothing'
-    )
-    parts = [_Part('transfer', set_name, total), _Part('baseline', '', total)]
-
-    def values(metric: str) -> tuple[np.ndarray, np.ndarray]:
-        return _means_up_to_the_end(data, set_name, levels, metric)
-
-    return _answer(data, question, levels, values, parts, scores.ratio)
-
-
-def _at_equal_cost(
-    data: Study, question: str, levels: Sequence[str], agents: _Part, baselines: _Part
-) -> Answer:
-    parts = [agents, baselines]
-
-    def values(metric: str) -> tuple[np.ndarray, np.ndarray]:
+    def at_the_frame(metric: str) -> tuple[np.ndarray, np.ndarray]:
         first, second = (
             study.level_values(data, x.stage, x.set_name, levels, x.frame, metric=metric)
             for x in parts
         )
         return first, second
 
-    return _answer(data, question, levels, values, parts, scores.difference)
+    def up_to_the_frame(metric: str) -> tuple[np.ndarray, np.ndarray]:
+        return _means_up_to_the_end(data, stage.name, set_name, levels, metric)
+
+    words = f'Question {question.number}, {set_name}: {sides}'
+    if question.areas:
+        return _answer(data, words, levels, up_to_the_frame, parts, scores.ratio)
+    return _answer(data, words, levels, at_the_frame, parts, scores.difference)
 
 
 def _answer(
@@ -236,7 +186,7 @@ def _why_missing(
     for part, found in zip(parts, values, strict=True):
         if np.isfinite(found).any():
             continue
-        name, at = _NAMES[part.stage], short_frames(part.frame)
+        name, at = STAGES[part.stage].run, short_frames(part.frame)
         if part.frame <= 0:
             return 'pre-training alone costs as much as its baseline: no frame is left to compare'
         runs = [
@@ -255,12 +205,12 @@ def _why_missing(
 
 
 def _means_up_to_the_end(
-    data: Study, set_name: str, levels: Sequence[str], metric: str
+    data: Study, stage: str, set_name: str, levels: Sequence[str], metric: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean of each curve up to T, from where all curves of both sides on a level have begun."""
     total = data.plan.frames
     grid = curves.frame_grid(total, BINS)
-    agents = study.level_curves(data, 'transfer', set_name, levels, grid, metric=metric)
+    agents = study.level_curves(data, stage, set_name, levels, grid, metric=metric)
     baselines = study.level_curves(data, 'baseline', '', levels, grid, metric=metric)
     means = np.full((len(agents) + len(baselines), len(levels)), np.nan)
     for i in range(len(levels)):

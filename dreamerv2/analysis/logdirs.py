@@ -14,7 +14,6 @@ from typing import Any
 
 import ruamel.yaml
 
-from dreamerv2.analysis import reference
 from dreamerv2.analysis.series import (
     LARGEST_STEP,
     Series,
@@ -25,6 +24,7 @@ from dreamerv2.analysis.series import (
 )
 from dreamerv2.errors import UsageError
 from dreamerv2.paths import expand_home
+from dreamerv2.studies.definition import level_sets
 
 METRICS = 'metrics.jsonl'
 CONFIG = 'config.yaml'
@@ -193,7 +193,7 @@ def run_levels(
     """The level names of a run, from the first source that has them.
 
     In this order: its task's name (`mario_3-1+3-2`), `levels` of its place in a study, the set that
-    the task names (`mario_e4`) in its configuration or in the thesis, its per-level metrics
+    the task names (`mario_e4`) in its configuration or in `configs.yaml`, its per-level metrics
     (`train_return/3-1`), and the task's name without the suite.
     """
     name = task.split('_', 1)[-1]
@@ -203,8 +203,8 @@ def run_levels(
     for listed in (study.get('levels'), *named):
         if isinstance(listed, list) and listed:
             return tuple(str(level) for level in listed)
-    if name in reference.LEVEL_SETS:
-        return reference.LEVEL_SETS[name]
+    if name in (known := level_sets()):
+        return known[name]
     logged = {key.split('/', 1)[1] for key in metrics if key.startswith('train_return/')}
     if len(logged) > 1:
         return tuple(sorted(logged))

@@ -5,69 +5,41 @@ A run says so itself in `study.json` beside its `config.yaml`:
 pre-training run no level. Runs without the file are placed by their task and the checkpoint they
 started from.
 
-What the whole study consists of stands in `plan.json` at its root:
-`{"sets": {"e4": ["3-1", ...]}, "finetune": [...], "transfer": [...], "seeds": [...],
-"frames": 10000000}`. Without it the plan is what the runs together imply.
+What the whole study consists of, its definition, stands in `plan.json` at its root. Without it the
+definition is what the runs together imply.
 """
 
 import collections
 import dataclasses
-import json
 import os
-import pathlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
-from dreamerv2.analysis import curves, logdirs, random_policy, reference
+from dreamerv2.analysis import curves, logdirs, random_policy
 from dreamerv2.analysis.logdirs import Run
 from dreamerv2.analysis.series import Series
 from dreamerv2.errors import UsageError
 from dreamerv2.paths import expand_home
+from dreamerv2.studies.definition import (
+    PLAN,
+    STAGES,
+    Definition,
+    Place,
+    by_stage,
+    level_sets,
+    read_plan,
+)
 
-STAGES = ('baseline', 'pretrain', 'finetune', 'transfer')
-PLAN = 'plan.json'
 # The share of the frames before a frame that its value is taken from.
 WINDOW = 0.2
 
 
-@dataclasses.dataclass(frozen=True, order=True)
-class Place:
-    """One run's part in a study; `set` is empty for a baseline, `level` for pre-training."""
-
-    stage: str
-    set: str
-    level: str
-    seed: int
-
-    def __str__(self) -> str:
-        return ' '.join(filter(None, (self.stage, self.set, self.level, f'seed {self.seed}')))
-
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """What a study consists of: pre-training sets by name, the levels after it, seeds, budget T.
-
-    `frames` is T, the frames of every single run.
-    """
-
-    sets: Mapping[str, tuple[str, ...]]
-    finetune: tuple[str, ...]
-    transfer: tuple[str, ...]
-    seeds: tuple[int, ...]
-    frames: int
-
-    def places(self, stage: str, set_name: str = '', levels: Iterable[str] = ('',)) -> list[Place]:
-        """The places of one stage on some levels, for every seed."""
-        return [Place(stage, set_name, level, seed) for level in levels for seed in self.seeds]
-
-
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """A plan, the runs that are there by their place, and remarks for the user."""
+    """What a study consists of, the runs that are there by their place, remarks for the user."""
 
-    plan: Plan
+    plan: Definition
     runs: Mapping[Place, Run]
     notes: tuple[str, ...]
 
@@ -124,74 +96,65 @@ def place_of(run: Run, by_path: Mapping[str, Run] | None = None) -> Place | None
         stage = str(run.study.get('stage', ''))
         set_name = str(run.study.get('set') or '')
         level = str(run.study.get('level') or '')
-        if stage == 'baseline':
-            set_name = ''
-        if stage == 'pretrain':
-            level = ''
-        needs_set, needs_level = stage != 'baseline', stage != 'pretrain'
-        if stage not in STAGES or needs_set > bool(set_name) or needs_level > bool(level):
+        if stage not in STAGES:
             return None
-        return Place(stage, set_name, level, run.seed)
+        needs_set, needs_level = STAGES[stage].of_set, not STAGES[stage].on_set
+        if needs_set > bool(set_name) or needs_level > bool(level):
+            return None
+        return Place(stage, set_name * needs_set, level * needs_level, run.seed)
     if run.task == 'unknown':
         return None
     source = str(run.config.get('init.from') or '').split('@')[0]
+    single = len(run.levels) == 1
     if not source:
-        if len(run.levels) == 1:
-            return Place('baseline', '', run.levels[0], run.seed)
-        return Place('pretrain', _set_name(run), '', run.seed)
+        return Place(
+            _first_stage(on_set=not single),
+            '' if single else _set_name(run),
+            run.levels[0] if single else '',
+            run.seed,
+        )
     parent = (by_path or {}).get(os.path.realpath(os.path.expanduser(source)))
-    if parent is None or len(parent.levels) < 2 or len(run.levels) != 1:
+    if parent is None or len(parent.levels) < 2 or not single:
         return None
     level = run.levels[0]
-    stage = 'finetune' if level in parent.levels else 'transfer'
+    stage = _first_stage(above=_first_stage(on_set=True), within_set=level in parent.levels)
     return Place(stage, _set_name(parent), level, run.seed)
 
 
-def infer_plan(runs: Mapping[Place, Run]) -> Plan:
-    """The plan that the runs together imply: every combination of what is seen of each stage.
+def _first_stage(*, on_set: bool = False, above: str = '', within_set: bool = False) -> str:
+    """The first stage of a kind: which it is of several alike, only `study.json` can tell."""
+    kind = (on_set, above, within_set)
+    return next(x.name for x in STAGES.values() if (x.on_set, x.parent, x.within_set) == kind)
+
+
+def infer_plan(runs: Mapping[Place, Run]) -> Definition:
+    """The study that the runs together imply: every combination of what is seen of each stage.
 
     T is the budget that most runs have; levels are in the order of their names.
     """
     sets: dict[str, tuple[str, ...]] = {}
     for place in sorted(runs):
-        if place.stage == 'pretrain':
+        if STAGES[place.stage].on_set:
             sets.setdefault(place.set, runs[place].levels)
+    known = level_sets()
     for place in sorted(runs):
-        if place.set and place.set not in sets and place.set in reference.LEVEL_SETS:
-            sets[place.set] = reference.LEVEL_SETS[place.set]
+        if place.set and place.set not in sets and place.set in known:
+            sets[place.set] = known[place.set]
+    sets = dict(sorted(sets.items(), key=lambda item: (len(item[1]), item[0])))
+    names = {
+        stage.name: sorted(
+            {place.level or place.set for place in runs if place.stage == stage.name}
+        )
+        for stage in STAGES.values()
+        if stage.parent
+    }
     budgets = collections.Counter(run.budget or run.end for run in runs.values())
-    return Plan(
-        sets=dict(sorted(sets.items(), key=lambda item: (len(item[1]), item[0]))),
-        finetune=tuple(sorted({p.level for p in runs if p.stage == 'finetune'})),
-        transfer=tuple(sorted({p.level for p in runs if p.stage == 'transfer'})),
+    return Definition(
+        sets=sets,
+        trained_on=by_stage(sets, names),
         seeds=tuple(sorted({place.seed for place in runs})),
         frames=max(budgets, key=lambda frames: (budgets[frames], frames)) or 1,
     )
-
-
-def read_plan(path: pathlib.Path) -> Plan:
-    """The plan at `path`; raises UsageError naming the file and the key that cannot be used."""
-    key = 'it'
-    try:
-        loaded = json.loads(path.read_bytes())
-        key = 'sets'
-        sets = {str(name): _names(levels) for name, levels in loaded['sets'].items()}
-        key = 'finetune'
-        finetune = _names(loaded['finetune'])
-        key = 'transfer'
-        transfer = _names(loaded['transfer'])
-        key = 'seeds'
-        seeds = tuple(int(seed) for seed in loaded['seeds'])
-        key = 'frames'
-        frames = int(loaded['frames'])
-        if frames < 1:
-            raise ValueError
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
-        raise UsageError(
-            f'{path}: {key} cannot be used; expected sets (name: list of levels), '
-            f'finetune and transfer (lists of levels), seeds (list), frames (from 1)'
-        ) from None
-    return Plan(sets, finetune, transfer, seeds, frames)
 
 
 def series_of(run: Run, metric: str, level: str) -> Series | None:
@@ -292,7 +255,7 @@ def _by_row(
             found = []
             for seed in seeds:
                 run = study.runs.get(
-                    Place(stage, set_name, '' if stage == 'pretrain' else level, seed)
+                    Place(stage, set_name, '' if STAGES[stage].on_set else level, seed)
                 )
                 series = series_of(run, metric, level) if run else None
                 if run and series:
@@ -318,24 +281,11 @@ def random_policy_on(
     fresh = [
         run
         for place, run in study.runs.items()
-        if place.stage in ('baseline', 'pretrain') and level in run.levels
+        if not STAGES[place.stage].parent and level in run.levels
     ]
     # Without any, those of the study's other runs are as near as one gets.
     return random_policy.of_runs(fresh or list(study.runs.values()), level, metric)
 
 
-def evaluated_levels(data: Study) -> tuple[str, ...]:
-    """All levels of the study: of the sets, of fine-tuning and of transfer, each once."""
-    plan = data.plan
-    listed = [level for levels in plan.sets.values() for level in levels]
-    return tuple(dict.fromkeys([*listed, *plan.finetune, *plan.transfer]))
-
-
 def _set_name(run: Run) -> str:
     return str(run.study.get('set') or run.task.split('_', 1)[-1])
-
-
-def _names(levels: Any) -> tuple[str, ...]:
-    if not isinstance(levels, list):
-        raise TypeError
-    return tuple(str(level) for level in levels)

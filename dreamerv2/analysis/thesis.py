@@ -62,18 +62,7 @@ def _row(question: str, one: Comparison, *, judged: bool = True) -> dict[str, An
 def state_of_runs(data: Study) -> list[str]:
     """A line on how many runs there are, and one for each missing or unfinished one."""
     plan = data.plan
-    tasks = dict.fromkeys(
-        [
-            *(level for levels in plan.sets.values() for level in levels),
-            *plan.finetune,
-            *plan.transfer,
-        ]
-    )
-    wanted = plan.places('baseline', '', tasks)
-    for name in plan.sets:
-        wanted += plan.places('pretrain', name)
-        wanted += plan.places('finetune', name, answers.finetuned_levels(data, name))
-        wanted += plan.places('transfer', name, plan.transfer)
+    wanted = [place for place in plan.all_places() if plan.is_compared(place)]
     missing = data.missing(wanted)
     unfinished = data.unfinished(wanted)
     lines = [

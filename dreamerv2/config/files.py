@@ -12,11 +12,12 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
-
 from dreamerv2.durable import fsync
 from dreamerv2.errors import UsageError, printable, shown
+
+with warnings.catch_warnings():  # The library would leave filters of its own to the user's program.
+    from ruamel.yaml import YAML
+    from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 LARGEST_FILE = 50_000  # bytes; nobody writes a larger configuration by hand
 MOST_ENTRIES = 20_000  # aliases can make a small file huge

@@ -11,32 +11,10 @@ import dataclasses
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 
+from dreamerv2.config.sets import named_sets
 from dreamerv2.envs.atari_games import GAMES, check_installed
 from dreamerv2.envs.level_lengths import LEVELS
 from dreamerv2.errors import UsageError, printable, shown
-
-SETS: dict[str, tuple[str, ...]] = {
-    'e4': ('3-1', '3-2', '3-3', '3-4'),
-    'e10': ('2-1', '2-4', '3-1', '3-2', '3-3', '3-4', '4-1', '4-2', '4-3', '4-4'),
-    'ef': ('3-1', '3-2', '3-3', '3-4'),
-    'etau': ('1-1', '1-2', '1-3', '1-4'),
-    'atari4': ('pong', 'breakout', 'freeway', 'seaquest'),
-    'atari10': (
-        'pong',
-        'breakout',
-        'freeway',
-        'seaquest',
-        'boxing',
-        'space_invaders',
-        'enduro',
-        'ms_pacman',
-        'frostbite',
-        'montezuma_revenge',
-    ),
-}
-"""The thesis's level sets (its section on the experiments): pre-training on 4 and on 10 levels,
-fine-tuning, transfer. And 4 and 10 Atari games, which it proposes as future work without naming
-them; `configs.yaml` says how they were chosen."""
 
 _FAMILIES = 'mario_3-1, mario_3-1+3-2, mario_e4, atari_pong, gym_CartPole-v1, pixel'
 _ALIASES = {'james_bond': 'jamesbond'}  # DreamerV2 takes both
@@ -66,24 +44,12 @@ def near(value: str, known: Iterable[str]) -> str:
     return printable(f'; did you mean {" or ".join(matches)}?', 150) if matches else ''
 
 
-def named_sets(sets: Mapping[str, Sequence[str]] | None = None) -> dict[str, tuple[str, ...]]:
-    """All named sets: the thesis's, and those given, which win.
-
-    Args:
-        sets: `{'e4': ['3-1', ...]}`; a set of one family may also have it in front, `mario_e4`.
-
-    Returns:
-        Set name -> names in it.
-    """
-    return {**SETS, **{name: tuple(values) for name, values in (sets or {}).items()}}
-
-
 def parse_task(task: str, sets: Mapping[str, Sequence[str]] | None = None) -> Task:
     """Take a task's name apart, without importing any game.
 
     Args:
         task: such as `mario_3-1+3-2`.
-        sets: named sets beside the thesis's, see `named_sets`.
+        sets: named sets beside those of `configs.yaml`, see `config.sets`.
 
     Returns:
         Family and names, sets expanded.
@@ -128,7 +94,7 @@ def check_task(task: str, sets: Mapping[str, Sequence[str]] | None = None) -> Ta
 
     Args:
         task: the task's name.
-        sets: named sets beside the thesis's, see `named_sets`.
+        sets: named sets beside those of `configs.yaml`, see `config.sets`.
 
     Returns:
         Family and names, as `parse_task`.

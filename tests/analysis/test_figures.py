@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import importlib.util
 import json
 import math
 import pathlib
@@ -14,7 +13,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from dreamerv2.analysis import answers, figures, plotting, study, thesis
+from dreamerv2.analysis import answers, figures, figures_command, plotting, study, thesis
 from dreamerv2.analysis.figures import figure3, figure4, figure5, figure6, figure7
 from tests.analysis.synthetic import PLAN, T
 
@@ -228,19 +227,7 @@ def test_pictures_have_nothing_cut_off(data, tmp_path):
     assert xml.etree.ElementTree.parse(svg).getroot().tag.endswith('svg')
 
 
-@pytest.fixture
-def figures_command():
-    spec = importlib.util.spec_from_file_location(
-        'figures_command', REPOSITORY / 'experiments' / 'figures.py'
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_command_writes_everything_and_names_what_is_missing(
-    root, tmp_path, figures_command, capsys
-):
+def test_command_writes_everything_and_names_what_is_missing(root, tmp_path, capsys):
     broken = tmp_path / 'study'
     shutil.copytree(root, broken)
     shutil.rmtree(broken / 'f/two/3-1/0')
@@ -334,7 +321,7 @@ def test_figures_with_hardly_any_runs_are_drawn(tmp_path, logdir):
     assert not any('nan' in x for x in sentences)
 
 
-def test_figures_are_found_by_their_names_and_have_captions(figures_command):
+def test_figures_are_found_by_their_names_and_have_captions():
     assert figures.names() == (
         *(f'figure{number}' for number in range(2, 9)),
         'model_errors',
@@ -354,7 +341,7 @@ def test_figures_are_found_by_their_names_and_have_captions(figures_command):
         ([], 'ROOT'),
     ],
 )
-def test_mistakes_are_one_line_and_exit_code_2(root, figures_command, capsys, arguments, words):
+def test_mistakes_are_one_line_and_exit_code_2(root, capsys, arguments, words):
     assert figures_command.main([word.replace('ROOT', str(root)) for word in arguments]) == 2
     error = capsys.readouterr().err
     assert error.count('\n') == 1 and words in error

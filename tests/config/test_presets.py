@@ -5,7 +5,6 @@ import pytest
 from dreamerv2.config import load_config
 from dreamerv2.config.files import default_file, descriptions, read_presets
 from dreamerv2.config.schema import SCHEMA
-from dreamerv2.envs.tasks import SETS
 
 PRESETS = ('defaults', 'atari', 'control', 'mario', 'mario_small', 'robust', 'debug')
 
@@ -210,10 +209,6 @@ def test_debug_shrinks_everything_whatever_comes_before(preset):
     assert all(config[f'{head}.units'] <= 32 and config[f'{head}.layers'] == 1 for head in heads)
     assert config.dataset.batch * config.dataset.length <= 40
     assert config.task == load_config(['--configs', preset]).task
-
-
-def test_named_sets_are_those_of_the_environments():
-    assert dict(load_config([]).sets.items()) == SETS
 
 
 def test_later_presets_and_flags_win(presets):

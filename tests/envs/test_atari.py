@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
+from dreamerv2.config.sets import named_sets
 from dreamerv2.envs import check_task, make_env
 from dreamerv2.envs.atari import MAX_NOOPS, AtariEnv
 from dreamerv2.envs.atari_games import GAMES
 from dreamerv2.envs.factory import make_workers
-from dreamerv2.envs.tasks import SETS
 from dreamerv2.errors import UsageError
 
 
@@ -56,9 +56,10 @@ def test_the_table_holds_the_games_of_the_package():
 
 
 def test_sets():
-    assert len(SETS['atari4']) == 4 and len(SETS['atari10']) == 10
-    assert SETS['atari10'][:4] == SETS['atari4']
-    assert set(SETS['atari10']) <= set(GAMES)
+    sets = named_sets()
+    assert len(sets['atari4']) == 4 and len(sets['atari10']) == 10
+    assert sets['atari10'][:4] == sets['atari4']
+    assert set(sets['atari10']) <= set(GAMES)
 
 
 @pytest.mark.parametrize(

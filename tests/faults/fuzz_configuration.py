@@ -32,8 +32,8 @@ from dreamerv2.config import Config, load_config
 from dreamerv2.config.files import default_file
 from dreamerv2.config.schema import SCHEMA
 from dreamerv2.errors import UsageError
-from experiments.studies.definition import read_definition
-from experiments.studies.jobs import make_jobs
+from dreamerv2.studies.definition import make_jobs
+from dreamerv2.studies.study_file import read_definition
 from tests.faults import configuration_inputs as inputs
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]

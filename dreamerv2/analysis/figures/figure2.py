@@ -14,7 +14,7 @@ from dreamerv2 import npz
 from dreamerv2.analysis import plotting
 from dreamerv2.analysis.figures import Drawn, Smooth
 from dreamerv2.analysis.logdirs import Run
-from dreamerv2.analysis.study import STAGES, Study, evaluated_levels
+from dreamerv2.analysis.study import Study
 
 CAPTION = 'Figure 2: a frame near the start of each level, as the agent sees it.'
 EPISODES = 'train_episodes'
@@ -85,7 +85,7 @@ def read_row(path: pathlib.Path, names: Sequence[str], level: str, row: int) -> 
 
 def figure2(data: Study) -> Drawn:
     """A grid of frames near the start of each level."""
-    levels = evaluated_levels(data)
+    levels = data.plan.all_levels
     columns = max(1, min(_COLUMNS, len(levels)))
     figure, axes = plotting.new_figure(
         math.ceil(len(levels) / columns) or 1, columns, width=1.7, height=1.9
@@ -129,6 +129,6 @@ def bare(ax: Axes) -> None:
 
 
 def _runs_on(data: Study, level: str) -> Iterator[Run]:
-    for _, run in sorted(data.runs.items(), key=lambda item: (STAGES.index(item[0].stage), item)):
+    for _, run in sorted(data.runs.items(), key=lambda item: item[0].order):
         if level in run.levels:
             yield run

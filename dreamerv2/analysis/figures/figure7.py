@@ -9,6 +9,7 @@ from dreamerv2.analysis import answers, curves, plotting, reference, study, text
 from dreamerv2.analysis.figures import Drawn, Smooth
 from dreamerv2.analysis.lines import AGENT, BASELINE, Line, draw_lines
 from dreamerv2.analysis.study import Place, Study
+from dreamerv2.studies.definition import STAGES
 
 CAPTION = (
     'Figure 7: equal budget. The axis counts the frames of all agents together. Levels whose '
@@ -39,11 +40,7 @@ def cost_axis(stage: str, grid: np.ndarray, total: float, levels: int) -> np.nda
         total: T, the frames of a whole run.
         levels: M, the number of agents that are trained at once.
     """
-    if stage == 'baseline':
-        return levels * grid
-    if stage == 'pretrain':
-        return np.array(grid, np.float64)
-    cost = total + levels * grid
+    cost = np.asarray(STAGES[stage].cost(grid, total, levels), np.float64)
     return np.where(cost <= levels * total * (1 + 1e-9), cost, np.nan)
 
 
@@ -57,7 +54,7 @@ def stage_grid(stage: str, total: float, levels: int, bins: int) -> np.ndarray:
         stage, total, levels: as of `cost_axis`.
         bins: points up to T.
     """
-    share = (levels - 1) / levels if stage == 'finetune' else 1.0
+    share = (levels - 1) / levels if STAGES[stage].bears_parent else 1.0
     return curves.frame_grid(share * total, max(round(share * bins), 1)) if share else np.zeros(0)
 
 

@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 from dreamerv2.analysis import curves, evaluations, plotting, study, text
 from dreamerv2.analysis.figures import Drawn, Smooth
 from dreamerv2.analysis.lines import METRICS
-from dreamerv2.analysis.study import Place, Study, evaluated_levels
+from dreamerv2.analysis.study import Place, Study
 
 CAPTION = 'Training set against evaluated level, before and after training on the level itself.'
 NOTHING = 'nothing'
@@ -71,7 +71,7 @@ def cells(data: Study) -> list[Cell]:
     training are the fine-tuning runs on the levels of the set, and the transfer runs on others, at
     T, by their training episodes.
     """
-    levels = evaluated_levels(data)
+    levels = data.plan.all_levels
     random = study.random_returns(data, levels)
     found = []
     for metric in METRICS:
@@ -110,7 +110,7 @@ def cells(data: Study) -> list[Cell]:
 def transfer_matrix(data: Study) -> Drawn:
     """The matrix as heat maps: returns, and progress and completion where they are known."""
     found = cells(data)
-    levels = evaluated_levels(data)
+    levels = data.plan.all_levels
     names = [NOTHING, *data.plan.sets]
     metrics = [
         metric
@@ -251,9 +251,9 @@ def _rows(found: Sequence[Cell]) -> list[dict[str, Any]]:
 
 def _missing(data: Study) -> list[Place]:
     plan = data.plan
-    wanted = plan.places('baseline', '', evaluated_levels(data))
-    for name, own in plan.sets.items():
+    wanted = plan.places('baseline', '', plan.all_levels)
+    for name in plan.sets:
         wanted += plan.places('pretrain', name)
-        wanted += plan.places('finetune', name, [x for x in plan.finetune if x in own])
-        wanted += plan.places('transfer', name, plan.transfer)
+        for stage in ('finetune', 'transfer'):
+            wanted += plan.places(stage, name, plan.levels_of(stage, name))
     return data.missing(dict.fromkeys(wanted))

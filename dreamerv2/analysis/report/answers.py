@@ -1,4 +1,4 @@
-"""What the report says of the three research questions: sentences, tables and their method."""
+"""What the report says of a study's questions: sentences, tables and their method."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,52 +9,9 @@ from dreamerv2.analysis import verdicts as judged
 from dreamerv2.analysis.scores import Answer, Headline
 from dreamerv2.analysis.study import Study
 from dreamerv2.analysis.text import short, tied
+from dreamerv2.studies.definition import STAGES
 
 Answers = Mapping[tuple[str, str], Answer]
-
-# Stage of the agents in question, title, and the question as the thesis asks it (section 1).
-QUESTIONS = (
-    (
-        'pretrain',
-        'Question 1: one agent for several levels',
-        'Is it more efficient to train a single agent on all levels of a set at once than an '
-        'agent on each level?',
-    ),
-    (
-        'finetune',
-        'Question 2: fine-tuning',
-        'Can an agent trained on all levels of a set be fine-tuned on single ones of them, and is '
-        'that more efficient than training from nothing?',
-    ),
-    (
-        'transfer',
-        'Question 3: transfer',
-        'Can an agent trained on all levels of a set transfer what it has learned to a level '
-        'outside the set?',
-    ),
-)
-# Who is compared with whom, with the verb that fits the first.
-_SIDES = {
-    'pretrain': (
-        'one agent trained on all levels of {}',
-        'does',
-        'is',
-        'agents trained on one level each for the same frames in all',
-    ),
-    'finetune': (
-        'agents fine-tuned after pre-training on {}',
-        'do',
-        'are',
-        'agents trained from nothing for the same frames in all',
-    ),
-    'transfer': (
-        'agents transferred from {} to levels they have not seen',
-        'do',
-        'are',
-        'agents trained from nothing for as many frames',
-    ),
-}
-STAGE_NAMES = {'pretrain': 'pre-training', 'finetune': 'fine-tuning', 'transfer': 'transfer'}
 
 METHOD = (
     'A run counts as one observation, with its mean over levels; so do all runs that began from '
@@ -83,9 +40,12 @@ class Table(NamedTuple):
 
 def plain_sentence(stage: str, set_name: str, headline: Headline) -> str:
     """One headline in words."""
-    subject, does, is_, other = _SIDES[stage]
+    question = STAGES[stage].question
+    assert question is not None, stage
+    does, is_ = ('do', 'are') if question.several else ('does', 'is')
+    other = question.others
     one = headline.together
-    start = f'{one.measure.capitalize()}: {subject.format(set_name)}'
+    start = f'{one.measure.capitalize()}: {question.agents.format(set_name)}'
     if not one.answered:
         return f'{start}: no answer yet, {one.reason}.'
     if one.n < judged.FEWEST_SEEDS:
@@ -133,15 +93,15 @@ def verdicts(stage: str, set_name: str, answer: Answer) -> list[dict[str, str]]:
 
 def question_sets(data: Study, stage: str, found: Answers) -> list[dict[str, Any]]:
     """Everything about one question but its figures, set by set."""
-    trained = {'pretrain': '', 'finetune': 'fine-tuned on ', 'transfer': 'transferred to '}[stage]
+    done = STAGES[stage].done
     sets = []
     for name in data.plan.sets:
         answer = found.get((stage, name))
         sets.append(
             {
                 'name': name,
-                'trained': trained,
-                'levels': _levels(data, stage, name),
+                'trained': f'{done} ' if done else '',
+                'levels': data.plan.levels_of(stage, name),
                 'answered': answer is not None,
                 'verdicts': verdicts(stage, name, answer) if answer else [],
                 'background': _background(answer) if answer else [],
@@ -160,7 +120,7 @@ def headline_table(found: Answers) -> Table:
             one = headline.together
             rows.append(
                 (
-                    f'{STAGE_NAMES[stage]} {set_name}',
+                    f'{STAGES[stage].noun} {set_name}',
                     one.measure,
                     one,
                     one.numbers if one.answered else '',
@@ -259,14 +219,6 @@ def _transfer_table(data: Study, set_name: str) -> Table:
         for x in answers.transfer_measures(data, set_name)
     ]
     return Table(f'Jump-start and frames to a threshold, {set_name}', head, rows)
-
-
-def _levels(data: Study, stage: str, set_name: str) -> Sequence[str]:
-    if stage == 'pretrain':
-        return data.plan.sets[set_name]
-    if stage == 'finetune':
-        return answers.finetuned_levels(data, set_name)
-    return data.plan.transfer
 
 
 def _known(value: float) -> str:

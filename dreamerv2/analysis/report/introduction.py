@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dreamerv2.analysis import logdirs
 from dreamerv2.analysis.logdirs import Run
 from dreamerv2.analysis.study import Study
+from dreamerv2.studies.definition import STAGES
 
 # By the family of a task: the game, and what is played in it, one and several.
 _GAMES = {
@@ -22,14 +23,10 @@ def introduction(data: Study) -> list[str]:
     family = runs[0].task.partition('_')[0]
     game, one, several = _GAMES.get(family, (family, 'task', 'tasks'))
     after = ' or '.join(
-        words
-        for words, levels in (
-            (f'fine-tune it to each of them ({_count(plan.finetune, one, several)})',
-             plan.finetune),
-            (f'transfer it to new ones ({_count(plan.transfer, one, several)})', plan.transfer),
-        )
-        if levels
-    )  # fmt: skip
+        f'{stage.task} ({_count(plan.trained_on[stage.name], one, several)})'
+        for stage in STAGES.values()
+        if stage.task and plan.trained_on[stage.name]
+    )
     question = (
         f'Is it cheaper to train one agent on several {several} of {game}'
         f'{f" and then {after}" if after else ""} than to train one agent for each {one}?'

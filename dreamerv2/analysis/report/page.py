@@ -21,6 +21,7 @@ from dreamerv2.analysis.report import run_table, videos
 from dreamerv2.analysis.report.introduction import introduction
 from dreamerv2.analysis.study import Study
 from dreamerv2.analysis.text import short, short_frames, without
+from dreamerv2.studies.definition import STAGES, asked
 
 _BANDS = (
     'Lines are means over seeds, bands 95 % t intervals of the mean at each frame; where two or '
@@ -60,13 +61,13 @@ def report(
     questions = [
         {
             'stage': stage,
-            'title': title,
-            'asked': asked,
-            'kind': parts.STAGE_NAMES[stage],
+            'title': question.heading,
+            'asked': question.words,
+            'run': STAGES[stage].run,
             'sets': parts.question_sets(data, stage, found),
             'figures': [x for name in drawn if with_question[name] == stage for x in drawn[name]],
         }
-        for stage, title, asked in parts.QUESTIONS
+        for stage, question in asked()
     ]
     further = [
         x
@@ -89,9 +90,9 @@ def report(
             verdicts_in_short=[
                 one for key, answer in found.items() for one in parts.verdicts(*key, answer)
             ],
-            stages_without_runs=[
-                name
-                for stage, name in parts.STAGE_NAMES.items()
+            runs_not_there=[
+                STAGES[stage].run
+                for stage, _ in asked()
                 if stage not in {stage for stage, _ in found}
             ],
             method=parts.METHOD,
@@ -142,8 +143,11 @@ def _about(data: Study) -> list[tuple[str, Any]]:
     now = datetime.datetime.now(datetime.timezone.utc)
     return [
         *((f'Set {name}', levels) for name, levels in plan.sets.items()),
-        ('Fine-tuning on', plan.finetune),
-        ('Transfer to', plan.transfer),
+        *(
+            (stage.done.capitalize(), plan.trained_on[stage.name])
+            for stage in STAGES.values()
+            if stage.done
+        ),
         ('Seeds', ' '.join(map(str, plan.seeds))),
         ('Frames a run (T)', short_frames(plan.frames)),
         ('Random policy', _random_policy(data)),
@@ -153,7 +157,7 @@ def _about(data: Study) -> list[tuple[str, Any]]:
 
 
 def _random_policy(data: Study) -> str:
-    levels = study.evaluated_levels(data)
+    levels = data.plan.all_levels
     return random_policy.sources({x: study.random_policy_on(data, x) for x in levels})
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from dreamerv2.analysis import curves, logdirs
 from dreamerv2.analysis.logdirs import Run
-from dreamerv2.analysis.study import STAGES, Place, Study
+from dreamerv2.analysis.study import Place, Study
 from dreamerv2.analysis.text import short, short_frames
 
 PROVENANCE = 'provenance.json'
@@ -59,7 +59,7 @@ class Facts:
 
 def all_facts(data: Study, root: pathlib.Path) -> list[Facts]:
     """Every run of the study, by stage, set, level and seed."""
-    order = sorted(data.runs, key=lambda place: (STAGES.index(place.stage), place))
+    order = sorted(data.runs, key=lambda place: place.order)
     return [facts(place, data.runs[place], data.plan.frames, root) for place in order]
 
 

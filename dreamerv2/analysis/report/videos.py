@@ -9,7 +9,8 @@ import numpy as np
 
 from dreamerv2.analysis import curves, study
 from dreamerv2.analysis.logdirs import Run
-from dreamerv2.analysis.study import STAGES, Place, Study
+from dreamerv2.analysis.study import Place, Study
+from dreamerv2.studies.definition import STAGES
 
 VIDEOS = 'videos'
 MOST = 6
@@ -51,7 +52,7 @@ def best_videos(data: Study, *, most: int = MOST, largest: int = LARGEST) -> lis
         if content is not None:
             kind = _MEDIA_TYPES[path.suffix.lower()]
             videos.append(Video(place, run.name, path, kind, content, score))
-    return sorted(videos, key=lambda video: STAGES.index(video.place.stage))
+    return sorted(videos, key=lambda video: video.place.order)
 
 
 def best_runs(

@@ -198,7 +198,7 @@ def restore_replaced(root: Path) -> None:
 
 
 def write(
-    folder: Path, frames: int, contents: Mapping[str, Iterable[Any]], score: float | None
+    folder: Path, frames: int, contents: Mapping[str, Iterable[Any]], score: Score | None
 ) -> None:
     """Makes a folder with the files and their manifest, durable but for the folder's own name."""
     folder.mkdir()

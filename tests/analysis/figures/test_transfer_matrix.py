@@ -100,7 +100,7 @@ def test_without_evaluations_and_with_a_run_missing(tmp_path, logdir):
 
 
 def test_levels_are_named_once(root):
-    assert study.evaluated_levels(study.read_study(root)) == (
+    assert study.read_study(root).plan.all_levels == (
         *synthetic.PLAN['sets']['three'],
         *synthetic.PLAN['transfer'],
     )

@@ -11,16 +11,18 @@ from pathlib import Path
 from dreamerv2.config import load_config
 from dreamerv2.envs import check_task
 from dreamerv2.errors import UsageError
+from dreamerv2.exit_codes import exit_code_of
 from dreamerv2.paths import expand_home
-from dreamerv2.run.build import task_sets
 from dreamerv2.run.logdir.folder import opened
 from dreamerv2.run.logdir.lock import Lock
+from dreamerv2.run.metrics.terminal import print_line as say
 from dreamerv2.signals import StopRequest
-
-from . import engines, tables
-from .jobs import Job
-from .runner import FAILED, FINISHED, STOPPED, run_jobs
-from .state import read_states
+from dreamerv2.studies.command_line import Parser
+from dreamerv2.studies.definition import Job
+from dreamerv2.studies.engines.options import add_arguments, check_arguments, make_engine
+from dreamerv2.studies.runner import FAILED, FINISHED, STOPPED, run_jobs
+from dreamerv2.studies.state import read_states
+from dreamerv2.studies.status_tables import summary_line
 
 OWN = ('--task', '--seed', '--logdir', '--configs', '--dry_run')
 
@@ -32,6 +34,11 @@ EPILOG = """examples:
 Each run has its logdir ROOT/TASK/SEED. Finished runs are skipped and stopped ones go on, so the
 same command can be given again at any time. A run that fails does not stop the others; Ctrl-C stops
 the sweep, with checkpoints. Exit code: 0 all finished, 1 some failed, 2 bad input, 75 stopped."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    return exit_code_of(run_sweep, argv, 'Interrupted before anything was started.')
 
 
 def run_sweep(argv: Sequence[str]) -> int:
@@ -54,14 +61,14 @@ def run_sweep(argv: Sequence[str]) -> int:
         for folder in (root / task for task in args.tasks):
             stack.enter_context(opened(folder))
             stack.enter_context(Lock(folder))
-        engine = engines.make_engine(args, root)
+        engine = make_engine(args, root)
         stack.callback(engine.close)
         ended = run_jobs(
-            jobs, engine, say=engines.say, should_stop=stop, retries=args.retries, interval=0.2
+            jobs, engine, say=say, should_stop=stop, retries=args.retries, interval=0.2
         )
-    engines.say(tables.summary_line(read_states(jobs)))
+    say(summary_line(read_states(jobs)))
     if ended['stopped']:
-        engines.say('The same command goes on from here.')
+        say('The same command goes on from here.')
         return STOPPED
     return FAILED if ended['failed'] else FINISHED
 
@@ -82,14 +89,12 @@ def make_sweep(
     for task in tasks:
         given = ['--configs', *configs, *flags]
         config = load_config([*given, '--task', task])
-        check_task(task, task_sets(config))
+        check_task(task, config.sets)
         for seed in seeds:
             job = Job(
-                stage=task,
-                set='',
-                level='',
-                seed=seed,
+                name=f'{task}/{seed}',
                 task=task,
+                seed=seed,
                 frames=config.steps * config.action_repeat,
                 steps=config.steps,
                 logdir=root / task / str(seed),
@@ -101,7 +106,7 @@ def make_sweep(
 
 def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     """The sweep's own arguments, and the flags for `train.py` behind `--`."""
-    parser = engines.Parser(
+    parser = Parser(
         prog='sweep',
         usage='scripts/sweep.sh CONFIG TASK[,TASK] SEED... [OPTIONS] [-- FLAGS FOR TRAIN]',
         description='Trains every task with every seed.',
@@ -118,7 +123,7 @@ def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
         help='default: LOGROOT, else ~/logdir',
     )  # fmt: skip
     parser.add_argument('--dry_run', action='store_true', help='only show the runs')
-    engines.add_arguments(parser)
+    add_arguments(parser)
     words = list(argv)
     split = words.index('--') if '--' in words else len(words)
     args, flags = parser.parse_args(words[:split]), words[split + 1 :]
@@ -129,5 +134,5 @@ def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
         if not seed.isdecimal():
             raise UsageError(f'SEED is {seed!r}, expected a whole number (flags come after --)')
     args.seeds = [int(seed) for seed in args.seeds]
-    engines.check_arguments(args)
+    check_arguments(args)
     return args, flags

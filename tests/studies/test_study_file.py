@@ -4,11 +4,11 @@ import subprocess
 import sys
 
 import pytest
-from studies.definition import read_definition
-from studies.jobs import make_jobs, select
 
 from dreamerv2.config import load_config
 from dreamerv2.errors import UsageError
+from dreamerv2.studies.definition import make_jobs, select
+from dreamerv2.studies.study_file import read_definition
 
 SMALL = """
 configs: [mario, debug]
@@ -49,17 +49,6 @@ def test_a_small_study(tmp_path):
     assert load_config(child.parent.arguments)['init.from'] == ''
 
 
-def test_the_thesis_study_has_the_thesis_runs(repository):
-    study = read_definition(repository / 'experiments' / 'thesis.yaml')
-    jobs = make_jobs(study, repository / 'nowhere')
-    counts = {stage: len(select(jobs, stages=[stage])) for stage in
-              ('baseline', 'pretrain', 'finetune', 'transfer')}  # fmt: skip
-    assert counts == {'baseline': 70, 'pretrain': 10, 'finetune': 40, 'transfer': 40}
-    assert sum(job.frames for job in jobs) == 1.6e9
-    assert study.transfer == ('1-1', '1-2', '1-3', '1-4')
-    assert {job.parent.set for job in jobs if job.parent} == {'e4', 'e10'}
-
-
 def test_the_thesis_plan_is_shown_as_plain_text(repository, tmp_path):
     command = [sys.executable, 'experiments/study.py', 'experiments/thesis.yaml', '--dry_run']
     command += ['--logdir', str(tmp_path / 'root')]
@@ -81,7 +70,7 @@ def test_the_thesis_plan_is_shown_as_plain_text(repository, tmp_path):
 def test_the_other_studies_can_be_planned(repository, name):
     study = read_definition(repository / 'experiments' / f'{name}.yaml')
     jobs = make_jobs(study, repository / 'nowhere')
-    assert {job.stage for job in jobs} == {'baseline', 'pretrain', 'finetune', 'transfer'}
+    assert {job.place.stage for job in jobs} == {'baseline', 'pretrain', 'finetune', 'transfer'}
     assert not set(study.transfer) & set(sum(study.sets.values(), ()))
 
 
@@ -149,18 +138,6 @@ def test_a_mistake_is_named_with_its_line(tmp_path, old, new, line, words):
     assert message.startswith(f'{path} line {line}:' if line else str(path))
     for word in words:
         assert word in message
-
-
-def test_a_budget_below_the_prefill_is_refused(tmp_path):
-    study = read_definition(write(tmp_path, SMALL.replace('2000', '400')))
-    with pytest.raises(UsageError, match='prefill of 100'):
-        make_jobs(study, tmp_path)
-
-
-def test_selecting_what_is_not_there_is_named(tmp_path):
-    jobs = make_jobs(read_definition(write(tmp_path, SMALL)), tmp_path)
-    with pytest.raises(UsageError, match='--levels 4-4: not in this study; there are 1-1'):
-        select(jobs, levels=['4-4'])
 
 
 def test_overrides_may_need_each_other_and_hold_any_value(tmp_path):

@@ -11,15 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from dreamerv2.durable import write_durably
+from dreamerv2.studies.definition import STAGES, Definition, Job
+from dreamerv2.studies.process import PACKAGE
+from dreamerv2.studies.reconstruct import FILE as RECONSTRUCTIONS
 
-from .definition import Definition
-from .jobs import Job
-
-ROOT = Path(__file__).resolve().parents[2]
-EVALUATE = ROOT / 'dreamerv2' / 'evaluate.py'
-RECONSTRUCT = ROOT / 'experiments' / 'reconstruct.py'
 FILE = 'evaluations.jsonl'
-RECONSTRUCTIONS = 'reconstructions.npz'
 EPISODES = 10
 POLICY = 'train'  # These results stand beside returns of training.
 
@@ -33,21 +29,21 @@ def evaluate_parents(
     it has not seen `reconstructions.npz`. What is there already is not done again. Actions are
     drawn as in training: what the agents reach after training on a level are training returns.
     """
-    levels = dict.fromkeys(
-        [*sum(definition.sets.values(), ()), *definition.finetune, *definition.transfer]
-    )
+    levels = definition.all_levels
 
     def evaluate(job: Job) -> None:
-        if job.stage != 'pretrain':
+        place = job.place
+        if place is None or not STAGES[place.stage].on_set:
             return
         if not _evaluated(job.logdir / FILE):
             say(f'{job.name}: is evaluated on {len(levels)} levels')
             tasks = [definition.task([level]) for level in levels]
             flags = ['--tasks', *tasks, '--episodes', str(episodes), '--policy', POLICY]
             _evaluate(job, flags, say)
-        unseen = [level for level in levels if level not in definition.sets[job.set]]
+        unseen = [level for level in levels if level not in definition.sets[place.set]]
         if unseen and not (job.logdir / RECONSTRUCTIONS).exists():
-            command = [RECONSTRUCT, job.logdir, '--task', definition.task(unseen[:1])]
+            task = definition.task(unseen[:1])
+            command = ['dreamerv2.studies.reconstruct', job.logdir, '--task', task]
             _succeeds(command, f'{job.name}: no reconstructions', say)
 
     return evaluate
@@ -56,7 +52,7 @@ def evaluate_parents(
 def _evaluate(job: Job, flags: list[str], say: Callable[[str], Any]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder) / 'results.json'
-        command = [EVALUATE, job.logdir, *flags, '--json', results]
+        command = ['dreamerv2.evaluate', job.logdir, *flags, '--json', results]
         if not _succeeds(command, f'{job.name}: could not be evaluated', say):
             return
         found = json.loads(results.read_text())
@@ -75,9 +71,12 @@ def _evaluated(path: Path) -> bool:
 
 
 def _succeeds(command: list[Any], otherwise: str, say: Callable[[str], Any]) -> bool:
-    """Runs a script; says what came instead when it fails."""
-    arguments = [sys.executable, *map(str, command)]
-    ended = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    """Runs a module of this package; says what came instead when it fails."""
+    arguments = [sys.executable, '-m', *map(str, command)]
+    # From where Python finds this copy of the package first.
+    ended = subprocess.run(
+        arguments, capture_output=True, text=True, check=False, cwd=PACKAGE.parent
+    )
     if ended.returncode != 0:
         reason = (ended.stderr.strip().splitlines() or ['no output'])[-1]
         say(f'{otherwise}: {reason}')

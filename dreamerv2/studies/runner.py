@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from dreamerv2.durable import to_json, write_durably
-
-from .definition import Definition
-from .jobs import Job
-from .process import LOG
-from .state import clear_failure, read_failure, read_state, write_failure
+from dreamerv2.studies.definition import PLAN, Definition, Job, plan_of
+from dreamerv2.studies.process import LOG
+from dreamerv2.studies.state import clear_failure, read_failure, read_state, write_failure
 
 FINISHED, FAILED, BAD_INPUT, STOPPED = 0, 1, 2, 75
 LAST_LINE = 4096  # bytes read from the end of a run's output
@@ -38,14 +36,7 @@ class Engine(Protocol):
 
 def write_plan(definition: Definition, root: Path) -> None:
     """`plan.json` at the study's root, from which figures know what belongs to it."""
-    plan = {
-        'sets': {name: list(levels) for name, levels in definition.sets.items()},
-        'finetune': list(definition.finetune),
-        'transfer': list(definition.transfer),
-        'seeds': list(definition.seeds),
-        'frames': definition.frames,
-    }
-    write_durably(root / 'plan.json', to_json(plan))
+    write_durably(root / PLAN, to_json(plan_of(definition)))
 
 
 def run_jobs(
@@ -134,8 +125,8 @@ def _start(
             pending.discard(job)
             attempts[job] = attempts.get(job, 0) + 1
             job.logdir.mkdir(parents=True, exist_ok=True)
-            if job.place:
-                write_durably(job.logdir / 'study.json', to_json(job.place))
+            if job.study:
+                write_durably(job.logdir / 'study.json', to_json(job.study))
             say(f'{job.name}: starts')
             engine.start(job)
 

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 
 from dreamerv2.cores import usable_cores
 from dreamerv2.errors import UsageError
-
-from .jobs import Job
-from .process import start_process
+from dreamerv2.studies.definition import Job
+from dreamerv2.studies.process import start_process
 
 
 class LocalEngine:

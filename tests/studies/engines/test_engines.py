@@ -8,16 +8,16 @@ import sys
 import time
 
 import pytest
-from studies.definition import read_definition
-from studies.jobs import make_jobs, select
-from studies.process import end_run, run_process
-from studies.ray_engine import RayEngine
-from studies.runner import run_jobs
-from studies.slurm_engine import SlurmEngine
 
 from dreamerv2.errors import UsageError
 from dreamerv2.run import checkpoint
 from dreamerv2.run.logdir.lock import holder_of
+from dreamerv2.studies.definition import make_jobs, select
+from dreamerv2.studies.engines.ray import RayEngine
+from dreamerv2.studies.engines.slurm import SlurmEngine
+from dreamerv2.studies.process import end_run, run_process
+from dreamerv2.studies.runner import run_jobs
+from dreamerv2.studies.study_file import read_definition
 
 STUDY = """
 configs: [mario, debug]

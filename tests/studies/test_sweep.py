@@ -8,10 +8,11 @@ import sys
 import time
 
 import pytest
-from studies import engines, process
-from studies.sweep import run_sweep
 
 from dreamerv2.errors import UsageError
+from dreamerv2.studies import process
+from dreamerv2.studies.engines import options
+from dreamerv2.studies.sweep import run_sweep
 
 # Finishes, or does what the file `behaviour` beside the logdirs says for its seed.
 TRAIN = """
@@ -39,8 +40,8 @@ sys.exit(code)
 
 DRIVER = """
 import pathlib, sys
-from studies import process
-from studies.sweep import run_sweep
+from dreamerv2.studies import process
+from dreamerv2.studies.sweep import run_sweep
 from dreamerv2.exit_codes import exit_code_of
 process.TRAIN = pathlib.Path(sys.argv[1])
 sys.exit(exit_code_of(run_sweep, sys.argv[2:], 'Interrupted.'))
@@ -127,11 +128,10 @@ def test_a_failure_does_not_stop_the_others_but_is_told(sweep, capsys):
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2])
 def test_a_signal_stops_the_sweep_after_one_checkpoint(sweep, repository, number):
     sweep.behave(_0='wait')
-    paths = os.pathsep.join([str(repository), str(repository / 'experiments')])
     words = ['mario', 'mario_1-1', '0', '1', '--logdir', str(sweep.root)]
     driver = subprocess.Popen(
         [sys.executable, '-c', DRIVER, str(sweep.train), *words],
-        env={**os.environ, 'PYTHONPATH': paths},
+        env={**os.environ, 'PYTHONPATH': str(repository)},
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -183,7 +183,7 @@ def test_only_showing_starts_nothing(sweep, capsys):
     ],
 )
 def test_wrong_arguments(sweep, words, expected, monkeypatch):
-    monkeypatch.setattr(engines, 'driver_gpus', lambda: ['a card', 'another'])
+    monkeypatch.setattr(options, 'driver_gpus', lambda: ['a card', 'another'])
     with pytest.raises(UsageError) as caught:
         sweep.run(*words)
     assert expected in str(caught.value) and '\n' not in str(caught.value)
@@ -200,7 +200,7 @@ def test_wrong_arguments(sweep, words, expected, monkeypatch):
     ],
 )
 def test_gpus_that_are_not_there(sweep, found, words, monkeypatch):
-    monkeypatch.setattr(engines, 'driver_gpus', lambda: found)
+    monkeypatch.setattr(options, 'driver_gpus', lambda: found)
     with pytest.raises(UsageError, match=f'--gpus 0,1: .*{words}'):
         sweep.run('mario', 'mario_1-1', '1', '--gpus', '0,1')
     assert sweep.calls() == []

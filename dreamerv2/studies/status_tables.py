@@ -1,34 +1,42 @@
-"""What a study consists of and how far it is, as tables of text."""
+"""What a study consists of and how far it is, as tables of text and on a terminal."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import statistics
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from .jobs import STAGES, Job
-from .state import KINDS, State
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from dreamerv2.studies.definition import STAGES, Job, Place
+from dreamerv2.studies.state import KINDS, State, read_states
 
 GAP = 2  # blanks between columns
 # Titles of the columns that a narrow terminal does without, in this order.
 DISPENSABLE = ('', 'frames/s', 'return', 'frames', 'left', 'sets', 'levels', 'seeds', 'finished')
+SECONDS = 5.0
+COLORS = {'finished': 'green', 'running': 'cyan', 'failed': 'red', 'blocked': 'red'}
 
 
 def plan_rows(jobs: Sequence[Job], states: Mapping[Job, State]) -> list[list[str]]:
     """A row a stage: sets, levels, seeds, runs, those finished, and frames; then the sum."""
     rows = [['stage', 'sets', 'levels', 'seeds', 'runs', 'finished', 'frames']]
     for stage in STAGES:
-        own = [job for job in jobs if job.stage == stage]
+        own = {job.place: job for job in jobs if job.place and job.place.stage == stage}
         if own:
-            rows.append([stage, *_counts(own), *_sums(own, states)])
+            rows.append([stage, *_counts(own), *_sums(list(own.values()), states)])
     rows.append(['in all', '', '', '', *_sums(jobs, states)])
     return rows
 
 
-def _counts(jobs: Sequence[Job]) -> list[str]:
-    kinds = ({job.set for job in jobs}, {job.level for job in jobs}, {job.seed for job in jobs})
+def _counts(places: Collection[Place]) -> list[str]:
+    kinds = ({x.set for x in places}, {x.level for x in places}, {x.seed for x in places})
     return [str(len(kind - {''})) if kind - {''} else '-' for kind in kinds]
 
 
@@ -98,7 +106,7 @@ def summary_line(states: Mapping[Job, State]) -> str:
 def as_json(jobs: Sequence[Job], states: Mapping[Job, State]) -> str:
     """The states for programs."""
     rows: list[dict[str, Any]] = [
-        {'run': job.name, **job.place, 'budget': job.frames, **dataclasses.asdict(states[job])}
+        {'run': job.name, **job.study, 'budget': job.frames, **dataclasses.asdict(states[job])}
         for job in jobs
     ]
     return json.dumps(rows, indent=2)
@@ -147,6 +155,42 @@ def duration(seconds: float | None) -> str:
     if minutes >= 60:
         return f'{minutes // 60}:{minutes % 60:02} h'
     return f'{minutes} min' if minutes else 'now' if seconds <= 0 else '< 1 min'
+
+
+def show(rows: Sequence[Sequence[str]]) -> None:
+    """Prints a table whose first row is its head."""
+    console = Console()
+    console.print(_table(rows, console.width))
+
+
+def watch(jobs: Sequence[Job]) -> None:
+    """Shows the runs' states, again and again, until Ctrl-C."""
+    with Live(auto_refresh=False) as live:
+        while True:
+            live.update(view(jobs, read_states(jobs), live.console.width), refresh=True)
+            time.sleep(SECONDS)
+
+
+def view(jobs: Sequence[Job], states: Mapping[Job, State], width: int) -> Group:
+    """The table, what went wrong where it has no column for it, and the sum."""
+    rows = status_rows(jobs, states)
+    shown = fitted(rows, width)
+    errors = error_lines(jobs, states) if len(shown[0]) < len(rows[0]) else []
+    lines = [*errors, summary_line(states)]
+    return Group(_table(shown, width), *(Text(line) for line in lines))
+
+
+def _table(rows: Sequence[Sequence[str]], width: int) -> Table:
+    rows = fitted(rows, width)
+    table = Table(box=None, header_style='bold', pad_edge=False, padding=(0, GAP, 0, 0))
+    last = len(rows[0]) - 1
+    for column, title in enumerate(rows[0]):
+        left = column == 0 or (column == last and not title)
+        table.add_column(title, justify='left' if left else 'right', overflow='fold')
+    for row in rows[1:]:
+        # As text: what stands in square brackets is no markup.
+        table.add_row(*(Text(cell, style=COLORS.get(cell, '')) for cell in row))
+    return table
 
 
 def _number(value: float | None) -> str:

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from dreamerv2.errors import UsageError
-
-from .jobs import Job
-from .process import end_run, python_path, run_process
+from dreamerv2.studies.definition import Job
+from dreamerv2.studies.process import end_run, python_path, run_process
 
 LOST = 1  # counts as a crash: the run is tried again
 

@@ -15,17 +15,16 @@ from pathlib import Path
 
 from dreamerv2.run.logdir.lock import holder_of
 
-TRAIN = Path(__file__).resolve().parents[2] / 'dreamerv2' / 'train.py'
+PACKAGE = Path(__file__).resolve().parents[1]
+TRAIN = PACKAGE / 'train.py'
 LOG = 'output.log'
 END_WITH_PARENT = 1  # prctl's PR_SET_PDEATHSIG
 PATIENCE = 300.0  # seconds that a run's former process has to save and end
 
 
 def python_path() -> str:
-    """`PYTHONPATH` with which another process finds this package and what it uses."""
-    root = Path(__file__).resolve().parents[2]
-    own = [str(root), str(root / 'experiments')]
-    return os.pathsep.join([*own, *filter(None, [os.environ.get('PYTHONPATH')])])
+    """`PYTHONPATH` with which another process finds this package."""
+    return os.pathsep.join(filter(None, [str(PACKAGE.parent), os.environ.get('PYTHONPATH')]))
 
 
 def start_process(

@@ -4,25 +4,46 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from dreamerv2.errors import UsageError
+from dreamerv2.exit_codes import exit_code_of
 from dreamerv2.paths import expand_home
 from dreamerv2.run.logdir.folder import opened
 from dreamerv2.run.logdir.lock import Lock
+from dreamerv2.run.metrics.terminal import print_line as say
 from dreamerv2.signals import StopRequest
-
-from . import tables
-from .definition import Definition, read_definition
-from .engines import Parser, add_arguments, check_arguments, make_engine, say
-from .evaluations import evaluate_parents
-from .jobs import Job, make_jobs, select
-from .runner import FAILED, FINISHED, STOPPED, run_jobs, write_plan
-from .state import State, read_state, read_states
+from dreamerv2.studies import status_tables
+from dreamerv2.studies.definition import Definition, Job, make_jobs, select
+from dreamerv2.studies.engines.options import add_arguments, check_arguments, make_engine
+from dreamerv2.studies.evaluations import evaluate_parents
+from dreamerv2.studies.runner import FAILED, FINISHED, STOPPED, run_jobs, write_plan
+from dreamerv2.studies.state import State, read_state, read_states
+from dreamerv2.studies.study_file import read_definition
 
 DEFINITION = 'study.yaml'
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises UsageError instead of ending the program."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f'{message}; see --help')
+
+
+def main(argv: Sequence[str] | None = None, stages: Sequence[str] = ()) -> int:
+    """The command that runs a study, or some of its stages; returns its exit code."""
+    run = functools.partial(run_study, stages=stages)
+    return exit_code_of(run, argv, 'Interrupted before anything was started.')
+
+
+def status_main(argv: Sequence[str] | None = None) -> int:
+    """The command that shows how far a study is; returns its exit code."""
+    return exit_code_of(show_status, argv, 'Interrupted.')
 
 
 def run_study(argv: Sequence[str], stages: Sequence[str] = ()) -> int:
@@ -62,7 +83,7 @@ def run_study(argv: Sequence[str], stages: Sequence[str] = ()) -> int:
             ended = run_jobs(
                 jobs, engine, say=say, should_stop=stop, retries=args.retries, after=evaluate
             )
-    say(tables.summary_line(read_states(jobs)))
+    say(status_tables.summary_line(read_states(jobs)))
     if ended['stopped']:
         say('The same command goes on from here.')
         return STOPPED
@@ -81,15 +102,13 @@ def show_status(argv: Sequence[str]) -> int:
         raise UsageError(f'{root} is no study: expected the --logdir of experiments/study.py')
     jobs = make_jobs(read_definition(root / DEFINITION), root)
     if args.json:
-        print(tables.as_json(jobs, read_states(jobs)))
+        print(status_tables.as_json(jobs, read_states(jobs)))
     elif args.watch and sys.stdout.isatty():
-        from .live import watch
-
-        watch(jobs)
+        status_tables.watch(jobs)
     else:
         states = read_states(jobs)
-        print(tables.as_text(tables.status_rows(jobs, states)))
-        print(tables.summary_line(states))
+        print(status_tables.as_text(status_tables.status_rows(jobs, states)))
+        print(status_tables.summary_line(states))
     return FINISHED
 
 
@@ -118,26 +137,24 @@ def _parse(argv: Sequence[str], stages: Sequence[str]) -> argparse.Namespace:
 def _show_plan(
     definition: Definition, jobs: Sequence[Job], states: dict[Job, State], at_once: int
 ) -> None:
-    rows = tables.plan_rows(jobs, states)
+    rows = status_tables.plan_rows(jobs, states)
     if sys.stdout.isatty():
-        from .live import show
-
-        show(rows)
+        status_tables.show(rows)
     else:
-        say(tables.as_text(rows))
-    say(tables.estimate_line(jobs, states, definition.frames_per_second, at_once))
+        say(status_tables.as_text(rows))
+    say(status_tables.estimate_line(jobs, states, definition.frames_per_second, at_once))
 
 
 def _check_parents(jobs: Sequence[Job]) -> None:
     """Raises UsageError where a run's parent is missing or unfinished."""
     for job in jobs:
-        if job.parent is None or read_state(job).kind == 'finished':
+        if job.parent is None or job.parent.place is None or read_state(job).kind == 'finished':
             continue
         state = read_state(job.parent)
         if state.kind != 'finished':
             reached = f'is at {state.frames} of {job.parent.frames} frames'
             raise UsageError(
                 f'{job.name} starts from {job.parent.name}, which '
-                f'{reached if state.frames else "does not exist yet"}: run experiments/pretrain.py '
-                'with the same study and --logdir first'
+                f'{reached if state.frames else "does not exist yet"}: run '
+                f'experiments/{job.parent.place.stage}.py with the same study and --logdir first'
             )

@@ -1,33 +1,18 @@
-"""Where runs are run: what the command lines of studies and sweeps have in common."""
+"""The flags that choose where runs are run, which studies and sweeps have in common."""
 
 from __future__ import annotations
 
 import argparse
 import math
 from pathlib import Path
-from typing import NoReturn
 
 from dreamerv2.doctor.installation import driver_gpus
 from dreamerv2.errors import UsageError
-from dreamerv2.run.metrics.terminal import print_line
-
-from .local import LocalEngine
-from .runner import Engine
+from dreamerv2.studies.engines.local import LocalEngine
+from dreamerv2.studies.runner import Engine
 
 LEAST_SHARE = 0.05  # of a GPU
 MOST_GPUS = 8  # of one run
-
-
-class Parser(argparse.ArgumentParser):
-    """Raises UsageError instead of ending the program."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f'{message}; see --help')
-
-
-def say(line: str) -> None:
-    """Prints a line at once, as long as there is a terminal to print it on."""
-    print_line(line)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -130,11 +115,11 @@ def make_engine(args: argparse.Namespace, root: Path) -> Engine:
         UsageError: flags that do not go together, or no cluster to be found.
     """
     if args.engine == 'ray':
-        from .ray_engine import RayEngine
+        from dreamerv2.studies.engines.ray import RayEngine
 
         return RayEngine(args.address, args.jobs, args.cpus_per_run, args.gpus_per_run or 0.0)
     if args.engine == 'slurm':
-        from .slurm_engine import SlurmEngine
+        from dreamerv2.studies.engines.slurm import SlurmEngine
 
         gpus = math.ceil(args.gpus_per_run or 0)
         options = {'cpus_per_task': math.ceil(args.cpus_per_run), 'gpus_per_node': gpus}

@@ -1,4 +1,4 @@
-"""What a study consists of, as its YAML file says.
+"""A study's YAML file, read and checked against the tasks that there are.
 
 configs: [mario]            presets of configs.yaml for every run
 config: {train_every: 16}   single keys on top of them (optional)
@@ -29,12 +29,9 @@ from dreamerv2.config.merge import merge
 from dreamerv2.config.schema import SCHEMA
 from dreamerv2.envs import check_task, parse_task
 from dreamerv2.errors import UsageError, nearest, printable, shown
-from dreamerv2.run.build import task_sets
+from dreamerv2.studies.definition import STAGES, Definition, by_stage
 
-KEYS = (
-    'configs', 'family', 'frames', 'seeds', 'pretrain', 'finetune', 'transfer', 'baseline',
-    'frames_per_second',
-)  # fmt: skip
+KEYS = ('configs', 'family', 'frames', 'seeds', *STAGES, 'frames_per_second')
 MAPPINGS = {'config': '{train_every: 16}', 'sets': '{mine: [1-1, 1-2]}'}
 SYNONYMS = {
     'steps': 'frames (agent steps times the action repeat)',
@@ -54,55 +51,6 @@ FAMILIES = ('mario', 'atari', 'gym', 'pixel')
 MOST_FRAMES = 1e15
 LARGEST_SEED = 2**31 - 1
 MOST_RUNS = 10_000
-
-
-@dataclasses.dataclass(frozen=True)
-class Definition:
-    """A checked study.
-
-    Attributes:
-        path: its file.
-        configs: presets.
-        overrides: keys on top of them.
-        family: of the tasks, such as `mario`.
-        frames: T, of every run.
-        seeds: of every run.
-        sets: pre-training sets, name to levels.
-        finetune, transfer, baseline: levels.
-        frames_per_second: of one run, or None.
-    """
-
-    path: Path
-    configs: tuple[str, ...]
-    overrides: Mapping[str, Any]
-    family: str
-    frames: int
-    seeds: tuple[int, ...]
-    sets: Mapping[str, tuple[str, ...]]
-    finetune: tuple[str, ...]
-    transfer: tuple[str, ...]
-    baseline: tuple[str, ...]
-    frames_per_second: float | None = None
-
-    @property
-    def flags(self) -> list[str]:
-        """The command-line flags of every run."""
-        found = ['--configs', *self.configs]
-        for key, value in self.overrides.items():
-            # In one word, so that no value can be taken for a flag and no value is a value too.
-            values = value if isinstance(value, list | tuple) else [value]
-            found.append(f'--{key}={",".join(map(str, values))}')
-        return found
-
-    @property
-    def runs(self) -> int:
-        """How many runs the study has."""
-        children = len(self.sets) * (1 + len(self.finetune) + len(self.transfer))
-        return len(self.seeds) * (len(self.baseline) + children)
-
-    def task(self, levels: Sequence[str]) -> str:
-        """The task of these levels."""
-        return f'{self.family}_{"+".join(levels)}'
 
 
 def read_definition(path: Path) -> Definition:
@@ -135,32 +83,33 @@ def read_definition(path: Path) -> Definition:
     config = _config(given['configs'], configs, overrides)
     for name, entry in own_sets.items():
         _names(dataclasses.replace(entry, key='sets', value=name, items=()))
-    known = task_sets(config)
-    known |= {name: _names(entry) for name, entry in own_sets.items()}
+    known = {**config.sets, **{name: _names(entry) for name, entry in own_sets.items()}}
     for entry in own_sets.values():
         _levels(entry, family, known)  # Where it stands, whether it is used or not.
 
-    def levels(key: str) -> tuple[str, ...]:
-        return _levels(given[key], family, known) if key in given else ()
-
-    pretrain = {name: _set(name, given['pretrain'], family, known)
-                for name in _names(given['pretrain'])}  # fmt: skip
-    finetune, transfer = levels('finetune'), levels('transfer')
-    every = dict.fromkeys([*sum(pretrain.values(), ()), *finetune, *transfer])
+    names = {
+        key: _names(given[key]) if stage.on_set else _levels(given[key], family, known)
+        for key, stage in STAGES.items()
+        if key in given
+    }
+    sets = {
+        name: _set(name, given[key], family, known)
+        for key in names
+        if STAGES[key].on_set
+        for name in names[key]
+    }
     definition = Definition(
-        path=path,
+        sets=sets,
+        trained_on=by_stage(sets, names),
+        seeds=_seeds(given['seeds']),
+        frames=_frames(given['frames']),
+        family=family,
         configs=configs,
         overrides={key: entry.value for key, entry in overrides.items()},
-        family=family,
-        frames=_frames(given['frames']),
-        seeds=_seeds(given['seeds']),
-        sets=pretrain,
-        finetune=finetune,
-        transfer=transfer,
-        baseline=levels('baseline') if 'baseline' in given else tuple(every),
         frames_per_second=(
             _number(given['frames_per_second'], 1e-6) if 'frames_per_second' in given else None
         ),
+        path=path,
     )
     if definition.runs > MOST_RUNS:
         raise UsageError(

@@ -1,30 +1,12 @@
 """The order of runs, going on, retries, failures and stops, with an engine that only pretends."""
 
-import io
 import json
 
-import pytest
-from rich.console import Console
-from studies import live, tables
-from studies.definition import read_definition
-from studies.jobs import make_jobs, select
-from studies.runner import last_line, run_jobs, write_plan
-from studies.state import State, read_state, read_states, write_failure
-
-from dreamerv2.analysis.study import read_plan
-from dreamerv2.run.logdir.folder import mark_finished
+from dreamerv2.run import logdir
 from dreamerv2.run.logdir.lock import Lock
-
-STUDY = """
-configs: [mario, debug]
-frames: 2000
-seeds: [0, 1]
-pretrain: [pair]
-finetune: [1-1]
-transfer: [1-3]
-sets: {pair: [1-1, 1-2]}
-frames_per_second: 10
-"""
+from dreamerv2.studies.definition import read_plan, select
+from dreamerv2.studies.runner import last_line, run_jobs, write_plan
+from dreamerv2.studies.state import read_state, read_states
 
 
 class PretendEngine:
@@ -40,7 +22,7 @@ class PretendEngine:
         return len(self.running) < self.room
 
     def start(self, job):
-        assert json.loads((job.logdir / 'study.json').read_text()) == job.place
+        assert json.loads((job.logdir / 'study.json').read_text()) == job.study
         self.running.append(job)
         self.started.append(job.name)
         self.most = max(self.most, len(self.running))
@@ -54,7 +36,7 @@ class PretendEngine:
         for job in ended:
             code = 75 if self.stopped else (self.codes.get(job.name) or [0]).pop(0)
             if code == 0:
-                mark_finished(job.logdir, job.frames, 1)
+                logdir.mark_finished(job.logdir, job.frames, 1)
             else:
                 (job.logdir / 'output.log').write_text(f'hello\nended with {code}\n\n')
             results.append((job, code))
@@ -62,18 +44,6 @@ class PretendEngine:
 
     def stop(self):
         self.stopped = True
-
-
-@pytest.fixture
-def study(tmp_path):
-    path = tmp_path / 'study.yaml'
-    path.write_text(STUDY)
-    return read_definition(path)
-
-
-@pytest.fixture
-def jobs(study, tmp_path):
-    return make_jobs(study, tmp_path / 'root')
 
 
 def run(jobs, engine, stop=lambda: False, **options):
@@ -165,88 +135,6 @@ def test_a_run_that_another_process_is_busy_with_is_not_started_twice(jobs):
     ended, _ = run([job], Waiting())
     assert ended['finished'] == [job.name]
     assert looks[:3] == [[], [], []]
-
-
-def test_states_tell_how_far_a_run_is(jobs):
-    job = jobs[0]
-    assert read_state(job).kind == 'waiting'
-    job.logdir.mkdir(parents=True)
-    rows = [{'step': 400, 'train_return': 3.0}, {'step': 500, 'fps': 50.0}]
-    text = ''.join(json.dumps(row) + '\n' for row in rows)
-    (job.logdir / 'metrics.jsonl').write_text('[1]\nbroken{\n' + text + '{"step": 900, "tra')
-    state = read_state(job)
-    assert state.kind == 'stopped'
-    assert (state.frames, state.frames_per_second, state.train_return) == (500, 50.0, 3.0)
-    assert state.seconds_left == pytest.approx(1500 / 50)
-    with Lock(job.logdir):
-        assert read_state(job).kind == 'running'
-    write_failure(job, 1, 'out of memory')
-    assert read_state(job).error == 'out of memory'
-    mark_finished(job.logdir, 1999, 3)
-    assert read_state(job).kind == 'failed'
-    mark_finished(job.logdir, 2000, 3)
-    assert read_state(job).kind == 'finished'
-
-
-def test_tables_show_the_plan_and_the_runs(jobs, tmp_path):
-    logdir_of = jobs[0].logdir
-    logdir_of.mkdir(parents=True)
-    mark_finished(logdir_of, 2000, 3)
-    (logdir_of / 'metrics.jsonl').write_text('{"step": 2000, "fps": 20.0}\n')
-    states = read_states(jobs)
-    rows = tables.plan_rows(jobs, states)
-    assert rows[1] == ['baseline', '-', '3', '2', '6', '1', '12,000']
-    assert rows[-1] == ['in all', '', '', '', '12', '1', '24,000']
-    line = tables.estimate_line(jobs, states, 10, 2)
-    assert line == (
-        '22,000 frames are left: about 18 minutes of one run, about 9 minutes with 2 at a time, '
-        'at 20 frames/s (as seen).'
-    )
-    assert tables.estimate_line(jobs[:1], states, 10, 2) == 'Everything is finished.'
-    text = tables.as_text(tables.status_rows(jobs, states)).splitlines()
-    assert text[0].split() == ['run', 'state', 'frames', 'done', 'frames/s', 'return', 'left']
-    assert text[1].split() == ['baseline/1-1/0', 'finished', '2,000', '100', '%', '20']
-    assert tables.summary_line(states) == '12 runs: 1 finished, 11 waiting'
-    found = json.loads(tables.as_json(jobs, states))
-    assert found[0]['run'] == 'baseline/1-1/0' and found[0]['kind'] == 'finished'
-    assert found[-1]['set'] == 'pair' and found[-1]['frames'] == 0
-
-
-@pytest.mark.parametrize(
-    ('number', 'text'),
-    [(0, '0'), (19_200, '19,200'), (999_999, '999,999'), (1_920_000, '1.92M'), (1e6, '1M'),
-     (12_345_678, '12.3M'), (7e8, '700M'), (1.6e9, '1,600M')],
-)  # fmt: skip
-def test_numbers_of_frames(number, text):
-    assert tables.count(int(number)) == text
-
-
-@pytest.mark.parametrize(
-    ('seconds', 'text'),
-    [(0, 'less than a minute'), (59, 'less than a minute'), (60, 'about 1 minute'),
-     (720, 'about 12 minutes'), (3600, 'about 1 hour'), (12_600, 'about 3.5 hours'),
-     (5772 * 3600, 'about 5,772 hours')],
-)  # fmt: skip
-def test_times_in_words(seconds, text):
-    assert tables.in_words(seconds) == text
-
-
-@pytest.mark.parametrize('width', [40, 60, 80, 120])
-def test_a_watched_study_fits_its_terminal(jobs, width):
-    states = {job: State('running', 1234, 20.4, 130.0, 75.0, host='a.long.name.of.a.machine')
-              for job in jobs}  # fmt: skip
-    states[jobs[-1]] = State('failed', 700, 20.4, 130.0, None, 'RuntimeError: out of memory')
-    console = Console(width=width, file=io.StringIO())
-    console.print(live.view(jobs, states, width))
-    shown = console.file.getvalue().splitlines()
-    assert max(map(len, shown)) <= width
-    rows = [line.split() for line in shown[: len(jobs) + 1]]
-    assert rows[0][:2] == ['run', 'state'] and 'done' in rows[0]
-    # One line a run, and nothing is broken off in the middle.
-    assert [row[0] for row in rows[1:]] == [job.name for job in jobs]
-    assert all(row[1] in ('running', 'failed') and '%' in row for row in rows[1:])
-    assert ' '.join(line.strip() for line in shown).count('out of memory') == 1
-    assert '12 runs: 11 running, 1 failed' in ' '.join(shown)
 
 
 def test_figures_find_the_plan(study, tmp_path):

@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from dreamerv2.durable import to_json, write_durably
-from dreamerv2.run.logdir import lock
-from dreamerv2.run.logdir.folder import finished
-
-from .jobs import Job
+from dreamerv2.run.logdir import folder, lock
+from dreamerv2.studies.definition import Job
 
 FAILURE = 'failure.json'
 TAIL = 1 << 16  # bytes of metrics.jsonl that are read from its end
@@ -60,7 +58,7 @@ def read_states(jobs: Iterable[Job]) -> dict[Job, State]:
 
 def read_state(job: Job) -> State:
     """The state of one job by itself."""
-    done = finished(job.logdir)
+    done = folder.finished(job.logdir)
     rows = last_rows(job.logdir / 'metrics.jsonl')
     frames = max((row['step'] for row in rows if isinstance(row.get('step'), int)), default=0)
     fps, score = _last(rows, 'fps'), _last(rows, 'train_return')

@@ -1,0 +1,64 @@
+"""The command that makes the report of a study, one HTML file."""
+
+import argparse
+import logging
+import pathlib
+from collections.abc import Sequence
+
+from dreamerv2.analysis import study
+from dreamerv2.analysis.command_line import Parser, exit_code, whole_number
+from dreamerv2.errors import UsageError
+from dreamerv2.paths import expand_home
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; returns its exit code: 0, or 2 with one line on standard error."""
+    return exit_code('report', run, argv)
+
+
+def run(argv: Sequence[str] | None = None) -> None:
+    """Reads the study and writes its report. Raises UsageError on the user's mistakes."""
+    args = parse(argv)
+    out = args.out or args.root / 'report.html'
+    if out.is_dir():
+        raise UsageError(f'{out}: a folder; give the name of a file with --out')
+    data = study.read_study(args.root)
+    # Said when it builds its font cache, which is not what the user asked about.
+    logging.getLogger('matplotlib').setLevel(logging.ERROR)
+    from dreamerv2.analysis.report import page
+
+    try:
+        sentences = page.write_report(data, args.root, out, bins=args.bins, window=args.window)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise UsageError(
+            f'{out}: cannot write there ({error.strerror}); choose another file with --out'
+        ) from None
+    print(f'{out} ({out.stat().st_size / 1e6:.1f} MB)')
+    for sentence in sentences:
+        print(sentence)
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = Parser(
+        prog='report', description='Makes one HTML file of the study whose logdirs are under ROOT.'
+    )
+    parser.add_argument('root', metavar='ROOT', type=pathlib.Path, help='folder with the logdirs')
+    parser.add_argument(
+        '--out', metavar='FILE', type=pathlib.Path, help='default: ROOT/report.html'
+    )
+    parser.add_argument(
+        '--window',
+        type=whole_number(1, 10**6),
+        default=20,
+        help='episodes that a point is smoothed over (%(default)s)',
+    )
+    parser.add_argument(
+        '--bins', type=whole_number(2, 10**4), default=50, help='points of a curve (%(default)s)'
+    )
+    args = parser.parse_args(argv)
+    args.root = expand_home(args.root)
+    args.out = args.out and expand_home(args.out)
+    return args

@@ -1,0 +1,507 @@
+"""What a study consists of: its stages, their levels, parents, costs and questions, and its runs.
+
+A stage is declared in `STAGES` and nowhere else. Runner, status, analysis and report read it there,
+so this module imports the configuration alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dreamerv2.config import load_config
+from dreamerv2.config.sets import named_sets
+from dreamerv2.errors import UsageError, nearest
+
+PLAN = 'plan.json'  # at the root of a study, beside its runs
+
+
+@dataclasses.dataclass(frozen=True)
+class Question:
+    """What is asked of a stage's agents, against baselines of the same cost.
+
+    Attributes:
+        number, title: as the report heads it.
+        words: the question as the thesis asks it (section 1).
+        sides: what an answer compares. `{levels}` is how many, `{agents}` and `{baselines}` are the
+            frames of each side's runs.
+        agents, others: the two sides in a sentence; `{}` is the name of the pre-training set.
+        several: whether `agents` is a plural.
+        areas: whether the areas under the curves are compared, and not values at one frame.
+    """
+
+    number: int
+    title: str
+    words: str
+    sides: str
+    agents: str
+    others: str
+    several: bool = True
+    areas: bool = False
+
+    @property
+    def heading(self) -> str:
+        """Such as `Question 2: fine-tuning`."""
+        return f'Question {self.number}: {self.title}'
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """A kind of runs: what they are trained on, what they start from, cost and answer.
+
+    Attributes:
+        name: in `study.json`, as a folder, and as the key of a study's file that lists the sets or
+            levels with an agent each.
+        run: one of its runs in words.
+        on_set: whether one agent is trained on all levels of a set, not one on each level.
+        parent: the stage whose finished run of the same set and seed it starts from, on the same
+            level if that one is trained on levels; empty for a start from nothing.
+        within_set: whether it is about levels of the parent's set alone.
+        bears_parent: whether its runs share the cost of the one that they start from.
+        question: what it answers; None for what others are compared with.
+        done: `fine-tuned on`, what was done to an agent, before the levels.
+        task: `fine-tune it to each of them`, what is to be done to a pre-trained agent.
+    """
+
+    name: str
+    run: str
+    on_set: bool = False
+    parent: str = ''
+    within_set: bool = False
+    bears_parent: bool = False
+    question: Question | None = None
+    done: str = ''
+    task: str = ''
+
+    @property
+    def noun(self) -> str:
+        """Such as `fine-tuning`."""
+        return self.run.removesuffix(' run')
+
+    @property
+    def of_set(self) -> bool:
+        """Whether its runs belong to a set: they are trained on it, or start from one that was."""
+        return self.on_set or (bool(self.parent) and STAGES[self.parent].of_set)
+
+    def cost(self, frames: Any, total: float, levels: int) -> Any:
+        """Frames that its runs on some levels have cost together when each is at `frames`.
+
+        Args:
+            frames: of each single run; a number or an array.
+            total: T, the frames of a whole run.
+            levels: how many levels.
+        """
+        runs = 1 if self.on_set else levels
+        return runs * frames + (total if self.bears_parent else 0)
+
+    def equal_cost(self, total: float, levels: int) -> tuple[float, float]:
+        """Frames of its runs and of a baseline a level at which both sides have cost the same.
+
+        The furthest such frames up to T: a side that is cheaper is taken at T.
+
+        Args:
+            total, levels: as of `cost`.
+        """
+        levels = max(levels, 1)
+        cost = self.cost(total, total, levels)
+        if cost <= levels * total:
+            return total, cost / levels
+        return total - total / levels, total
+
+
+STAGES: dict[str, Stage] = {
+    stage.name: stage
+    for stage in (
+        Stage('baseline', 'baseline'),
+        Stage(
+            'pretrain',
+            'pre-training run',
+            on_set=True,
+            question=Question(
+                number=1,
+                title='one agent for several levels',
+                words='Is it more efficient to train a single agent on all levels of a set at once '
+                'than an agent on each level?',
+                sides='one agent on {levels} levels after {agents} frames, against an agent a '
+                'level after {baselines} each',
+                agents='one agent trained on all levels of {}',
+                others='agents trained on one level each for the same frames in all',
+                several=False,
+            ),
+        ),
+        Stage(
+            'finetune',
+            'fine-tuning run',
+            parent='pretrain',
+            within_set=True,
+            bears_parent=True,
+            done='fine-tuned on',
+            task='fine-tune it to each of them',
+            question=Question(
+                number=2,
+                title='fine-tuning',
+                words='Can an agent trained on all levels of a set be fine-tuned on single ones of '
+                'them, and is that more efficient than training from nothing?',
+                sides='{levels} agents fine-tuned for {agents} frames each after one pre-training '
+                'run, against as many from nothing after {baselines}',
+                agents='agents fine-tuned after pre-training on {}',
+                others='agents trained from nothing for the same frames in all',
+            ),
+        ),
+        Stage(
+            'transfer',
+            'transfer run',
+            parent='pretrain',
+            done='transferred to',
+            task='transfer it to new ones',
+            question=Question(
+                number=3,
+                title='transfer',
+                words='Can an agent trained on all levels of a set transfer what it has learned to '
+                'a level outside the set?',
+                sides='mean up to {agents} frames (area under the curve) on {levels} unseen '
+                'levels, transferred agents against agents from nothing',
+                agents='agents transferred from {} to levels they have not seen',
+                others='agents trained from nothing for as many frames',
+                areas=True,
+            ),
+        ),
+    )
+}
+"""The stages in their order, a parent before those that start from it."""
+
+
+def asked() -> list[tuple[str, Question]]:
+    """The questions of all stages, each with the name of its stage."""
+    return [(stage.name, stage.question) for stage in STAGES.values() if stage.question]
+
+
+@dataclasses.dataclass(frozen=True, order=True)
+class Place:
+    """One run's part in a study; `set` is empty for a baseline, `level` for pre-training."""
+
+    stage: str
+    set: str
+    level: str
+    seed: int
+
+    def __str__(self) -> str:
+        return ' '.join(filter(None, (self.stage, self.set, self.level, f'seed {self.seed}')))
+
+    @property
+    def folder(self) -> str:
+        """Such as `finetune/e4/3-1/0`: where the run is below the study's root."""
+        return '/'.join(filter(None, (self.stage, self.set, self.level, str(self.seed))))
+
+    @property
+    def parent(self) -> Place | None:
+        """The place of the run that this one starts from; None for a start from nothing."""
+        above = STAGES.get(STAGES[self.stage].parent)
+        if above is None:
+            return None
+        return Place(above.name, self.set, '' if above.on_set else self.level, self.seed)
+
+    @property
+    def order(self) -> tuple[int, Place]:
+        """The key that sorts by stage, set, level and seed, stages as in `STAGES`."""
+        return list(STAGES).index(self.stage), self
+
+
+@dataclasses.dataclass(frozen=True)
+class Definition:
+    """What a study consists of.
+
+    Attributes:
+        sets: the sets of levels in it, name to levels.
+        trained_on: by stage, the names of the sets or levels with an agent each; see `by_stage`.
+        seeds: of every run.
+        frames: T, the frames of every run.
+        family: of the tasks, such as `mario`.
+        configs: presets of every run.
+        overrides: keys on top of them.
+        frames_per_second: of one run, or None.
+        path: the file it is from, or None.
+    """
+
+    sets: Mapping[str, tuple[str, ...]]
+    trained_on: Mapping[str, tuple[str, ...]]
+    seeds: tuple[int, ...]
+    frames: int
+    family: str = 'mario'
+    configs: tuple[str, ...] = ()
+    overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    frames_per_second: float | None = None
+    path: Path | None = None
+
+    @property
+    def baseline(self) -> tuple[str, ...]:
+        """Levels with an agent that is trained from nothing."""
+        return self.trained_on['baseline']
+
+    @property
+    def finetune(self) -> tuple[str, ...]:
+        """Levels on which pre-trained agents are trained further."""
+        return self.trained_on['finetune']
+
+    @property
+    def transfer(self) -> tuple[str, ...]:
+        """Levels to which pre-trained agents are transferred."""
+        return self.trained_on['transfer']
+
+    @property
+    def all_levels(self) -> tuple[str, ...]:
+        """All levels that pre-trained agents meet, each once."""
+        return all_levels(self.sets, self.trained_on)
+
+    @property
+    def flags(self) -> list[str]:
+        """The command-line flags of every run."""
+        found = ['--configs', *self.configs]
+        for key, value in self.overrides.items():
+            # In one word, so that no value can be taken for a flag and no value is a value too.
+            values = value if isinstance(value, list | tuple) else [value]
+            found.append(f'--{key}={",".join(map(str, values))}')
+        return found
+
+    @property
+    def runs(self) -> int:
+        """How many runs the study has."""
+        return len(self.seeds) * sum(len(self._combinations(stage)) for stage in STAGES.values())
+
+    def all_places(self) -> list[Place]:
+        """Every run of the study, those that others start from before them."""
+        return [
+            Place(stage.name, set_name, level, seed)
+            for stage in STAGES.values()
+            for set_name, level in self._combinations(stage)
+            for seed in self.seeds
+        ]
+
+    def places(self, stage: str, set_name: str = '', levels: Iterable[str] = ('',)) -> list[Place]:
+        """The places of one stage on some levels, for every seed."""
+        return [Place(stage, set_name, level, seed) for level in levels for seed in self.seeds]
+
+    def levels_of(self, stage: str, set_name: str) -> tuple[str, ...]:
+        """The levels on which a set's agents of a stage are compared.
+
+        A stage that is about its parent's set may be trained on other levels as well, where those
+        are of another set; such a run answers nothing.
+        """
+        own = self.sets.get(set_name, ())
+        if STAGES[stage].on_set:
+            return own
+        levels = self.trained_on[stage]
+        return tuple(x for x in levels if x in own) if STAGES[stage].within_set else levels
+
+    def is_compared(self, place: Place) -> bool:
+        """Whether a run enters an answer; see `levels_of`."""
+        return not place.level or place.level in self.levels_of(place.stage, place.set)
+
+    def task(self, levels: Sequence[str]) -> str:
+        """The task of these levels."""
+        return f'{self.family}_{"+".join(levels)}'
+
+    def task_of(self, place: Place) -> str:
+        """What the run at a place is trained on."""
+        return self.task([place.level] if place.level else self.sets[place.set])
+
+    def _combinations(self, stage: Stage) -> list[tuple[str, str]]:
+        """Sets and levels of a stage's runs, an empty name where it has none."""
+        levels = ('',) if stage.on_set else self.trained_on[stage.name]
+        return [(name, level) for level in levels for name in self._sets(stage)]
+
+    def _sets(self, stage: Stage) -> tuple[str, ...]:
+        if stage.on_set:
+            return self.trained_on[stage.name]
+        return self._sets(STAGES[stage.parent]) if stage.parent else ('',)
+
+
+def level_sets() -> dict[str, tuple[str, ...]]:
+    """The named sets of `configs.yaml`, such as `e4`, name to levels."""
+    return named_sets()
+
+
+def all_levels(
+    sets: Mapping[str, Sequence[str]], trained_on: Mapping[str, Sequence[str]]
+) -> tuple[str, ...]:
+    """All levels of sets and of the stages that start from other runs, each once."""
+    later = [
+        trained_on.get(stage.name, ())
+        for stage in STAGES.values()
+        if stage.parent and not stage.on_set
+    ]
+    return tuple(dict.fromkeys([level for found in (*sets.values(), *later) for level in found]))
+
+
+def by_stage(
+    sets: Mapping[str, Sequence[str]], given: Mapping[str, Sequence[str]]
+) -> dict[str, tuple[str, ...]]:
+    """What every stage is trained on, names of sets or levels, in the order of the stages.
+
+    A stage for which nothing is given is trained on all sets or all levels of the study if its runs
+    start from nothing, and has no runs otherwise.
+    """
+    levels = all_levels(sets, given)
+    default = {
+        stage.name: () if stage.parent else tuple(sets) if stage.on_set else levels
+        for stage in STAGES.values()
+    }
+    return {name: tuple(given.get(name, names)) for name, names in default.items()}
+
+
+def plan_of(definition: Definition) -> dict[str, Any]:
+    """What `plan.json` says of a study, which `read_plan` reads."""
+    return {
+        'sets': {name: list(levels) for name, levels in definition.sets.items()},
+        **{stage: list(names) for stage, names in definition.trained_on.items()},
+        'seeds': list(definition.seeds),
+        'frames': definition.frames,
+    }
+
+
+def read_plan(path: Path) -> Definition:
+    """The study that a `plan.json` tells of; for stages that it does not name see `by_stage`.
+
+    Raises UsageError naming the file and the key that cannot be used.
+    """
+    key = 'it'
+    try:
+        loaded = json.loads(path.read_bytes())
+        key = 'sets'
+        sets = {str(name): _names(levels) for name, levels in loaded['sets'].items()}
+        given = {}
+        for key in STAGES:
+            if key in loaded:
+                given[key] = _names(loaded[key])
+        key = 'seeds'
+        seeds = tuple(int(seed) for seed in loaded['seeds'])
+        key = 'frames'
+        frames = int(loaded['frames'])
+        if frames < 1:
+            raise ValueError
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
+        later = ' and '.join(stage.name for stage in STAGES.values() if stage.parent)
+        raise UsageError(
+            f'{path}: {key} cannot be used; expected sets (name: list of levels), '
+            f'{later} (lists of levels), seeds (list), frames (from 1)'
+        ) from None
+    return Definition(sets, by_stage(sets, given), seeds, frames, path=path)
+
+
+def _names(levels: Any) -> tuple[str, ...]:
+    if not isinstance(levels, list):
+        raise TypeError
+    return tuple(str(level) for level in levels)
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One training run.
+
+    Attributes:
+        name: such as `finetune/e4/3-1/0`; also its folder.
+        task: what it is trained on.
+        seed: of everything random in it.
+        frames: how long.
+        steps: agent steps, which `train.py` counts.
+        logdir: where.
+        flags: the command-line flags of `train.py` that all runs of the study share.
+        place: its part in a study; None for a run of no study.
+        parent: the job of the run that it starts from, or None.
+    """
+
+    name: str
+    task: str
+    seed: int
+    frames: int
+    steps: int
+    logdir: Path
+    flags: tuple[str, ...]
+    place: Place | None = None
+    parent: Job | None = None
+
+    @property
+    def study(self) -> dict[str, Any]:
+        """What `study.json` in its logdir says; nothing for a run of no study."""
+        return dataclasses.asdict(self.place) if self.place is not None else {}
+
+    @property
+    def arguments(self) -> list[str]:
+        """The command-line arguments of `train.py`."""
+        own = ['--task', self.task, '--seed', str(self.seed), '--logdir', str(self.logdir)]
+        if not any(flag.split('=')[0] == '--steps' for flag in self.flags):
+            own += ['--steps', str(self.steps)]
+        if self.parent is not None:
+            repeat = self.frames // self.steps
+            own += ['--init.from', f'{self.parent.logdir}@{self.parent.steps * repeat}']
+        return [*self.flags, *own]
+
+
+def make_jobs(definition: Definition, root: Path) -> list[Job]:
+    """All runs of a study, those that others start from before them.
+
+    Raises:
+        UsageError: the budget is shorter than the prefill, or a run has nothing to start from.
+    """
+    config = load_config(definition.flags)
+    repeat = config.action_repeat
+    steps = math.ceil(definition.frames / repeat)
+    if steps <= config.prefill:
+        raise UsageError(
+            f'{definition.path}: frames {definition.frames} are {steps} agent steps, no more than '
+            f'the prefill of {config.prefill}: raise frames, or lower config.prefill'
+        )
+    jobs: dict[Place, Job] = {}
+    for place in definition.all_places():
+        parent = place.parent
+        if parent is not None and parent not in jobs:
+            raise UsageError(
+                f'{definition.path}: {place.folder} starts from {parent.folder}, which is not in '
+                f'the study: add {parent.level or parent.set} to {parent.stage}'
+            )
+        jobs[place] = Job(
+            name=place.folder,
+            task=definition.task_of(place),
+            seed=place.seed,
+            frames=steps * repeat,
+            steps=steps,
+            logdir=root / place.folder,
+            flags=tuple(definition.flags),
+            place=place,
+            parent=jobs[parent] if parent is not None else None,
+        )
+    return list(jobs.values())
+
+
+def select(
+    jobs: Sequence[Job],
+    *,
+    stages: Collection[str] = (),
+    sets: Collection[str] = (),
+    levels: Collection[str] = (),
+    seeds: Collection[int] = (),
+) -> list[Job]:
+    """Those of a study's jobs that are asked for; an empty collection asks for all.
+
+    Raises:
+        UsageError: something asked for is in none of them.
+    """
+    found = [(job.place, job) for job in jobs if job.place is not None]
+    found = [(place, job) for place, job in found if not stages or place.stage in stages]
+    for key, wanted in (('set', sets), ('level', levels), ('seed', seeds)):
+        known = dict.fromkeys(getattr(place, key) for place, _ in found)
+        for value in wanted:
+            if value not in known:
+                names = [str(name) for name in known if name != '']
+                hint = nearest(str(value).rpartition('_')[2], names) if key != 'seed' else ''
+                raise UsageError(
+                    f'--{key}s {value}: not in this study; there are {", ".join(names) or "none"}'
+                    f'{f"; {hint}" if hint else ""}'
+                )
+        if wanted:
+            found = [(place, job) for place, job in found if getattr(place, key) in wanted]
+    return [job for _, job in found]

@@ -1,0 +1,112 @@
+"""What a checkpoint's world model makes of a level, as arrays from which figure 8 is drawn.
+
+Plays the level at random, lets the model see every frame, and writes some of the frames and their
+reconstructions to `reconstructions.npz` in the logdir, from which `experiments/figures.py` draws
+figure 8 of the thesis. `frames` and `reconstructions` are uint8 `[K, height, width, channels]`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from dreamerv2.config import Config
+from dreamerv2.errors import UsageError
+from dreamerv2.exit_codes import exit_code_of
+from dreamerv2.paths import expand_home
+
+FILE = 'reconstructions.npz'
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f'{message}; see --help')
+
+
+def run(argv: Sequence[str]) -> int:
+    """The command; returns the exit code 0.
+
+    Raises:
+        UsageError: a mistake in the command line.
+    """
+    parser = _Parser(prog='reconstruct', description='What a world model makes of a level.')
+    parser.add_argument('logdir', type=Path, help='logdir of a training run')
+    parser.add_argument('--task', required=True, help='such as mario_1-1')
+    parser.add_argument('--steps', type=int, default=60, help='agent steps that are played (60)')
+    parser.add_argument('--frames', type=int, default=6, help='how many of them are kept (6)')
+    parser.add_argument('--out', type=Path, help=f'default: LOGDIR/{FILE}')
+    args = parser.parse_args(argv)
+    if not 1 <= args.frames <= args.steps:
+        raise UsageError(f'--frames {args.frames}: expected 1 to --steps {args.steps}')
+    from dreamerv2.envs import check_task
+    from dreamerv2.evaluate import load_agent
+    from dreamerv2.run import build, checkpoint, devices, random_streams
+
+    logdir = expand_home(args.logdir)
+    saved = checkpoint.find(logdir)
+    config = Config.load(saved.config_path)
+    (level,) = _one_level(check_task(args.task, build.task_sets(config)).names, args.task)
+    env: Any = build.build_env(
+        config, args.task, random_streams.derive(config.seed, 'reconstruction')
+    )
+    window = play(env, args.steps, random_streams.generator(config.seed, 'reconstruction'))
+    if 'image' not in window:
+        raise UsageError(f'--task {args.task} has no pictures')
+    say = functools.partial(print, file=sys.stderr, flush=True)
+    with devices.hidden_native_stderr():
+        device = devices.configure(config.precision, device=config.device, say=say)
+        agent = load_agent(saved, config, env, device, config.seed)
+    env.close()
+    images = agent.reconstruct(window)['image'][0]
+    rows = np.linspace(0, len(images) - 1, args.frames).round().astype(int)
+    out = args.out or logdir / FILE
+    arrays = {
+        'frames': window['image'][0][rows],
+        'reconstructions': images[rows],
+        'level': np.array(level),
+        'step': np.array(saved.frames),
+    }
+    with open(out, 'wb') as file:
+        np.savez_compressed(file, **arrays)
+    print(f'Reconstructions: {out}')
+    return 0
+
+
+def play(env: Any, steps: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """The rows of a random policy's play as one window `[1, steps, ...]`."""
+    size = getattr(env.act_space, 'n', 0) or env.act_space.shape[0]
+    rows: list[dict[str, Any]] = []
+    while len(rows) < steps:
+        if not rows or rows[-1]['is_last']:
+            rows.append({**env.reset(), 'action': np.zeros(size, np.float32)})
+            continue
+        if hasattr(env.act_space, 'n'):
+            choice = int(rng.integers(size))
+            obs, action = env.step(choice), np.eye(size, dtype=np.float32)[choice]
+        else:
+            action = rng.uniform(-1, 1, size).astype(np.float32)
+            obs = env.step(action)
+        rows.append({**obs, 'action': action})
+    keys = [key for key in rows[0] if not key.startswith('log_')]
+    return {key: np.stack([row[key] for row in rows])[None] for key in keys}
+
+
+def _one_level(names: Sequence[str], task: str) -> Sequence[str]:
+    if len(names) != 1:
+        raise UsageError(f'--task {task}: expected one level, such as mario_1-1')
+    return names
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; 0 finished, 1 crashed, 2 bad input."""
+    return exit_code_of(run, argv, 'Interrupted.')
+
+
+if __name__ == '__main__':
+    sys.exit(main())
