@@ -1,4 +1,4 @@
-"""The errors that are the user's to mend, and how what the user gave is shown in it."""
+"""The errors that the user can fix, and how what the user gave is shown in it."""
 
 from __future__ import annotations
 

@@ -192,7 +192,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def check_names(levels: Iterable[str], given: Sequence[str] | None, path: Path) -> None:
-    """Raises UsageError where a configuration, which may be a stranger's, has a module imported.
+    """Raises UsageError where a configuration, which may be untrusted, has a module imported.
 
     Args:
         levels: what is to be played, sets replaced by what is in them.

@@ -108,7 +108,7 @@ def _measured(work: tuple[str, int, int]) -> tuple[str, dict[str, Any]]:
 
 
 def _text(table: dict[str, Any]) -> bytes:
-    """JSON with a line a level."""
+    """JSON with one line per level."""
     levels = ',\n'.join(
         f'  {json.dumps(name)}: {json.dumps(entry)}' for name, entry in table['levels'].items()
     )

@@ -6,7 +6,7 @@ usage() {
     cat <<'END'
 Usage: scripts/plot.sh ROOT [options]
 
-Draws return over frames, a panel a task, from every logdir at or under ROOT, also of runs that
+Draws return over frames, one panel per task, from every logdir at or under ROOT, also of runs that
 are still going. Repetitions with other seeds are one line: their mean with a 95 % confidence band.
 Writes a PNG, an SVG and a CSV of the numbers and prints their paths.
 

@@ -200,7 +200,7 @@ def areas(grid: np.ndarray, curves: np.ndarray, upto: float) -> np.ndarray:
     """Area up to `upto` of each of several curves from the first frame all of them have.
 
     Curves that start later than others, because their first episode ended later, would otherwise
-    be compared over different stretches. Curves that do not reach `upto` give NaN and do not
+    be compared over different spans. Curves that do not reach `upto` give NaN and do not
     move the start.
 
     Args:

@@ -1,4 +1,4 @@
-"""One metric over frames: a panel a task, a line a setting, with the numbers behind them."""
+"""One metric over frames: a panel per task, a line per setting, with the numbers behind them."""
 
 import math
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _COLUMNS = 3
 def draw(
     runs: Sequence[Run], metric: str, *, window: int = 20, bins: int = 50
 ) -> tuple[Figure, list[dict[str, Any]], list[str]]:
-    """A figure with a panel a task.
+    """A figure with one panel per task.
 
     Args:
         runs: runs that have the metric.

@@ -1,4 +1,4 @@
-"""Draws a metric over frames, a panel a task, from the logdirs under a folder.
+"""Draws a metric over frames, one panel per task, from the logdirs under a folder.
 
     python -m dreamerv2.analysis.plot ROOT [--metric train_return] [--out FILE.png]
 
@@ -96,7 +96,7 @@ def _notes(runs: Sequence[Run]) -> list[str]:
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = Parser(
         prog='plot',
-        description='Draws a metric over frames, a panel a task, from the logdirs under ROOT.',
+        description='Draws a metric over frames, one panel per task, from the logdirs under ROOT.',
     )
     parser.add_argument('root', metavar='ROOT', type=pathlib.Path, help='folder with the logdirs')
     parser.add_argument('--metric', default='train_return', help='what to draw (%(default)s)')

@@ -197,7 +197,7 @@ class Config(Section):
     def load(cls, path: str | os.PathLike[str]) -> Config:
         """Reads what `save` wrote; keys that the file lacks have their defaults.
 
-        The file may be a stranger's: it holds plain keys, no patterns. Raises UsageError for one
+        The file may be untrusted: it holds plain keys, no patterns. Raises UsageError for one
         that is no configuration, naming the line.
         """
         path = pathlib.Path(path)

@@ -73,7 +73,7 @@ def _look(file: EpisodeFile, levels: Sequence[str] | None) -> tuple[str, dict[st
         return '', {}
     except disk.DamagedEpisodeError as error:
         return str(error).removeprefix(f'{file.path}: '), {}
-    except Exception as error:  # A stranger's file may hold anything.
+    except Exception as error:  # An untrusted file may hold anything.
         return words_of(error), {}
     spec = {
         key: (value.shape[1:], value.dtype)

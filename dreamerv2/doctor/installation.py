@@ -94,7 +94,7 @@ def check_presets() -> Row:
         for name in names:
             load_config(['--configs', name])
     except UsageError as error:
-        return failed('configs.yaml', str(error), 'mend that line, or take the file that came')
+        return failed('configs.yaml', str(error), 'fix that line, or take the file that came')
     return ok('configs.yaml', f'{path}: {", ".join(names)}')
 
 

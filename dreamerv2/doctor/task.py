@@ -36,7 +36,7 @@ _WAYS_OUT = {
     'from the same state': 'draw everything random from one generator made from the seed, and '
     'have get_state and set_state carry it',
     'is_terminal without is_last': 'set is_last too where is_terminal is set',
-    'is not finite': 'mend the environment: a number that is none ruins the networks',
+    'is not finite': 'fix the environment: NaN or infinity ruins the networks',
 }
 
 Make = Callable[..., Environment]
@@ -112,7 +112,7 @@ def check_made(make: Make) -> Row:
             return ok('task', f'{levels}: {shown}; {env.act_space}, repeat {env.action_repeat}')
     except Exception as error:
         way_out = (
-            'install what the message names, or mend the environment; '
+            'install what the message names, or fix the environment; '
             '`python -m dreamerv2.doctor` checks the installation'
         )
         return failed('task', f'it cannot be made: {words_of(error)}', way_out)

@@ -17,7 +17,7 @@ ERROR_LIMIT = 50.0  # Times the mean error, above which a pixel's weight grows n
 
 
 def categorical_sample(logits: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
-    """One-hot draw `[..., classes]` by inverting the distribution function at `uniform [...]`.
+    """One-hot draw `[..., classes]` by inverting the CDF at `uniform [...]`.
 
     The running sum over classes is a product with a triangular matrix, which costs a fraction of
     one logarithm per class that the usual Gumbel draw needs.
@@ -284,7 +284,7 @@ class TruncatedNormal:
         return self._loc
 
     def sample(self, uniform: tf.Tensor | None) -> tf.Tensor:
-        """Draw by inverting the distribution function; its gradient is the reparametrisation."""
+        """Draw by inverting the CDF; its gradient is the reparametrisation."""
         if uniform is None:
             return self._loc
         low = normal_cdf((-1 - self._loc) / self._scale)

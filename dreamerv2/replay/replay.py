@@ -155,7 +155,7 @@ class Replay:
 
         Returns:
             Dict of arrays `[batch, length, ...]`: the keys added (`log_*` apart), `level` and
-            `mask` float32, 0 in filler rows after a truncated episode.
+            `mask` float32, 0 in padding after a truncated episode.
 
         Raises:
             UsageError: there is no episode that can be sampled.

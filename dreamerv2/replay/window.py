@@ -67,7 +67,7 @@ def continue_past_end(out, begin, end, terminated, actions):
 
     A terminated episode goes on in its absorbing state (thesis, section 5.2): the last observation
     is repeated, the reward is 0, `is_terminal` stays true and the actions are random. A truncated
-    one has no known continuation: the rows are filler with all flags false, zero actions and
+    one has no known continuation: the rows are padding with all flags false, zero actions and
     `mask` 0.
 
     Args:

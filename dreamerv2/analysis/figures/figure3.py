@@ -1,4 +1,4 @@
-"""Figure 3 of the thesis: one agent on a set of levels against an agent a level."""
+"""Figure 3 of the thesis: one agent on a set of levels against one agent per level."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any

@@ -108,7 +108,7 @@ def find_parent(source: str, own: Path, say: Callable[[str], Any] = print) -> Ch
         )
     try:
         found = checkpoint.find(folder, step, say)
-        Config.load(found.config_path)  # It may be a stranger's: refused before anything is made.
+        Config.load(found.config_path)  # It may be untrusted: refused before anything is made.
     except UsageError as error:
         raise UsageError(f'--init.from {source}: {error}') from error
     return found
@@ -153,7 +153,7 @@ def recorded_parent(provenance: Path) -> dict[str, Any] | None:
 
 def parent_line(parent: Mapping[str, Any]) -> str:
     """One line about where a run started from."""
-    # As a provenance says, which may be a stranger's: anything may stand in it.
+    # As a provenance says, which may be untrusted: anything may stand in it.
     values = {
         key: printable(str(parent.get(key) or ''), 200) for key in ('logdir', 'step', 'sha256')
     }
