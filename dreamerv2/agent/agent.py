@@ -274,7 +274,7 @@ class Agent:
         return state, metrics
 
     def finish(self) -> dict[str, tf.Tensor] | None:
-        """Completes what `train_ahead` has begun; the metrics, or None if there is nothing."""
+        """Completes the pending update of `train_ahead`; its metrics, or None without one."""
         self._stale = not self._acting_copy
         return self._overlap.finish()
 

@@ -16,7 +16,7 @@ from dreamerv2.nets.rssm import State
 Tensors = dict[str, tf.Tensor]
 
 
-class Begun(NamedTuple):
+class PendingUpdate(NamedTuple):
     """An update whose world model is updated: what actor and critic learn from.
 
     Attributes:
@@ -24,7 +24,7 @@ class Begun(NamedTuple):
         is_terminal, mask, level: of the batch, `[batch, length]`.
         seed: int32 [2], or None.
         step: agent steps at the update.
-        sound: whether the world model's loss and gradients were finite.
+        finite: whether the world model's loss and gradients were finite.
     """
 
     start: State
@@ -33,7 +33,7 @@ class Begun(NamedTuple):
     level: tf.Tensor
     seed: tf.Tensor | None
     step: tf.Tensor
-    sound: tf.Tensor
+    finite: tf.Tensor
 
 
 class Learner:
@@ -98,7 +98,7 @@ class Learner:
         """One update on a batch `[batch, length, ...]`.
 
         Where NaN or infinity comes up, nothing of the world model is changed, nor of actor and
-        critic, or only of the latter two when the world model's step was sound. Such updates are
+        critic, or only of the latter two when the world model's step was finite. Such updates are
         counted: `skipped_updates`, and `skipped_in_a_row` up to this one.
 
         Args:
@@ -110,12 +110,12 @@ class Learner:
         Returns:
             The latent state behind the last row, and metrics.
         """
-        state, begun, metrics = self.begin(data, state, seed, step)
-        return state, {**metrics, **self.complete(begun)}
+        state, pending, metrics = self.begin(data, state, seed, step)
+        return state, {**metrics, **self.complete(pending)}
 
     def begin(
         self, data: Tensors, state: State, seed: tf.Tensor | None, step: tf.Tensor
-    ) -> tuple[State, Begun, Tensors]:
+    ) -> tuple[State, PendingUpdate, Tensors]:
         """The first half of an update, that of the world model; args as those of `update`.
 
         Returns:
@@ -124,24 +124,24 @@ class Learner:
         seeds = [None] * 3 if seed is None else tf.unstack(
             tf.random.experimental.stateless_split(seed, 3)
         )  # fmt: skip
-        state, start, sound, metrics = self.update_model(data, state, seeds[0])
+        state, start, finite, metrics = self.update_model(data, state, seeds[0])
         mask = tf.cast(data['mask'], tf.float32)
         # What is carried on must not spoil the next batch.
         state = {k: tf.where(tf.math.is_finite(v), v, tf.zeros_like(v)) for k, v in state.items()}
         level = level_of(data)
-        begun = Begun(start, data['is_terminal'], mask, level, seeds[1], step, sound)
-        return state, begun, metrics
+        pending = PendingUpdate(start, data['is_terminal'], mask, level, seeds[1], step, finite)
+        return state, pending, metrics
 
-    def complete(self, begun: Begun) -> Tensors:
+    def complete(self, pending: PendingUpdate) -> Tensors:
         """The second half of an update, that of actor and critic; its metrics."""
-        start, is_terminal, mask, level, seed, step, sound = begun
-        sound, metrics = self.update_behavior(
-            start, is_terminal, mask, seed, step, level, allowed=sound
+        start, is_terminal, mask, level, seed, step, finite = pending
+        finite, metrics = self.update_behavior(
+            start, is_terminal, mask, seed, step, level, allowed=finite
         )
-        return {**metrics, **self._count(sound)}
+        return {**metrics, **self._count(finite)}
 
-    def _count(self, sound: tf.Tensor) -> Tensors:
-        skipped = tf.cast(tf.logical_not(sound), tf.int64)
+    def _count(self, finite: tf.Tensor) -> Tensors:
+        skipped = tf.cast(tf.logical_not(finite), tf.int64)
         total, in_a_row = self._skipped['updates'], self._skipped['in_a_row']
         return {
             'skipped_updates': total.assign_add(skipped),
@@ -206,11 +206,11 @@ class Learner:
         metrics.update(more)
         actor = actor_opt.gradients(tape, loss)
         critic = critic_opt.gradients(critic_tape, critic_loss)
-        sound = actor.finite & critic.finite & allowed
-        metrics.update(actor_opt.apply(actor, 'actor', sound))
-        metrics.update(critic_opt.apply(critic, 'critic', sound))
-        behavior.update_slow_critic(sound)
-        return sound, metrics
+        finite = actor.finite & critic.finite & allowed
+        metrics.update(actor_opt.apply(actor, 'actor', finite))
+        metrics.update(critic_opt.apply(critic, 'critic', finite))
+        behavior.update_slow_critic(finite)
+        return finite, metrics
 
     def imagine(
         self,

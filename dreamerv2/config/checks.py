@@ -12,9 +12,9 @@ from dreamerv2.config.schema import UNBUILT_EXPLORATION
 from dreamerv2.errors import UsageError, nearest, printable, shown
 
 UNBUILT_TASKS = {
-    'dmc': 'DeepMind Control is not built; use a gym_ task, such as '
+    'dmc': 'DeepMind Control is not supported; use a gym_ task, such as '
     '--configs control --task gym_Pendulum-v1',
-    'crafter': 'Crafter is not built; if its package is installed, try '
+    'crafter': 'Crafter is not supported; if its package is installed, try '
     '--task gym_crafter:CrafterReward-v1',
 }
 UNBUILT_PRESETS = {
@@ -24,13 +24,13 @@ UNBUILT_PRESETS = {
 }
 WITHOUT_EFFECT = {
     'slow_baseline': 'nor did it in the original',
-    'dmc_camera': 'DeepMind Control is not built',
+    'dmc_camera': 'DeepMind Control is not supported',
     'expl_until': 'with expl_behavior greedy exploration is the actor itself',
 }
 
 
 def check(flat: Mapping[str, Any]) -> None:
-    """Raises UsageError where keys contradict each other or ask for what is not built."""
+    """Raises UsageError where keys contradict each other or ask for what is not supported."""
     for problem in _problems(flat):
         raise UsageError(problem)
 

@@ -47,7 +47,7 @@ def expand(entry: Entry, flat: Mapping[str, Any], patterns: bool = True) -> list
         example = members[0] if members else f'{key}.NAME'
         raise UsageError(f'{entry.where}: {key} is a group of keys; set one, such as {example}')
     if UNBUILT_KEYS.match(key):
-        raise UsageError(f'{entry.where}: key {printable(key)} is not built; {HELP}')
+        raise UsageError(f'{entry.where}: key {printable(key)} is not supported; {HELP}')
     # A key typed without its group, such as `deter`, is nearest to `rssm.deter`.
     same_name = [name for name in known if name.rpartition('.')[2] == key]
     hint = f'did you mean {same_name[0]}?' if same_name else nearest(key, known)

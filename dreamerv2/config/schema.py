@@ -161,7 +161,7 @@ ENVIRONMENT = {
     'atari_all_actions': Key(
         boolean(), 'all 18 actions instead of those of the game (several games: always all)'
     ),
-    'dmc_camera': Key(whole(-1, 100), 'camera of DeepMind Control tasks (not built)'),
+    'dmc_camera': Key(whole(-1, 100), 'camera of DeepMind Control tasks (not supported)'),
     'sticky': Key(RATIO, 'probability that the previous action is executed again'),
     'action_repeat': Key(whole(1, 1000), 'frames per agent step'),
     'time_limit': Key(whole(0), 'longest episode in agent steps (0: no limit)'),
@@ -291,7 +291,7 @@ ACTOR_CRITIC = {
 
 ACTING = {
     'expl_behavior': Key(
-        choice('greedy', note=' (Plan2Explore, ModelLoss and Random are not built)'),
+        choice('greedy', note=' (Plan2Explore, ModelLoss and Random are not supported)'),
         'what collects: greedy is the actor itself',
     ),
     'expl_noise': Key(RATIO, 'noise on actions while collecting'),

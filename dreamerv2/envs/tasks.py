@@ -18,10 +18,10 @@ from dreamerv2.errors import UsageError, printable, shown
 
 _FAMILIES = 'mario_3-1, mario_3-1+3-2, mario_e4, atari_pong, gym_CartPole-v1, pixel'
 _ALIASES = {'james_bond': 'jamesbond'}  # DreamerV2 takes both
-_NOT_BUILT = {
-    'dmc': 'the DeepMind Control Suite is not built in: use gym_ID for a Gym or Gymnasium task',
-    'crafter': 'Crafter is not built in: install its package (pip install crafter) and use '
-    'gym_crafter:CrafterReward-v1 or gym_crafter:CrafterNoReward-v1',
+_UNSUPPORTED = {
+    'dmc': 'the DeepMind Control Suite is not supported: use gym_ID for a Gym or Gymnasium task',
+    'crafter': 'Crafter is not supported directly: install its package (pip install crafter) and '
+    'use gym_crafter:CrafterReward-v1 or gym_crafter:CrafterNoReward-v1',
 }
 
 
@@ -63,8 +63,8 @@ def parse_task(task: str, sets: Mapping[str, Sequence[str]] | None = None) -> Ta
         family, rest = 'atari', task  # `atari4` for `atari_atari4`
     if family == 'pixel' and rest in ('', 'reach'):
         return Task('pixel', ('pixel',))
-    if family in _NOT_BUILT:
-        raise UsageError(f'task {shown(task)}: {_NOT_BUILT[family]}')
+    if family in _UNSUPPORTED:
+        raise UsageError(f'task {shown(task)}: {_UNSUPPORTED[family]}')
     if family == 'own' and rest:
         return Task('own', (rest,))
     if family not in ('mario', 'atari', 'gym') or not rest:

@@ -97,11 +97,11 @@ class Beside:
         self._failed = False
         self._ahead = ahead
         self._number = 0  # Updates that are computed now.
-        self._begun = 0  # Updates before them that wait to be completed.
+        self._pending = 0  # Pending updates before them.
 
     @property
     def staleness(self) -> int:
-        return self._number + self._begun
+        return self._number + self._pending
 
     def update(self, number: int, step: int) -> list[Metrics]:
         if not number:
@@ -122,7 +122,7 @@ class Beside:
             return []
         self._waited_for.release()
         ended = [metrics for metrics in running.result() if metrics is not None]
-        self._number, self._begun = 0, int(self._ahead)
+        self._number, self._pending = 0, int(self._ahead)
         return ended
 
     def _train(self, batches: list[Batch], step: int) -> list[Metrics | None]:
@@ -140,11 +140,11 @@ class Beside:
 
     def drain(self) -> list[Metrics]:
         ended = self.wait()
-        if self._begun:
+        if self._pending:
             last = self._trainer.agent.finish()
             ended += [last] if last is not None else []
             self._trainer.agent.sync_policy()
-            self._begun = 0
+            self._pending = 0
         return ended
 
     def close(self) -> None:

@@ -20,7 +20,7 @@ PRESETS = tuple(read_presets(default_file()))
     ('argv', 'words'),
     [
         (['--slow_baseline', 'False'], 'slow_baseline does nothing'),
-        (['--dmc_camera', '2'], 'DeepMind Control is not built'),
+        (['--dmc_camera', '2'], 'DeepMind Control is not supported'),
         (['--expl_until', '100'], 'expl_until does nothing'),
         (['--atari_grayscale', 'False'], 'mario_1-1 is no Atari game'),
         (['--atari_all_actions', 'True'], 'atari_all_actions does nothing'),
@@ -107,7 +107,7 @@ def test_saving_any_value_is_exact(tmp_path_factory, lr, scale, task, seed):
             {'model_opt.lr': lr, 'reward_norm.scale': scale, 'task': task, 'seed': seed}
         )
     except UsageError as error:
-        assert 'not built' in str(error)
+        assert 'not supported' in str(error)
         return
     config.save(path)
     assert Config.load(path).flat == config.flat

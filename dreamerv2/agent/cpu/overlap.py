@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import tensorflow as tf
 
-from dreamerv2.agent.learner import Begun, Learner, Tensors, level_of
+from dreamerv2.agent.learner import Learner, PendingUpdate, Tensors, level_of
 from dreamerv2.nets.rssm import State
 
 
@@ -30,7 +30,7 @@ class Overlap:
     def __init__(self, learner: Learner, compile_function: Callable[[Callable], Callable]):
         self._learner = learner
         self._both = compile_function(self._complete_and_begin)
-        self._pending: tuple[Begun, Tensors] | None = None
+        self._pending: tuple[PendingUpdate, Tensors] | None = None
         self._arguments: tuple | None = None
 
     @property
@@ -50,13 +50,13 @@ class Overlap:
         self._arguments = arguments = data, state, seed, step
         if self._pending is None:  # What is completed is nothing: its effect is undone.
             with _unchanged(self._learner.halves()[1]):
-                state, begun, metrics, _ = self._both(_blank(*arguments), *arguments)
+                state, pending, metrics, _ = self._both(_blank(*arguments), *arguments)
             completed = None
         else:
             before, known = self._pending
-            state, begun, metrics, more = self._both(before, *arguments)
+            state, pending, metrics, more = self._both(before, *arguments)
             completed = {**known, **more}
-        self._pending = begun, metrics
+        self._pending = pending, metrics
         return state, completed
 
     def finish(self) -> Tensors | None:
@@ -67,17 +67,17 @@ class Overlap:
         """
         if self._pending is None or self._arguments is None:
             return None
-        (begun, metrics), self._pending = self._pending, None
+        (pending, metrics), self._pending = self._pending, None
         with _unchanged(self._learner.halves()[0]):
-            *_, more = self._both(begun, *self._arguments)
+            *_, more = self._both(pending, *self._arguments)
         return {**metrics, **more}
 
     def _complete_and_begin(
-        self, begun: Begun, data: Tensors, state: State, seed: tf.Tensor, step: tf.Tensor
-    ) -> tuple[State, Begun, Tensors, Tensors]:
-        behavior = self._learner.complete(begun)
-        state, begun, model = self._learner.begin(data, state, seed, step)
-        return state, begun, model, behavior
+        self, pending: PendingUpdate, data: Tensors, state: State, seed: tf.Tensor, step: tf.Tensor
+    ) -> tuple[State, PendingUpdate, Tensors, Tensors]:
+        behavior = self._learner.complete(pending)
+        state, pending, model = self._learner.begin(data, state, seed, step)
+        return state, pending, model, behavior
 
 
 @contextlib.contextmanager
@@ -91,9 +91,11 @@ def _unchanged(variables: Sequence[tf.Variable]) -> Iterator[None]:
             variable.assign(value)
 
 
-def _blank(data: Tensors, state: State, seed: tf.Tensor, step: tf.Tensor) -> Begun:
-    """Something to complete, of the right shapes, where no update was begun."""
+def _blank(data: Tensors, state: State, seed: tf.Tensor, step: tf.Tensor) -> PendingUpdate:
+    """Something to complete, of the right shapes, where no update is pending."""
     lead = data['is_terminal'].shape
     start = {k: tf.zeros([*lead, *v.shape[1:]], v.dtype) for k, v in state.items()}
     mask = tf.cast(data['mask'], tf.float32)
-    return Begun(start, data['is_terminal'], mask, level_of(data), seed, step, tf.constant(True))
+    return PendingUpdate(
+        start, data['is_terminal'], mask, level_of(data), seed, step, tf.constant(True)
+    )
