@@ -36,7 +36,8 @@ def test_logdir_holds_everything(tmp_path):
     assert checkpoints == ['0000000560', '0000000760', '0000000800']
     best = checkpoint.find(tmp_path, 'best')
     assert best.frames == 560
-    assert best.score == with_key(lines(tmp_path), 'eval_return')[-1]['eval_return']
+    found = with_key(lines(tmp_path), 'eval_return')[-1]
+    assert best.score == (found['eval_completed/a'], found['eval_progress/a'], found['eval_return'])
     assert not (tmp_path / 'lock').exists()
     provenance = json.loads((tmp_path / 'provenance.json').read_text())
     assert provenance['seed'] == 0
