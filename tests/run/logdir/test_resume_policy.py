@@ -35,7 +35,12 @@ def start(folder, **overrides):
 
 
 def test_every_key_is_in_exactly_one_class():
-    classes = (resume_policy.FREE, resume_policy.UNMENTIONED, resume_policy.ACCEPTABLE, tuple(resume_policy.FIXED))
+    classes = (
+        resume_policy.FREE,
+        resume_policy.UNMENTIONED,
+        resume_policy.ACCEPTABLE,
+        tuple(resume_policy.FIXED),
+    )
     for key in [*SCHEMA, 'sets.mine']:
         found = [
             pattern for patterns in classes for pattern in patterns if re.fullmatch(pattern, key)
@@ -103,7 +108,9 @@ def test_many_differences_are_counted():
     found = resume_policy.changes(
         load_config(['--configs', 'mario']), load_config(['--configs', 'atari'])
     )
-    debug = resume_policy.changes(load_config([]), load_config(['--configs', 'mario_small', 'debug']))
+    debug = resume_policy.changes(
+        load_config([]), load_config(['--configs', 'mario_small', 'debug'])
+    )
     assert len(found) < 10 and len(resume_policy.as_lines(found)) == len(found)
     lines = resume_policy.as_lines(debug)
     assert len(debug) > 20 and len(lines) == 11 and lines[-1] == f'  and {len(debug) - 10} more'
