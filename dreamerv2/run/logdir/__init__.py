@@ -1,1 +1,1 @@
-"""The folder of a run: its lock, its configuration and what a resume may change, provenance, room."""
+"""The folder of a run: lock, configuration and what a resume may change, provenance, headroom."""

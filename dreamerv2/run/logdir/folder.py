@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from dreamerv2.config import Config
+from dreamerv2.durable import to_json, write_durably
 from dreamerv2.errors import UsageError
 from dreamerv2.run.logdir import resume_policy
-from dreamerv2.durable import to_json, write_durably
 
 PROVENANCE = 'provenance.json'
 CHANGED = 'changed'  # In the provenance: settings that a resume changed.

@@ -12,9 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from dreamerv2.durable import explained
+from dreamerv2.durable import explained, to_json
 from dreamerv2.errors import UsageError
-from dreamerv2.durable import to_json
 
 REFRESH_SECONDS = 10.0
 SILENCE_SECONDS = 60.0

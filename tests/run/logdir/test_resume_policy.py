@@ -10,8 +10,8 @@ from run_fakes import fake_parts, small_config
 from dreamerv2.config import load_config
 from dreamerv2.config.schema import SCHEMA
 from dreamerv2.errors import UsageError
-from dreamerv2.run.logdir import resume_policy
 from dreamerv2.run import checkpoint
+from dreamerv2.run.logdir import resume_policy
 from dreamerv2.run.logdir.folder import save_config
 from dreamerv2.run.training import train
 from tests.agent.tiny import make_agent, make_batch
