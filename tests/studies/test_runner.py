@@ -2,7 +2,7 @@
 
 import json
 
-from dreamerv2.run import logdir
+from dreamerv2.run.logdir import folder
 from dreamerv2.run.logdir.lock import Lock
 from dreamerv2.studies.definition import read_plan, select
 from dreamerv2.studies.runner import last_line, run_jobs, write_plan
@@ -36,7 +36,7 @@ class PretendEngine:
         for job in ended:
             code = 75 if self.stopped else (self.codes.get(job.name) or [0]).pop(0)
             if code == 0:
-                logdir.mark_finished(job.logdir, job.frames, 1)
+                folder.mark_finished(job.logdir, job.frames, 1)
             else:
                 (job.logdir / 'output.log').write_text(f'hello\nended with {code}\n\n')
             results.append((job, code))

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from dreamerv2.run import logdir
+from dreamerv2.run.logdir import folder
 from dreamerv2.run.logdir.lock import Lock
 from dreamerv2.studies.state import read_state, write_failure
 
@@ -24,7 +24,7 @@ def test_states_tell_how_far_a_run_is(jobs):
         assert read_state(job).kind == 'running'
     write_failure(job, 1, 'out of memory')
     assert read_state(job).error == 'out of memory'
-    logdir.mark_finished(job.logdir, 1999, 3)
+    folder.mark_finished(job.logdir, 1999, 3)
     assert read_state(job).kind == 'failed'
-    logdir.mark_finished(job.logdir, 2000, 3)
+    folder.mark_finished(job.logdir, 2000, 3)
     assert read_state(job).kind == 'finished'

@@ -6,7 +6,7 @@ import json
 import pytest
 from rich.console import Console
 
-from dreamerv2.run import logdir
+from dreamerv2.run.logdir import folder
 from dreamerv2.studies import status_tables as tables
 from dreamerv2.studies.state import State, read_states
 
@@ -14,7 +14,7 @@ from dreamerv2.studies.state import State, read_states
 def test_tables_show_the_plan_and_the_runs(jobs, tmp_path):
     logdir_of = jobs[0].logdir
     logdir_of.mkdir(parents=True)
-    logdir.mark_finished(logdir_of, 2000, 3)
+    folder.mark_finished(logdir_of, 2000, 3)
     (logdir_of / 'metrics.jsonl').write_text('{"step": 2000, "fps": 20.0}\n')
     states = read_states(jobs)
     rows = tables.plan_rows(jobs, states)
