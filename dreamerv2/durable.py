@@ -1,4 +1,4 @@
-"""Files that a crash, a power cut or a full disk leaves either written or not begun.
+"""Files that are written whole or not at all, whatever a crash, power cut or full disk does.
 
 And what is in them can be checked: JSON with a seal, digests.
 """

@@ -37,6 +37,19 @@ def exit_code(
     return 0
 
 
+def add_smoothing(parser: argparse.ArgumentParser) -> None:
+    """Adds `--window` and `--bins`: how curves are drawn, see `figures.Smooth`."""
+    parser.add_argument(
+        '--window',
+        type=whole_number(1, 10**6),
+        default=20,
+        help='episodes that a point is smoothed over (%(default)s)',
+    )
+    parser.add_argument(
+        '--bins', type=whole_number(2, 10**4), default=50, help='points of a curve (%(default)s)'
+    )
+
+
 def whole_number(low: int, high: int) -> Callable[[str], int]:
     """A type for `add_argument`: whole numbers from `low` to `high`."""
 

@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Sequence
 
 from dreamerv2.analysis import figures, study, text
-from dreamerv2.analysis.command_line import Parser, exit_code, whole_number
+from dreamerv2.analysis.command_line import Parser, add_smoothing, exit_code
 from dreamerv2.errors import UsageError
 from dreamerv2.paths import expand_home
 
@@ -74,15 +74,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         type=figure_name,
         help=f'only these, of {", ".join(figures.names())}; a number is enough',
     )
-    parser.add_argument(
-        '--window',
-        type=whole_number(1, 10**6),
-        default=20,
-        help='episodes that a point is smoothed over (%(default)s)',
-    )
-    parser.add_argument(
-        '--bins', type=whole_number(2, 10**4), default=50, help='points of a curve (%(default)s)'
-    )
+    add_smoothing(parser)
     args = parser.parse_args(argv)
     args.root = expand_home(args.root)
     args.out = args.out and expand_home(args.out)

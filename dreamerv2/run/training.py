@@ -198,8 +198,8 @@ class _Beginning:
 
     Args:
         path: the logdir.
-        config: of the run that begins, or goes on.
-        saved: what it goes on from.
+        config: of the new or resumed run.
+        saved: the checkpoint it resumes from.
         replay: may write from then on.
         logger: likewise.
         frames: where a run without a checkpoint begins.

@@ -85,7 +85,7 @@ def run_study(argv: Sequence[str], stages: Sequence[str] = ()) -> int:
             )
     say(status_tables.summary_line(read_states(jobs)))
     if ended['stopped']:
-        say('The same command goes on from here.')
+        say('The same command resumes from here.')
         return STOPPED
     return FAILED if ended['failed'] or ended['blocked'] else FINISHED
 

@@ -68,7 +68,7 @@ def run_sweep(argv: Sequence[str]) -> int:
         )
     say(summary_line(read_states(jobs)))
     if ended['stopped']:
-        say('The same command goes on from here.')
+        say('The same command resumes from here.')
         return STOPPED
     return FAILED if ended['failed'] else FINISHED
 

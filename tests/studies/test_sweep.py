@@ -141,7 +141,7 @@ def test_a_signal_stops_the_sweep_after_one_checkpoint(sweep, repository, number
         time.sleep(0.05)
     driver.send_signal(number)
     out, _ = driver.communicate(timeout=30)
-    assert driver.returncode == 75 and 'The same command goes on from here.' in out
+    assert driver.returncode == 75 and 'The same command resumes from here.' in out
     assert (sweep.root / 'saved').read_text() == '0'
     assert sweep.seeds() == [('mario_1-1', '0')]
 

@@ -31,11 +31,6 @@ class Drawn:
     rows: list[dict[str, Any]]
     missing: list[Place]
 
-    @property
-    def kind(self) -> str:
-        """The name of its module, without that of a set behind it."""
-        return max((name for name in names() if self.name.startswith(name)), key=len)
-
 
 class Smooth(NamedTuple):
     """How curves are drawn: points on the axis of frames, and episodes that each is smoothed over.

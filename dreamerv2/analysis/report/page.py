@@ -54,7 +54,9 @@ def report(
 ) -> str:
     """The whole page; `found` are the answers."""
     drawn: dict[str, list[Any]] = {
-        name: [_figure(one) for one in figures.draw(data, [name], figures.Smooth(bins, window))]
+        name: [
+            _figure(name, one) for one in figures.draw(data, [name], figures.Smooth(bins, window))
+        ]
         for name in figures.names()
     }
     with_question = {name: getattr(figures.find(name), 'QUESTION', '') for name in drawn}
@@ -161,11 +163,11 @@ def _random_policy(data: Study) -> str:
     return random_policy.sources({x: study.random_policy_on(data, x) for x in levels})
 
 
-def _figure(drawn: Drawn | str) -> dict[str, Any] | str:
+def _figure(name: str, drawn: Drawn | str) -> dict[str, Any] | str:
     """A figure with its caption and numbers, or the line on why it is not there."""
     if isinstance(drawn, str):
         return drawn
-    caption = figures.find(drawn.kind).CAPTION
+    caption = figures.find(name).CAPTION
     curves = any({'low', 'frames'} <= set(row) for row in drawn.rows)
     words = f'{caption} {_BANDS}' if curves else caption
     if drawn.missing:
@@ -174,7 +176,7 @@ def _figure(drawn: Drawn | str) -> dict[str, Any] | str:
         'name': drawn.name,
         'caption': caption,
         'words': words,
-        'curves': drawn.kind not in _OF_FRAMES,
+        'curves': name not in _OF_FRAMES,
         'image': data_uri(plotting.png_bytes(drawn.figure), 'image/png'),
         'inches': f'{drawn.figure.get_figwidth():.2f}',
         'numbers': data_uri(plotting.csv_text(drawn.rows).encode(), 'text/csv'),

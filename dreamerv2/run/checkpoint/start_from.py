@@ -1,6 +1,6 @@
 """Starting from a checkpoint: which of its arrays an agent takes, start fresh, or stay fixed.
 
-A run that goes on takes the whole state, an evaluation the parameters, and a new run what
+A resumed run takes the whole state, an evaluation the parameters, and a new run what
 `--init` chooses. Matched by name, and checked by the agent itself.
 """
 
@@ -162,7 +162,7 @@ def parent_line(parent: Mapping[str, Any]) -> str:
 
 
 def whole_state(saved: Arrays, own: Arrays) -> dict[str, np.ndarray]:
-    """A saved state for an agent that goes on, also in another precision than it was saved in.
+    """A saved state for the agent of a resumed run, also in another precision than it was saved in.
 
     Args:
         saved: the checkpoint's arrays.

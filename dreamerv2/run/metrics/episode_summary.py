@@ -14,7 +14,7 @@ from dreamerv2.run.types import Row
 
 @dataclasses.dataclass(frozen=True)
 class EpisodeSummary:
-    """What is told of one finished episode.
+    """Summary of a finished episode.
 
     Attributes:
         level: its level's name.
