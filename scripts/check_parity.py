@@ -26,6 +26,7 @@ import tensorflow as tf
 from dreamerv2.agent import Agent
 from dreamerv2.agent.kernels import make_kernels
 from dreamerv2.agent.returns import lambda_return
+from dreamerv2.config import load_config
 from dreamerv2.errors import UsageError
 from dreamerv2.nets.kernels import Kernels
 
@@ -65,24 +66,12 @@ def make_agent(arrays: dict[str, Any], kernels: Kernels) -> Agent:
     act_space = types.SimpleNamespace(shape=(size,))
     if not continuous:
         act_space.n = size
-    known = {k: v for k, v in config.items() if k in AGENT_KEYS}
-    options = {**DEFAULTS, **known, 'kernels': kernels}
-    agent = Agent(shapes, act_space, seed=0, precision='float32', jit=True, **options)
+    # What the file does not tell is as the original's defaults have it.
+    config = {**load_config().to_dict(), 'eval_state_mean': True, **config}
+    config = {**config, 'jit': True, 'init': {'freeze': ''}}
+    agent = Agent(shapes, act_space, config, seed=0, precision='float32', kernels=kernels)
     assign(agent.parameters(), group(arrays, 'weights/'))
     return agent
-
-
-AGENT_KEYS = {
-    'rssm', 'encoder', 'decoder', 'reward_head', 'discount_head', 'loss_scales', 'kl', 'grad_heads',
-    'pred_discount', 'model_opt', 'actor', 'critic', 'actor_opt', 'critic_opt', 'discount',
-    'discount_lambda', 'imag_horizon', 'actor_grad', 'actor_grad_mix', 'actor_ent', 'slow_target',
-    'slow_target_update', 'slow_target_fraction', 'clip_rewards', 'reward_norm',
-}  # fmt: skip
-DEFAULTS = {
-    'actor_grad': 'auto', 'actor_grad_mix': 0.1, 'slow_target': True, 'slow_target_update': 100,
-    'slow_target_fraction': 1, 'pred_discount': True, 'expl_noise': 0.0, 'eval_noise': 0.0,
-    'eval_state_mean': True,
-}  # fmt: skip
 
 
 def is_one_hot(action: np.ndarray) -> bool:

@@ -100,7 +100,7 @@ def make_file(path, kernels, **changes):
     arrays = {'config': config, **data, 'out/step1/': None}
     size = types.SimpleNamespace(shape=(64, 64, 3))
     space = types.SimpleNamespace(shape=(ACTIONS,), n=ACTIONS)
-    weights = Agent({'image': size}, space, **config).get_state()
+    weights = Agent({'image': size}, space, config, seed=0, precision='float32').get_state()
     prefix = 'parameters/'
     weights = {k[len(prefix) :]: v for k, v in weights.items() if k.startswith(prefix)}
     arrays.update({f'weights/{k}': v for k, v in weights.items()})

@@ -16,7 +16,7 @@ from dreamerv2.nets.layers import Conv, Dense
 from dreamerv2.nets.mlp import Head
 from dreamerv2.nets.rssm import State
 
-MODES = ('train', 'eval', 'eval_sample')
+MODES = ('train', 'explore', 'eval', 'eval_sample')
 
 Tensors = dict[str, tf.Tensor]
 ActState = tuple[State, tf.Tensor]  # Latent state and the action that follows from it.
@@ -54,37 +54,47 @@ class Acting:
 
     Args:
         world_model, actor: what acts.
+        explorer: acts in the mode `explore`; may be the actor itself.
         discrete: whether actions are one-hot vectors.
-        expl_noise, eval_noise: how much actions are disturbed in training and in evaluation.
-        eval_state_mean: take the latent state's mode in evaluation.
+        config: the configuration, of which `expl_noise`, `eval_noise` and `eval_state_mean` count.
         own_copy: act with a copy of the weights, which `sync` renews. It holds kernels and biases
             in the computation's type: with few environments, casting them takes as long as the
             rest of a call.
 
     Attributes:
-        encoder, rssm, actor: those that act.
+        modules: those that act: `encoder`, `rssm`, `actor`, `explorer`.
     """
 
     def __init__(
         self,
         world_model: WorldModel,
         actor: Head,
+        explorer: Any,
         discrete: bool,
+        config: Mapping[str, Any],
         *,
-        expl_noise: float,
-        eval_noise: float,
-        eval_state_mean: bool,
         own_copy: bool,
     ):
         self._world_model = world_model
         self._discrete = discrete
-        self._noises = {'train': expl_noise, 'eval': eval_noise, 'eval_sample': eval_noise}
-        self._eval_state_mean = eval_state_mean
-        learned: tuple[Any, Any, Any] = world_model.encoder, world_model.rssm, actor
-        acting = tuple(cast_copy(module) for module in learned) if own_copy else learned
-        self.encoder, self.rssm, self.actor = acting
-        pairs = zip(learned, acting, strict=True) if own_copy else ()
-        self._copied = [(one.parameters(), other.parameters()) for one, other in pairs]
+        noise = config['eval_noise']
+        self._noises = {'eval': noise, 'eval_sample': noise}
+        self._noises.update(dict.fromkeys(('train', 'explore'), config['expl_noise']))
+        self._eval_state_mean = config['eval_state_mean']
+        learned: dict[str, Any] = {
+            'encoder': world_model.encoder,
+            'rssm': world_model.rssm,
+            'actor': actor,
+            'explorer': explorer,
+        }
+        copies = {id(m): cast_copy(m) if own_copy else m for m in learned.values()}
+        self.modules = {name: copies[id(module)] for name, module in learned.items()}
+        self._copied = []
+        if own_copy:
+            self._copied = [
+                (module.parameters(), self.modules[name].parameters())
+                for name, module in learned.items()
+            ]
 
     def initial(self, envs: int, action_size: int) -> ActState:
         """The state before the first step of `envs` environments."""
@@ -104,17 +114,18 @@ class Acting:
         """
         amount = self._noises[mode]
         draw = mode != 'eval'
-        draw_state = mode == 'train' or not self._eval_state_mean
+        draw_state = mode in ('train', 'explore') or not self._eval_state_mean
 
         def act(obs: Mapping[str, tf.Tensor], state: ActState, seed: tf.Tensor):
             latent, action = state
             envs, size = action.shape
             seeds = split_seed(seed, 4)
-            rssm = self.rssm
-            embed = self.encoder(self._world_model.preprocess(obs))
+            rssm = self.modules['rssm']
+            embed = self.modules['encoder'](self._world_model.preprocess(obs))
             noise = rssm.noise([envs], seeds[0]) if draw_state else None
             latent = rssm.observe_step(embed, action, obs['is_first'], latent, noise)
-            policy = self.actor(rssm.features(latent))
+            actor = self.modules['explorer' if mode == 'explore' else 'actor']
+            policy = actor(rssm.features(latent))
             if draw:
                 shape = [envs] if self._discrete else [envs, size]
                 action = policy.sample(tf.random.stateless_uniform(shape, seeds[1]))

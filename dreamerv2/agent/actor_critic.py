@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -20,8 +21,15 @@ Tensors = dict[str, tf.Tensor]
 class ActorCritic(tf.Module):
     """Policy, value function and the slow copy of it that gives the targets.
 
-    Args are those of the configuration; `features` is the size of the latent features, `levels`
-    the number of levels, and `kernels` say how it is computed.
+    Args:
+        features: size of the latent features.
+        action_size: length of an action vector.
+        discrete: whether it is one-hot.
+        config: the configuration, of which the sections of actor and critic count.
+        levels: number of levels.
+        rng: draws the initial weights.
+        dtype: of the computation.
+        kernels: how it is computed.
     """
 
     def __init__(
@@ -29,55 +37,38 @@ class ActorCritic(tf.Module):
         features: int,
         action_size: int,
         discrete: bool,
+        config: Mapping[str, Any],
         *,
-        actor: Mapping,
-        critic: Mapping,
-        discount_lambda: float,
-        actor_grad: str,
-        actor_grad_mix: float | str,
-        actor_ent: float | str,
-        slow_target: bool,
-        slow_target_update: int,
-        slow_target_fraction: float,
-        reward_norm: Mapping,
-        slow_regularizer: float = 0.0,
-        bootstrap: str = 'slow',
-        return_norm: Mapping | None = None,
         levels: int = 1,
         rng: np.random.Generator,
         dtype: tf.DType,
         kernels: Kernels = PLAIN,
     ):
         super().__init__()
-        actor = dict(actor)
+        self._config, self.action_size = config, action_size
+        actor = dict(config['actor'])
         if actor['dist'] == 'auto':
             actor['dist'] = 'onehot' if discrete else 'trunc_normal'
-        if actor['dist'] == 'onehot':
-            actor.pop('min_std', None)
-        else:
-            actor.pop('unimix', None)
-        if actor_grad == 'auto':
-            actor_grad = 'reinforce' if discrete else 'dynamics'
-        self.actor_grad = actor_grad
+        actor.pop('min_std' if actor['dist'] == 'onehot' else 'unimix', None)
+        self.actor_grad = config['actor_grad']
+        if self.actor_grad == 'auto':
+            self.actor_grad = 'reinforce' if discrete else 'dynamics'
         # Shape of the uniform numbers that an action is drawn from, without batch axes.
         self.noise_shape = [] if actor['dist'] == 'onehot' else [action_size]
-        self._lambda, self._grad_mix, self._entropy = discount_lambda, actor_grad_mix, actor_ent
-        self._slow_target, self._slow_regularizer = slow_target, slow_regularizer
-        self._online = bootstrap == 'online'
-        self._slow_update, self._slow_fraction = slow_target_update, float(slow_target_fraction)
         kwargs = {'rng': rng, 'dtype': dtype, 'kernels': kernels}
         self.actor = Head(features, [action_size], **actor, **kwargs)
-        self.critic = Head(features, [], **critic, **kwargs)
-        self.slow_critic = Head(features, [], **critic, **kwargs) if slow_target else self.critic
-        self.reward_norm = RewardNormalizer(**reward_norm)
-        self.return_norm = ReturnNormalizer(levels, **(return_norm or {}))
+        self.critic = self.slow_critic = Head(features, [], **config['critic'], **kwargs)
+        if config['slow_target']:
+            self.slow_critic = Head(features, [], **config['critic'], **kwargs)
+        self.reward_norm = RewardNormalizer(**config['reward_norm'])
+        self.return_norm = ReturnNormalizer(levels, **config['return_norm'])
         self.updates = tf.Variable(0, dtype=tf.int64)
-        if slow_target:
+        if config['slow_target']:
             self._copy_slow(1.0)
 
     def parameters(self) -> dict[str, tf.Variable]:
         parts = {'actor': self.actor, 'critic': self.critic}
-        if self._slow_target:
+        if self._config['slow_target']:
             parts['slow_critic'] = self.slow_critic
         return {f'{p}/{k}': v for p, part in parts.items() for k, v in part.parameters().items()}
 
@@ -100,14 +91,15 @@ class ActorCritic(tf.Module):
             slow critic's.
         """
         slow = self.slow_critic(sequence['feat']).mode()
-        value = self.critic(sequence['feat']).mode() if self._online else slow
+        online = self._config['bootstrap'] == 'online'
+        value = self.critic(sequence['feat']).mode() if online else slow
         sequence['value'], sequence['slow_value'] = value, slow
         target = lambda_return(
             sequence['reward'][:-1],
             value[:-1],
             sequence['discount'][:-1],
             value[-1],
-            self._lambda,
+            self._config['discount_lambda'],
         )
         metrics = {
             'critic_slow': masked_mean(slow, mask),
@@ -158,11 +150,11 @@ class ActorCritic(tf.Module):
             objective = policy.log_prob(action) * advantage
             if self.actor_grad == 'both':
                 objective = policy.log_prob(sequence['action'][1:-1]) * advantage
-                mix = schedule(self._grad_mix, step)
+                mix = schedule(self._config['actor_grad_mix'], step)
                 objective = mix * target + (1 - mix) * objective
                 metrics['actor_grad_mix'] = mix
         entropy = policy.entropy()
-        entropy_scale = schedule(self._entropy, step)
+        entropy_scale = schedule(self._config['actor_ent'], step)
         objective += entropy_scale * entropy
         weight = tf.stop_gradient(sequence['weight'])[:-2]
         metrics['actor_ent'] = masked_mean(entropy, mask[:-2])
@@ -185,9 +177,9 @@ class ActorCritic(tf.Module):
         dist = self.critic(tf.stop_gradient(sequence['feat'][:-1]))
         weight = tf.stop_gradient(sequence['weight'])[:-1]
         fit = dist.log_prob(tf.stop_gradient(target))
-        if self._slow_regularizer:
+        if self._config['slow_regularizer']:
             slow = tf.stop_gradient(sequence['slow_value'][:-1])
-            fit += self._slow_regularizer * dist.log_prob(slow)
+            fit += self._config['slow_regularizer'] * dist.log_prob(slow)
         loss = -masked_mean(fit * weight, mask[:-1])
         return loss, {'critic': masked_mean(dist.mode(), mask[:-1])}
 
@@ -196,10 +188,12 @@ class ActorCritic(tf.Module):
 
         Does nothing where the critic was not `updated`.
         """
-        if not self._slow_target:
+        if not self._config['slow_target']:
             return
-        due = tf.equal(self.updates % self._slow_update, 0) & updated
-        fraction = tf.where(tf.equal(self.updates, 0), 1.0, self._slow_fraction)
+        due = tf.equal(self.updates % self._config['slow_target_update'], 0) & updated
+        fraction = tf.where(
+            tf.equal(self.updates, 0), 1.0, float(self._config['slow_target_fraction'])
+        )
         self._copy_slow(tf.where(due, fraction, 0.0))
         self.updates.assign_add(tf.cast(updated, tf.int64))
 

@@ -14,6 +14,7 @@ from dreamerv2.agent.actor_critic import ActorCritic
 from dreamerv2.agent.calls import agent_shapes, compiled
 from dreamerv2.agent.cpu.acting_session import ActingSession
 from dreamerv2.agent.cpu.overlap import Overlap
+from dreamerv2.agent.exploration import behavior_called
 from dreamerv2.agent.foresight import foresee
 from dreamerv2.agent.learner import Learner
 from dreamerv2.agent.pictures import as_uint8, open_loop_videos, reconstructions
@@ -37,19 +38,17 @@ class Agent:
         obs_space: name to Gym space of every observation; `log_*` and the bookkeeping entries
             are not shown to the agent.
         act_space: one Gym space, discrete or a box in [-1, 1].
+        config: the configuration (`dreamerv2.config.Config`, or nested dicts like it).
         seed: seeds the weights and every draw.
         precision: `float32`, `bfloat16` or `float16`, the type of the computation.
-        jit: compile the calls; False runs them eagerly, for debugging.
         xla: compile the learner with XLA (for GPUs; slow on a CPU).
         acting_copy: act with the weights of the last `sync_policy`, so that an update may be
             computed in another thread meanwhile; without it, always with the newest.
         ahead: be ready for `train_ahead` instead of `train`.
         kernels: how the networks are computed, and whether the policy is in the thread that asks
-            for it (`ActingSession`); the latter only with `jit`.
-        freeze: regular expression; parameters whose whole name matches keep their values.
+            for it (`ActingSession`); the latter only with `config.jit`.
         levels: names of the levels that the batches' `level` counts; with several of them there
             are metrics by level. The networks never see it.
-        Everything else: as in `configs.yaml`, under the same names.
 
     Raises:
         ValueError: where observations and network sizes do not fit.
@@ -59,114 +58,50 @@ class Agent:
         self,
         obs_space: Mapping[str, Any],
         act_space: Any,
+        config: Mapping[str, Any],
         *,
         seed: int,
         precision: str,
-        jit: bool,
-        rssm: Mapping,
-        encoder: Mapping,
-        decoder: Mapping,
-        reward_head: Mapping,
-        discount_head: Mapping,
-        loss_scales: Mapping,
-        kl: Mapping,
-        grad_heads: list[str],
-        pred_discount: bool,
-        model_opt: Mapping,
-        actor: Mapping,
-        critic: Mapping,
-        actor_opt: Mapping,
-        critic_opt: Mapping,
-        discount: float,
-        discount_lambda: float,
-        imag_horizon: int,
-        actor_grad: str,
-        actor_grad_mix: float | str,
-        actor_ent: float | str,
-        slow_target: bool,
-        slow_target_update: int,
-        slow_target_fraction: float,
-        clip_rewards: str,
-        reward_norm: Mapping,
-        expl_noise: float,
-        eval_noise: float,
-        eval_state_mean: bool,
-        slow_regularizer: float = 0.0,
-        bootstrap: str = 'slow',
-        return_norm: Mapping | None = None,
         xla: bool = False,
         acting_copy: bool = False,
         ahead: bool = False,
         kernels: Kernels = PLAIN,
-        freeze: str = '',
         levels: Sequence[str] = (),
     ):
-        dtype = tf.as_dtype(precision)
+        dtype, jit = tf.as_dtype(precision), config['jit']
         rng = np.random.default_rng(np.random.SeedSequence([seed, 0]))
+        kwargs: dict[str, Any] = {'rng': rng, 'dtype': dtype, 'kernels': kernels}
         self._discrete = hasattr(act_space, 'n')
         self._action_size = int(act_space.n if self._discrete else act_space.shape[0])
         self._shapes = agent_shapes(obs_space)
         self._several_levels = len(levels) > 1
-        self.world_model = WorldModel(
-            self._shapes,
-            self._action_size,
-            rssm=rssm,
-            encoder=encoder,
-            decoder=decoder,
-            reward_head=reward_head,
-            discount_head=discount_head,
-            loss_scales=loss_scales,
-            kl=kl,
-            grad_heads=grad_heads,
-            pred_discount=pred_discount,
-            discount=discount,
-            clip_rewards=clip_rewards,
-            rng=rng,
-            dtype=dtype,
-            kernels=kernels,
-        )
+        model = self.world_model = WorldModel(self._shapes, self._action_size, config, **kwargs)
         self.actor_critic = ActorCritic(
-            self.world_model.rssm.feature_size,
+            model.rssm.feature_size,
             self._action_size,
             self._discrete,
-            actor=actor,
-            critic=critic,
-            discount_lambda=discount_lambda,
-            actor_grad=actor_grad,
-            actor_grad_mix=actor_grad_mix,
-            actor_ent=actor_ent,
-            slow_target=slow_target,
-            slow_target_update=slow_target_update,
-            slow_target_fraction=slow_target_fraction,
-            reward_norm=reward_norm,
-            slow_regularizer=slow_regularizer,
-            bootstrap=bootstrap,
-            return_norm=return_norm,
+            config,
             levels=len(levels),
-            rng=rng,
-            dtype=dtype,
-            kernels=kernels,
+            **kwargs,
         )
+        explorer = behavior_called(config['expl_behavior'])
+        self.exploration = explorer(model, self.actor_critic, config, **kwargs)
         self.learner = Learner(
-            self.world_model,
+            model,
             self.actor_critic,
-            imag_horizon=imag_horizon,
-            model_opt=model_opt,
-            actor_opt=actor_opt,
-            critic_opt=critic_opt,
+            self.exploration,
+            config,
             scaled=dtype == tf.float16,
             sharded=not ahead,  # Beside a world model's shards they gain nothing.
-            freeze=freeze,
             levels=levels,
         )
         caller_acts = kernels.caller_acts and jit
         self._acting = Acting(
-            self.world_model,
+            model,
             self.actor_critic.actor,
+            self.exploration.actor,
             self._discrete,
-            expl_noise=expl_noise,
-            eval_noise=eval_noise,
-            eval_state_mean=eval_state_mean,
+            config,
             own_copy=(acting_copy or dtype != tf.float32) and not caller_acts,
         )
         self._acting_copy = acting_copy
@@ -184,14 +119,18 @@ class Agent:
         self._overlap = Overlap(
             self.learner, lambda function: compiled(self._traced('learn', function), jit, xla)
         )
-        model = self.world_model
         self._reconstruct = compiled(functools.partial(reconstructions, model), jit)
         videos = functools.partial(open_loop_videos, model)
         self._report = compiled(self._traced('report', videos), jit)
         self._begin = compiled(self.learner.begin, jit, xla)
         self._foresee = compiled(
             functools.partial(
-                foresee, model, self.actor_critic, discount, FORESEEN_STEPS, FORESEEN_IMAGES
+                foresee,
+                model,
+                self.actor_critic,
+                config['discount'],
+                FORESEEN_STEPS,
+                FORESEEN_IMAGES,
             ),
             jit,
         )
@@ -206,8 +145,8 @@ class Agent:
         Args:
             obs: stacked observations `[envs, ...]` with `is_first`; other entries are ignored.
             state: what the last call returned, or None at the start.
-            mode: `train` (draw, `expl_noise`), `eval` (mode, `eval_noise`) or `eval_sample`
-                (draw, `eval_noise`).
+            mode: `train` (draw, `expl_noise`), `explore` (the same of `expl_behavior`), `eval`
+                (mode, `eval_noise`) or `eval_sample` (draw, `eval_noise`).
 
         Returns:
             Actions `[envs, actions]` float32, one-hot or in [-1, 1], and the next state.
@@ -217,7 +156,7 @@ class Agent:
             state = self._acting.initial(len(obs['is_first']), self._action_size)
         if self._stale:
             self.sync_policy()
-        seed = self._seeds.take('act' if mode == 'train' else 'evaluate')
+        seed = self._seeds.take('act' if mode in ('train', 'explore') else 'evaluate')
         return self._calls.act(mode, seen, state, seed)
 
     def policy_arrays(self, state: Any) -> dict[str, np.ndarray]:
@@ -288,7 +227,7 @@ class Agent:
 
     def to_device(self, batch: Mapping[str, np.ndarray]) -> dict[str, tf.Tensor]:
         """What `train` needs of a batch, as tensors; `train` takes either."""
-        keys = (*self._shapes, 'action', 'reward', 'is_first', 'is_terminal')
+        keys = (*self._shapes, 'action', 'is_first', 'is_terminal', *self.world_model.needs)
         keys += ('level',) if self._several_levels else ()
         data = {k: tf.convert_to_tensor(batch[k]) for k in keys}
         mask = batch.get('mask')
@@ -351,7 +290,8 @@ class Agent:
 
         After assigning to them, call `sync_policy`: a copy may act.
         """
-        return {**self.world_model.parameters(), **self.actor_critic.parameters()}
+        parts = self.world_model, self.actor_critic, self.exploration
+        return {name: value for part in parts for name, value in part.parameters().items()}
 
     def variables(self) -> dict[str, tf.Variable]:
         """Everything that learning changes, by name: weights, optimizers, counters."""

@@ -1,10 +1,104 @@
-"""Noise on top of the policy's action."""
+"""What collects while the agent explores: behaviors by name, and noise on top of their actions.
+
+A behavior is a class of this module, found by its name (`expl_behavior: random` is `Random`). It
+has the interface of `Greedy`; a new one needs its name in `dreamerv2.config.schema`, too.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import tensorflow as tf
 
-from dreamerv2.nets.distributions import standard_normal
+from dreamerv2.agent.actor_critic import ActorCritic
+from dreamerv2.agent.world_model import WorldModel
+from dreamerv2.nets.distributions import OneHot, UniformBox, standard_normal
+
+Tensors = dict[str, tf.Tensor]
+
+
+class Greedy(tf.Module):
+    """The agent's own actor explores.
+
+    Args:
+        world_model, behavior: of the agent.
+        config: the configuration.
+        kwargs: `rng`, `dtype` and `kernels` for networks of its own, as `ActorCritic` takes them.
+
+    Attributes:
+        actor: from features `[..., features]` to a distribution over actions.
+    """
+
+    def __init__(
+        self,
+        world_model: WorldModel,
+        behavior: ActorCritic,
+        config: Mapping[str, Any],
+        **kwargs: Any,
+    ):
+        super().__init__()
+        self.actor: Any = behavior.actor
+
+    def parameters(self) -> dict[str, tf.Variable]:
+        """Weights of its own by name."""
+        return {}
+
+    def variables(self) -> dict[str, tf.Variable]:
+        """What else its learning changes, such as optimizer states, by name."""
+        return {}
+
+    def update(self, start: Tensors, mask: tf.Tensor, level: tf.Tensor) -> Tensors:
+        """Learns after each update of actor and critic; returns metrics.
+
+        Args:
+            start: posterior states `[batch, length, ...]`.
+            mask: rows that count, `[batch, length]`.
+            level: of each row, `[batch, length]`.
+        """
+        return {}
+
+
+class Random(Greedy):
+    """Every action is as likely as any other."""
+
+    def __init__(
+        self,
+        world_model: WorldModel,
+        behavior: ActorCritic,
+        config: Mapping[str, Any],
+        **kwargs: Any,
+    ):
+        super().__init__(world_model, behavior, config)
+        self.actor = _Uniform(behavior.action_size, not behavior.noise_shape)
+
+
+class _Uniform(tf.Module):
+    def __init__(self, actions: int, discrete: bool):
+        super().__init__()
+        self._actions, self._dist = actions, OneHot if discrete else UniformBox
+
+    def __call__(self, features: tf.Tensor) -> Any:
+        return self._dist(tf.zeros([*features.shape[:-1], self._actions]))
+
+    def parameters(self) -> dict[str, tf.Variable]:
+        return {}
+
+
+def behavior_called(name: str) -> type[Greedy]:
+    """The behavior of a name as in `expl_behavior`.
+
+    Raises:
+        ValueError: there is none.
+    """
+    found = {
+        key.lower(): value
+        for key, value in globals().items()
+        if isinstance(value, type) and issubclass(value, Greedy)
+    }
+    if name.lower() not in found:
+        raise ValueError(f'expl_behavior is {name}, but the behaviors are {", ".join(found)}')
+    return found[name.lower()]
 
 
 def add_noise(

@@ -62,7 +62,7 @@ def foresee(
 
     features = model.rssm.features(posterior)
     found = {
-        'reward': model.reward(features).mode(),
+        'reward': model.heads['reward'](features).mode(),
         'learned': inputs['reward'],
         'counted': behavior.reward_norm.scaled(inputs['reward']),
         'value': behavior.critic(features).mode(),
@@ -80,7 +80,7 @@ def foresee(
         ),
         differentiable=False,
     )
-    sequence['reward'] = behavior.reward_norm.scaled(model.reward(sequence['feat']).mode())
+    sequence['reward'] = behavior.reward_norm.scaled(model.heads['reward'](sequence['feat']).mode())
     target, _ = behavior.targets(sequence, tf.ones(sequence['reward'].shape))
     found['imagined'] = tf.reshape(target[0], [batch, time])
 
@@ -100,9 +100,9 @@ def foresee(
     states = {k: tf.reshape(v, [horizon, batch, time, *v.shape[2:]]) for k, v in states.items()}
     for ahead in pictures:
         found.update(images({k: v[ahead - 1] for k, v in states.items()}, ahead))
-    if model.discount is not None:
-        goes_on = model.discount(features).mean() / discount
-        goes_on_ahead = model.discount(model.rssm.features(states)).mean() / discount
+    if 'discount' in model.heads:
+        goes_on = model.heads['discount'](features).mean() / discount
+        goes_on_ahead = model.heads['discount'](model.rssm.features(states)).mean() / discount
         found['ends'] = 1 - goes_on
         found['ends_ahead'] = 1 - tf.math.cumprod(goes_on_ahead, 0)
     return found

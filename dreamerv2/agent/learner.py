@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from dreamerv2.agent.actor_critic import ActorCritic
+from dreamerv2.agent.exploration import Greedy
 from dreamerv2.agent.world_model import WorldModel
 from dreamerv2.nets.optimizer import Optimizer
 from dreamerv2.nets.rssm import State
@@ -37,39 +38,42 @@ class PendingUpdate(NamedTuple):
 
 
 class Learner:
-    """Updates the two parts of the agent; args are those of the configuration.
+    """Updates the two parts of the agent.
 
-    `scaled` turns on loss scaling (float16), and `sharded` lets imagined rollouts be computed in
-    shards (`Kernels.roll_out`). Parameters whose full name matches the regular
-    expression `freeze` keep their values: they take no part in gradients, clipping or decay. With
-    several `levels`, the model's losses are also told apart by level.
+    Args:
+        world_model, actor_critic, exploration: what learns.
+        config: the configuration, of which optimizers, horizon and `init.freeze` count. Parameters
+            whose full name matches the latter keep their values: they take no part in gradients,
+            clipping or decay.
+        scaled: scale losses (float16).
+        sharded: whether imagined rollouts may be computed in shards (`Kernels.roll_out`).
+        levels: their names; with several, the model's losses are also told apart by level.
     """
 
     def __init__(
         self,
         world_model: WorldModel,
         actor_critic: ActorCritic,
+        exploration: Greedy,
+        config: Mapping[str, Any],
         *,
-        imag_horizon: int,
-        model_opt: Mapping,
-        actor_opt: Mapping,
-        critic_opt: Mapping,
         scaled: bool,
         sharded: bool = True,
-        freeze: str = '',
         levels: Sequence[str] = (),
     ):
         self._world_model, self._actor_critic = world_model, actor_critic
-        self._horizon, self._sharded = imag_horizon, sharded
+        self._exploration = exploration
+        self._horizon, self._sharded = config['imag_horizon'], sharded
         self._levels = list(levels) if len(levels) > 1 else []
+        freeze = config['init']['freeze']
         parts = {
             'model': _free(world_model.parameters(), freeze),
             'actor': _free(actor_critic.actor.parameters(), freeze, 'actor/'),
             'critic': _free(actor_critic.critic.parameters(), freeze, 'critic/'),
         }
-        options = {'model': model_opt, 'actor': actor_opt, 'critic': critic_opt}
         self._optimizers = {
-            name: Optimizer(parts[name], **options[name], scaled=scaled) for name in parts
+            name: Optimizer(part, **config[f'{name}_opt'], scaled=scaled)
+            for name, part in parts.items()
         }
         self._skipped = {n: tf.Variable(0, dtype=tf.int64) for n in ('updates', 'in_a_row')}
 
@@ -81,6 +85,7 @@ class Learner:
         found['reward_norm/magnitude'] = self._actor_critic.reward_norm.magnitude
         if self._actor_critic.return_norm.range is not None:
             found['return_norm/range'] = self._actor_critic.return_norm.range
+        found.update(self._exploration.variables())
         found['slow_critic_updates'] = self._actor_critic.updates
         found.update({f'skipped/{name}': count for name, count in self._skipped.items()})
         return found
@@ -90,7 +95,8 @@ class Learner:
         others = self.variables()
         of_model = [others.pop(name) for name in [*others] if name.startswith('model_opt/')]
         model = [*self._world_model.parameters().values(), *of_model]
-        return model, [*self._actor_critic.parameters().values(), *others.values()]
+        behaviors = {**self._actor_critic.parameters(), **self._exploration.parameters()}
+        return model, [*behaviors.values(), *others.values()]
 
     def update(
         self, data: Tensors, state: State, seed: tf.Tensor | None, step: tf.Tensor
@@ -138,6 +144,7 @@ class Learner:
         finite, metrics = self.update_behavior(
             start, is_terminal, mask, seed, step, level, allowed=finite
         )
+        metrics.update(self._exploration.update(start, mask, level))
         return {**metrics, **self._count(finite)}
 
     def _count(self, finite: tf.Tensor) -> Tensors:
@@ -241,7 +248,7 @@ class Learner:
             with_states=with_states,
             sharded=self._sharded,
         )
-        reward = self._world_model.reward(sequence['feat']).mode()
+        reward = self._world_model.heads['reward'](sequence['feat']).mode()
         sequence['reward'], metrics = behavior.reward_norm(reward, rows)
         target, more = behavior.targets(sequence, rows)
         return sequence, target, rows, {**metrics, **more}

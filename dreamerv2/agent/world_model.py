@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -22,61 +22,93 @@ Tensors = dict[str, tf.Tensor]
 CLIP_REWARDS = {'identity': tf.identity, 'sign': tf.sign, 'tanh': tf.tanh}
 
 
+class Target(NamedTuple):
+    """What a head `NAME`, configured as `NAME_head`, learns to predict from the latent state.
+
+    Attributes:
+        entry: of the batch, `[batch, time]`.
+        of: from the entry in float32 and the configuration to the target of the same shape.
+        wanted: from the configuration to whether there is such a head.
+    """
+
+    entry: str
+    of: Callable[[tf.Tensor, Mapping[str, Any]], tf.Tensor]
+    wanted: Callable[[Mapping[str, Any]], bool] = lambda config: True
+
+
+TARGETS = {
+    'reward': Target('reward', lambda reward, config: CLIP_REWARDS[config['clip_rewards']](reward)),
+    'discount': Target(
+        'is_terminal',
+        lambda end, config: config['discount'] * (1 - end),
+        lambda config: config['pred_discount'],
+    ),
+}
+
+
 class WorldModel(tf.Module):
     """Learns to predict observations, rewards and discounts (arXiv:2010.02193, section 2.1).
 
-    Args are those of the configuration; `shapes` are the observations' without batch axes, and
-    `kernels` say how it is computed.
+    Args:
+        shapes: of the observations, without batch axes.
+        action_size: length of an action vector.
+        config: the configuration, of which the sections of the networks and losses count.
+        rng: draws the initial weights.
+        dtype: of the computation.
+        kernels: how it is computed.
+
+    Attributes:
+        decoder: predicts the observations.
+        heads: what predicts from the latent features: the decoder, and those of `TARGETS`.
+        needs: entries of the batch that the heads learn from, beside the observations.
+
+    Raises:
+        ValueError: `grad_heads` or `loss_scales` name what there is not.
     """
 
     def __init__(
         self,
         shapes: Shapes,
         action_size: int,
+        config: Mapping[str, Any],
         *,
-        rssm: Mapping,
-        encoder: Mapping,
-        decoder: Mapping,
-        reward_head: Mapping,
-        discount_head: Mapping,
-        loss_scales: Mapping[str, float],
-        kl: Mapping,
-        grad_heads: list[str],
-        pred_discount: bool,
-        discount: float,
-        clip_rewards: str,
         rng: np.random.Generator,
         dtype: tf.DType,
         kernels: Kernels = PLAIN,
     ):
         super().__init__()
         kwargs = {'rng': rng, 'dtype': dtype, 'kernels': kernels}
-        self._dtype, self._kernels = dtype, kernels
-        self._loss_scales, self._kl = dict(loss_scales), dict(kl)
-        self._grad_heads, self._discount = list(grad_heads), discount
-        self._clip_reward = CLIP_REWARDS[clip_rewards]
-        self.encoder = Encoder(shapes, **encoder, **kwargs)
-        self.rssm = RSSM(self.encoder.size, action_size, **rssm, **kwargs)
+        self._config, self._kernels = config, kernels
+        self.encoder = Encoder(shapes, **config['encoder'], **kwargs)
+        self.rssm = RSSM(self.encoder.size, action_size, **config['rssm'], **kwargs)
         size = self.rssm.feature_size
-        self.decoder = Decoder(size, shapes, **decoder, **kwargs)
-        self.reward = Head(size, [], **reward_head, **kwargs)
-        self.discount = Head(size, [], **discount_head, **kwargs) if pred_discount else None
-        unknown = sorted(set(grad_heads) - {'decoder', 'reward', 'discount'})
-        if unknown or ('discount' in grad_heads and not pred_discount):
+        self.decoder = Decoder(size, shapes, **config['decoder'], **kwargs)
+        self.heads: dict[str, Any] = {'decoder': self.decoder}
+        targets = {name: target for name, target in TARGETS.items() if target.wanted(config)}
+        for name in targets:
+            self.heads[name] = Head(size, [], **config[f'{name}_head'], **kwargs)
+        self.needs = sorted({target.entry for target in targets.values()})
+        self._check(config)
+
+    def _check(self, config: Mapping[str, Any]):
+        unknown = sorted(set(config['grad_heads']) - set(self.heads))
+        if unknown:
             raise ValueError(
-                f'grad_heads {list(grad_heads)} may name decoder, reward and, '
-                'with pred_discount, discount.'
+                f'grad_heads names {unknown[0]}, but the heads are {", ".join(self.heads)}'
             )
+        losses = ['kl', *self.decoder.cnn_keys, *self.decoder.mlp_keys, *TARGETS]
+        for name, scale in config['loss_scales'].items():
+            if name not in losses and scale != 1:
+                raise ValueError(
+                    f'loss_scales.{name} is {scale}, but the losses are {", ".join(losses)}'
+                )
 
     def parameters(self) -> dict[str, tf.Variable]:
-        parts: dict[str, Any] = {'rssm': self.rssm, 'encoder': self.encoder}
-        parts.update(decoder=self.decoder, reward=self.reward)
-        if self.discount is not None:
-            parts['discount'] = self.discount
+        parts: dict[str, Any] = {'rssm': self.rssm, 'encoder': self.encoder, **self.heads}
         return {f'{p}/{k}': v for p, part in parts.items() for k, v in part.parameters().items()}
 
     def preprocess(self, data: Mapping[str, tf.Tensor]) -> Tensors:
-        """Images to [-0.5, 0.5], rewards clipped, discount target from `is_terminal`."""
+        """Images to [-0.5, 0.5], and the heads' targets by name."""
         out = {}
         for key, value in data.items():
             if key.startswith('log_'):
@@ -84,10 +116,9 @@ class WorldModel(tf.Module):
             if value.dtype == tf.uint8:
                 value = tf.cast(value, tf.float32) / 255 - 0.5
             out[key] = value
-        if 'reward' in out:
-            out['reward'] = self._clip_reward(tf.cast(out['reward'], tf.float32))
-        if 'is_terminal' in out:
-            out['discount'] = self._discount * (1 - tf.cast(out['is_terminal'], tf.float32))
+        for name, target in TARGETS.items():
+            if target.entry in data:
+                out[name] = target.of(tf.cast(data[target.entry], tf.float32), self._config)
         return out
 
     def loss(
@@ -114,12 +145,13 @@ class WorldModel(tf.Module):
         posterior, prior = self.rssm.observe(
             embed, data['action'], data['is_first'], state, noise, member=member
         )
-        kl, kl_value = kl_loss(posterior, prior, mask, **self._kl)
+        kl, kl_value = kl_loss(posterior, prior, mask, **self._config['kl'])
         features = self.rssm.features(posterior)
-        dists = self.heads(features, self._grad_heads)
+        dists = self.predict(features)
         rows = {key: -dist.log_prob(data[key]) for key, dist in dists.items()}
         losses = {'kl': kl, **{key: masked_mean(row, mask) for key, row in rows.items()}}
-        scaled = [self._loss_scales.get(key, 1.0) * value for key, value in losses.items()]
+        scales = self._config['loss_scales']
+        scaled = [scales.get(key, 1.0) * value for key, value in losses.items()]
         total = tf.reduce_sum(tf.stack(scaled))  # As a sum of many terms its order would vary.
         outputs = {
             'embed': embed,
@@ -161,18 +193,17 @@ class WorldModel(tf.Module):
             for j, name in enumerate(names)
         }
 
-    def heads(self, features: tf.Tensor, grad_heads: list[str]) -> dict[str, Any]:
-        """Distributions over every target; heads not in `grad_heads` leave the model unmoved."""
+    def predict(self, features: tf.Tensor) -> dict[str, Any]:
+        """Distributions over every observation and target, by name.
 
-        parts = ['decoder', 'reward'] + (['discount'] if self.discount is not None else [])
-        inputs = {
-            name: copy if name in grad_heads else tf.stop_gradient(copy)
-            for name, copy in zip(parts, forked(features, len(parts)), strict=True)
-        }
-        dists = dict(self.decoder(inputs['decoder']))
-        dists['reward'] = self.reward(inputs['reward'])
-        if self.discount is not None:
-            dists['discount'] = self.discount(inputs['discount'])
+        Heads that are not in `grad_heads` leave the rest of the model unmoved.
+        """
+        dists: dict[str, Any] = {}
+        copies = forked(features, len(self.heads))
+        for (name, head), copy in zip(self.heads.items(), copies, strict=True):
+            moves = name in self._config['grad_heads']
+            found = head(copy if moves else tf.stop_gradient(copy))
+            dists.update(found if name == 'decoder' else {name: found})
         return dists
 
     def imagine(
@@ -242,12 +273,13 @@ class WorldModel(tf.Module):
         if not differentiable:
             sequence = stop_gradient(sequence)
         shape = sequence['feat'].shape[:-1]
-        if self.discount is not None:
-            discount = self.discount(sequence['feat']).mean()
-            true_first = self._discount * (1 - tf.cast(tf.reshape(is_terminal, [-1]), tf.float32))
+        known = self._config['discount']
+        if 'discount' in self.heads:
+            discount = self.heads['discount'](sequence['feat']).mean()
+            true_first = known * (1 - tf.cast(tf.reshape(is_terminal, [-1]), tf.float32))
             discount = tf.concat([true_first[None], discount[1:]], 0)
         else:
-            discount = self._discount * tf.ones(shape)
+            discount = known * tf.ones(shape)
         sequence['discount'] = discount
         # A discount says whether the state after it counts, so weights lag by one step.
         sequence['weight'] = tf.math.cumprod(

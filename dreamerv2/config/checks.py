@@ -91,7 +91,11 @@ def resolve_logdir(flat: Mapping[str, Any]) -> str:
 def notes(flat: Mapping[str, Any], defaults: Mapping[str, Any]) -> tuple[str, ...]:
     """One line for each setting that is accepted but does nothing."""
     changed = [key for key in flat if flat[key] != defaults.get(key)]
-    lines = [f'{key} does nothing: {why}' for key, why in WITHOUT_EFFECT.items() if key in changed]
+    lines = [
+        f'{key} does nothing: {why}'
+        for key, why in WITHOUT_EFFECT.items()
+        if key in changed and (key != 'expl_until' or flat['expl_behavior'] == 'greedy')
+    ]
     if not flat['task'].startswith('atari'):
         lines += [
             f'{key} does nothing: {printable(flat["task"])} is no Atari game'
@@ -101,7 +105,9 @@ def notes(flat: Mapping[str, Any], defaults: Mapping[str, Any]) -> tuple[str, ..
     unused = [key for key in changed if key in UNBUILT_EXPLORATION]
     if unused:
         verb = 'does' if len(unused) == 1 else 'do'
-        lines.append(f'{", ".join(unused)} {verb} nothing: only expl_behavior greedy is built')
+        lines.append(
+            f'{", ".join(unused)} {verb} nothing: Plan2Explore and ModelLoss are not supported'
+        )
     return tuple(lines)
 
 

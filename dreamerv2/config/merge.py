@@ -8,7 +8,7 @@ from typing import Any
 
 from dreamerv2.config.files import Entry
 from dreamerv2.config.kinds import compiled
-from dreamerv2.config.schema import OPEN_GROUPS, SCHEMA, kind_of
+from dreamerv2.config.schema import OPEN_GROUPS, SCHEMA, key_of
 from dreamerv2.errors import UsageError, nearest, printable, shown
 
 HELP = '--help lists every key'
@@ -26,7 +26,7 @@ def expand(entry: Entry, flat: Mapping[str, Any], patterns: bool = True) -> list
     the key's start. Raises UsageError when there is no such key.
     """
     key = entry.key
-    if kind_of(key):
+    if key_of(key):
         return [key]
     known = [*SCHEMA, *(name for name in flat if name not in SCHEMA)]
     if patterns and re.search(r'[^A-Za-z0-9_.-]', key):
@@ -69,8 +69,9 @@ def _check_effort(key: str) -> None:
 
 def convert(key: str, entry: Entry, default: Any) -> Any:
     """The value of an entry as the kind of the key has it; raises UsageError."""
-    kind = kind_of(key)
-    assert kind is not None, key
+    declared = key_of(key)
+    assert declared is not None, key
+    kind = declared.kind
     try:
         return kind.convert(entry.value)
     except (ValueError, TypeError, OverflowError) as error:

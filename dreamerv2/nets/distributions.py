@@ -82,6 +82,20 @@ class OneHot:
         return -tf.reduce_sum(tf.exp(log_probs) * log_probs, -1)
 
 
+class UniformBox:
+    """Uniform distribution over [-1, 1] in every dimension, of the shape of `like [..., size]`."""
+
+    def __init__(self, like: tf.Tensor):
+        self._like = like
+
+    def mode(self) -> tf.Tensor:
+        return tf.zeros_like(self._like)
+
+    def sample(self, uniform: tf.Tensor) -> tf.Tensor:
+        """A draw from numbers in [0, 1), `[..., size]`."""
+        return 2 * uniform - 1
+
+
 @tf.custom_gradient
 def _with_gradient_of(value: tf.Tensor, other: tf.Tensor) -> tuple:
     """`value`, whose gradient goes to `other` instead."""

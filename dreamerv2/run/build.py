@@ -29,40 +29,6 @@ from dreamerv2.run.updater import Beside, InTurn, Updater
 
 HIDDEN = ('reward', 'is_first', 'is_last', 'is_terminal', 'level')  # from encoder and decoder
 NO_KEY = '$^'  # The pattern that is meant to match nothing.
-AGENT_KEYS = (
-    'rssm',
-    'encoder',
-    'decoder',
-    'reward_head',
-    'discount_head',
-    'loss_scales',
-    'kl',
-    'grad_heads',
-    'pred_discount',
-    'model_opt',
-    'actor',
-    'critic',
-    'actor_opt',
-    'critic_opt',
-    'discount',
-    'discount_lambda',
-    'imag_horizon',
-    'actor_grad',
-    'actor_grad_mix',
-    'actor_ent',
-    'slow_target',
-    'slow_target_update',
-    'slow_target_fraction',
-    'clip_rewards',
-    'reward_norm',
-    'slow_regularizer',
-    'bootstrap',
-    'return_norm',
-    'expl_noise',
-    'eval_noise',
-    'eval_state_mean',
-    'jit',
-)
 
 
 def task_sets(config: Config) -> dict[str, tuple[str, ...]]:
@@ -214,20 +180,18 @@ def build_agent(
     from dreamerv2.agent import Agent as DreamerAgent
     from dreamerv2.agent.kernels import make_kernels
 
-    nested = config.to_dict()
     try:
         agent: Agent = DreamerAgent(
             obs_space,
             act_space,
+            config,
             seed=random_streams.derive(config.seed, 'agent') if seed is None else seed,
             precision=device.precision,
             xla=config.jit and device.kind == 'gpu',
             acting_copy=config.async_collect,
             ahead=learns_ahead(config, device),
             kernels=make_kernels(kernels_of(config, device), device.branches),
-            freeze=config.init.freeze,
             levels=list(single_level_tasks(config.task, task_sets(config))),
-            **{key: nested[key] for key in AGENT_KEYS},
         )
     except ValueError as error:
         reason = str(error).strip().splitlines()[0]

@@ -7,6 +7,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dreamerv2.config import Config
 from dreamerv2.errors import UsageError
 from dreamerv2.run import checkpoint, evaluation, loop, model_evaluation
@@ -18,7 +20,7 @@ from dreamerv2.run.collector import Collector
 from dreamerv2.run.logdir import folder, headroom
 from dreamerv2.run.logdir.lock import Lock
 from dreamerv2.run.metrics.logger import MetricMeans, Throughput
-from dreamerv2.run.types import Agent
+from dreamerv2.run.types import Agent, Batch, PolicyState
 from dreamerv2.run.updater import Updater
 from dreamerv2.signals import StopRequest
 
@@ -125,7 +127,7 @@ class TrainingRun:
     def _interact(self) -> None:
         events = loop.interact(
             self.collector.driver,
-            lambda obs, state: self.agent.policy(obs, state, mode='train'),
+            self._collecting_policy,
             self.updater,
             self.progress,
             self.plan,
@@ -134,6 +136,11 @@ class TrainingRun:
         with contextlib.closing(self.updater):
             for event in events:
                 self._handle(event)
+
+    def _collecting_policy(self, obs: Batch, state: PolicyState) -> tuple[np.ndarray, PolicyState]:
+        until = self.config.expl_until  # 0: for the whole run.
+        explores = self.config.expl_behavior != 'greedy' and (not until or self.frames < until)
+        return self.agent.policy(obs, state, mode='explore' if explores else 'train')
 
     def _handle(self, event: loop.Event) -> None:
         match event:

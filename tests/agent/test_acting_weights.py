@@ -25,12 +25,12 @@ def test_weights_cast_once_act_as_those_cast_in_each_call(precision, norm):
     agent = make_agent(precision=precision, rssm=rssm, actor=actor)
     agent.train(make_batch())
     found = act(agent)
-    types = {v.dtype for v in agent._acting.rssm.parameters().values()}
+    types = {v.dtype for v in agent._acting.modules['rssm'].parameters().values()}
     assert tf.as_dtype(precision) in types
     other = make_agent(precision=precision, rssm=rssm, actor=actor)
-    acting = other._acting
-    acting.encoder, acting.rssm = other.world_model.encoder, other.world_model.rssm
-    acting.actor = other.actor_critic.actor
+    model = other.world_model
+    learning = {'encoder': model.encoder, 'rssm': model.rssm, 'actor': other.actor_critic.actor}
+    other._acting.modules.update(learning)
     other.set_state(agent.get_state())
     other._seeds.calls['act'] = 0
     for one, two in zip(found, act(other), strict=True):

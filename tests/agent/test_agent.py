@@ -152,7 +152,7 @@ def test_an_acting_copy_changes_only_when_told_to():
             agent.train(make_batch())
         if sync:
             agent.sync_policy()
-        actor = agent._acting.actor
+        actor = agent._acting.modules['actor']
         logits.append(actor(tf.ones([1, agent.world_model.rssm.feature_size])).logits.numpy())
     np.testing.assert_array_equal(logits[0], logits[1])
     assert np.abs(logits[1] - logits[2]).max() > 0
@@ -164,6 +164,31 @@ def test_observations_that_the_encoder_cannot_see_are_refused():
         make_agent(encoder={'cnn_keys': '$^', 'mlp_keys': '$^'})
     with pytest.raises(ValueError, match='cnn_kernels'):
         make_agent(decoder={'cnn_kernels': [5, 5, 6]})
+
+
+@pytest.mark.parametrize(
+    'changes',
+    [
+        {'loss_scales': {'imgae': 2.0}},
+        {'image': False, 'loss_scales': {'image': 2.0}},
+        {'grad_heads': ['decoder', 'rewards']},
+        {'grad_heads': ['decoder', 'discount'], 'pred_discount': False},
+    ],
+)
+def test_losses_and_heads_that_there_are_not_are_named(changes):
+    with pytest.raises(ValueError, match='loss_scales.imag?.*but the losses|discount|rewards'):
+        make_agent(**changes)
+
+
+def test_every_observation_may_have_a_scale():
+    batch = make_batch(image=False)
+    losses = []
+    for scale in (1.0, 3.0):
+        agent = make_agent(image=False, loss_scales={'velocity': scale}, jit=False)
+        _, metrics = agent.train_model(batch)
+        losses.append((float(metrics['model_loss']), float(metrics['velocity_loss'])))
+    (one, velocity), (other, _) = losses
+    assert other == pytest.approx(one + 2 * velocity, rel=1e-5)
 
 
 def striped_batch(seed):

@@ -20,7 +20,7 @@ def parameters(agent):
     'freeze', ['encoder/.*', '(rssm|encoder|decoder|reward|discount)/.*', 'actor/.*', '.*']
 )
 def test_frozen_parameters_do_not_change_and_the_others_do(freeze):
-    agent = make_agent(freeze=freeze, model_opt=WD, actor_opt=WD, critic_opt=WD)
+    agent = make_agent(init={'freeze': freeze}, model_opt=WD, actor_opt=WD, critic_opt=WD)
     before = parameters(agent)
     for seed in range(3):
         _, metrics = agent.train(make_batch(seed=seed))
@@ -35,7 +35,7 @@ def test_frozen_parameters_do_not_change_and_the_others_do(freeze):
 def test_frozen_parameters_have_no_part_in_the_norm_that_is_clipped():
     norms = []
     for freeze in ('', 'decoder/.*'):
-        agent = make_agent(freeze=freeze)
+        agent = make_agent(init={'freeze': freeze})
         _, metrics = agent.train(make_batch())
         norms.append(float(metrics['model_grad_norm']))
         moments = [name for name in agent.get_state() if 'moment' in name]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from dreamerv2.agent import Agent
+from dreamerv2.config import load_config
 from dreamerv2.nets.cpu import CpuKernels
 from dreamerv2.nets.kernels import PLAIN, Kernels
 
@@ -15,15 +16,16 @@ BATCH, LENGTH, ACTIONS = 3, 8, 4
 KERNELS = ('plain', 'cpu')
 
 
+PARTS = ('seed', 'precision', 'xla', 'acting_copy', 'ahead', 'kernels', 'levels')
+
+
 def options(**changes: Any) -> dict[str, Any]:
-    """Configuration of a tiny agent."""
+    """Configuration of a tiny agent; changed sections keep what is not named."""
     net = {'act': 'elu', 'norm': 'none'}
     head = {'layers': 1, 'units': 8, **net}
     conv = {'cnn_keys': '.*', 'mlp_keys': '.*', 'cnn_depth': 2, 'mlp_layers': [8], **net}
     opt = {'opt': 'adam', 'lr': 1e-3, 'eps': 1e-5, 'clip': 100, 'wd': 1e-6}
     base = {
-        'seed': 0,
-        'precision': 'float32',
         'jit': True,
         'rssm': {
             'ensemble': 1, 'hidden': 8, 'deter': 8, 'stoch': 3, 'discrete': 4,
@@ -57,9 +59,10 @@ def options(**changes: Any) -> dict[str, Any]:
         'eval_noise': 0.0,
         'eval_state_mean': False,
     }  # fmt: skip
-    for key, value in changes.items():
-        base[key] = {**base.get(key, {}), **value} if isinstance(value, dict) else value
-    return base
+    config = load_config().to_dict()
+    for key, value in [*base.items(), *changes.items()]:
+        config[key] = {**config[key], **value} if isinstance(value, dict) else value
+    return config
 
 
 def kernels(name: str) -> Kernels:
@@ -75,8 +78,9 @@ def make_agent(*, discrete: bool = True, image: bool = True, **changes: Any) -> 
     act_space = types.SimpleNamespace(shape=(ACTIONS,))
     if discrete:
         act_space.n = ACTIONS
-    changes = {'kernels': CpuKernels(caller_acts=False), **changes}
-    return Agent(obs_space, act_space, **options(**changes))
+    parts = {'seed': 0, 'precision': 'float32', 'kernels': CpuKernels(caller_acts=False)}
+    parts.update({key: changes.pop(key) for key in PARTS if key in changes})
+    return Agent(obs_space, act_space, options(**changes), **parts)
 
 
 def make_batch(

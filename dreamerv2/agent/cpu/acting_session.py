@@ -35,15 +35,15 @@ class ActingSession:
 
     def __init__(self, acting: Acting, traced: Callable[[Callable], Callable]):
         self._traced = traced
-        modules = acting.encoder, acting.rssm, acting.actor
-        layers = [x for module in modules for x in (module, *module.submodules)]
+        modules = {id(module): module for module in acting.modules.values()}  # Each once.
+        layers = [x for module in modules.values() for x in (module, *module.submodules)]
         types = {
             id(weight): layer.dtype
             for layer in layers
             if isinstance(layer, Dense | Conv)
             for weight in (layer.kernel, layer.bias)
         }
-        self._learned = [v for module in modules for v in module.parameters().values()]
+        self._learned = [v for module in modules.values() for v in module.parameters().values()]
         self._graph = tf.Graph()
         with self._graph.as_default():
             copies = [
@@ -51,9 +51,9 @@ class ActingSession:
             ]
             instead = dict(zip(map(id, self._learned), copies, strict=True))
             self._acting = copy.copy(acting)
-            self._acting.encoder, self._acting.rssm, self._acting.actor = (
-                copy.deepcopy(module, instead) for module in modules
-            )
+            self._acting.modules = {
+                name: copy.deepcopy(module, instead) for name, module in acting.modules.items()
+            }
             values = [_placeholder(variable) for variable in self._learned]
             renewed = tf.group(
                 *(v.assign(tf.cast(new, v.dtype)) for v, new in zip(copies, values, strict=True))

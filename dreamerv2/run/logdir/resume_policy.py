@@ -1,87 +1,22 @@
-"""How a run may differ from what it was when it goes on: freely, when accepted, or never.
+"""How a run may differ from what it was when it resumes: freely, when accepted, or never.
 
-Every key of the configuration is in one of three classes. The free ones say how long, how often,
-where and how fast: neither the task nor the way of learning depends on them. The numbers may, as
-`envs`, `envs_parallel` and `async_collect` decide in which order steps and updates come and which
-weights act. Those that may be accepted change how learning goes on, but fit what the run has: its
-weights and optimizer states, its replay and its environments. All others are fixed, for a reason.
+What holds for a key is said where the key is declared (`dreamerv2.config.schema`).
 """
 
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Sequence
 from typing import Any
 
 from dreamerv2.config import Config
-from dreamerv2.config.checks import WITHOUT_EFFECT
-from dreamerv2.config.schema import UNBUILT_EXPLORATION
+from dreamerv2.config.schema import UNCOMPARED, Resume, key_of
 from dreamerv2.envs import parse_task
 from dreamerv2.errors import UsageError, printable, shown
 from dreamerv2.run.build import task_sets
 
 SHOWN_AT_MOST = 10
-# How long, how often, where and how fast.
-FREE = (
-    'steps',
-    r'(log|save|eval)_every',
-    r'eval_(eps|policy|noise|state_mean)',
-    r'log_keys_\w+',
-    'device',
-    'gpu_memory',
-    'jit',
-    'kernels',
-    'deterministic',
-    'envs',
-    'envs_parallel',
-    'async_collect',
-    r'replay\.keep_on_disk',
-    *map(re.escape, (*WITHOUT_EFFECT, *UNBUILT_EXPLORATION)),
-)
-UNMENTIONED = ('logdir', 'dry_run', r'init\.dry_run', 'accept_changes')
-ACCEPTABLE = (
-    'precision',
-    r'(model|actor|critic)_opt\.(lr|eps|clip|wd|agc|warmup)',
-    r'(loss_scales|kl|reward_norm)\.\w+',
-    r'return_norm\.(rate|low|high|least)',
-    r'(rssm|actor)\.unimix|decoder\.error_weight|slow_regularizer|bootstrap',
-    'grad_heads',
-    'discount',
-    'discount_lambda',
-    'imag_horizon',
-    'actor_grad',
-    'actor_grad_mix',
-    'actor_ent',
-    r'slow_target_(update|fraction)',
-    'clip_rewards',
-    'expl_noise',
-    'prefill',
-    'pretrain',
-    'train_every',
-    'train_steps',
-    r'replay\.(ongoing|minlen|maxlen|prioritize_ends|past_end)',
-)
-NETWORKS = 'makes the networks and optimizers what they are'
-ENVIRONMENT = 'makes the environment what it is'
-FIXED = {
-    r'(rssm|(en|de)coder|(reward|discount)_head|actor|critic)'
-    r'\.(?!unimix|error_weight)\w+': NETWORKS,
-    r'(model|actor|critic)_opt\.opt': NETWORKS,
-    r'pred_discount|slow_target|return_norm\.scope': NETWORKS,
-    'task|render_size|grayscale|sticky|action_repeat|time_limit|level_weights': ENVIRONMENT,
-    r'(atari|mario)_\w+|sets\.\w+': ENVIRONMENT,
-    r'replay\.capacity': 'decides what the replay holds',
-    r'dataset\.\w+': 'shapes the batch that waits in the checkpoint',
-    r'seed|prefill_policy|expl_behavior|init\.(?!dry_run)\w+': 'decides how the run began',
-}
-# Fixed from the first checkpoint on; the episodes before it do not depend on them.
-OF_LEARNING = (
-    *(pattern for pattern, reason in FIXED.items() if reason == NETWORKS),
-    r'dataset\.\w+',
-    r'init\.(?!dry_run)\w+',
-    'expl_behavior',
-)
+UNKNOWN = Resume(reason='is not known to be safe')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,10 +52,11 @@ def changes(old: Config, new: Config, *, learned: bool = True) -> list[Change]:
     are episodes of random play: whatever steers learning is free, and so are the networks.
     """
     before, after = old.flat, new.flat
+    same_levels = _levels(old) == _levels(new)
     found = [
-        _classified(key, before.get(key), after.get(key), _levels(old) == _levels(new), learned)
+        _classified(key, before.get(key), after.get(key), same_levels, learned)
         for key in sorted({*before, *after})
-        if before.get(key) != after.get(key) and not _matches(UNMENTIONED, key)
+        if before.get(key) != after.get(key) and _compared(key)
     ]
     return sorted(found, key=lambda change: (not change.reason, not change.acceptable))
 
@@ -168,18 +104,18 @@ def recorded(found: Sequence[Change]) -> dict[str, list[Any]]:
     return {change.key: [_plain(change.old), _plain(change.new)] for change in found}
 
 
+def _compared(key: str) -> bool:
+    declared = key_of(key)
+    return declared is None or declared.resume is not UNCOMPARED
+
+
 def _classified(key: str, old: Any, new: Any, same_levels: bool, learned: bool) -> Change:
-    free = FREE if learned else (*FREE, *ACCEPTABLE, *OF_LEARNING)
-    if _matches(free, key) or (key.startswith('sets.') and same_levels):
+    declared = key_of(key)
+    policy = UNKNOWN if declared is None or declared.resume is None else declared.resume
+    unlearned = not learned and (policy.learning or policy.accepted)
+    if unlearned or (key.startswith('sets.') and same_levels):
         return Change(key, old, new)
-    if _matches(ACCEPTABLE, key):
-        return Change(key, old, new, acceptable=True)
-    reasons = [reason for pattern, reason in FIXED.items() if re.fullmatch(pattern, key)]
-    return Change(key, old, new, reason=reasons[0] if reasons else 'is not known to be safe')
-
-
-def _matches(patterns: Sequence[str], key: str) -> bool:
-    return any(re.fullmatch(pattern, key) for pattern in patterns)
+    return Change(key, old, new, acceptable=policy.accepted, reason=policy.reason)
 
 
 def _levels(config: Config) -> tuple[str, ...] | None:

@@ -16,7 +16,7 @@ from tests.agent.tiny import make_agent, make_batch
         ({'jit': False, 'image': False}, ()),
         ({'reward_norm': {'momentum': 0.9}, 'image': False}, ()),
         ({'precision': 'float16', 'image': False}, ()),
-        ({'freeze': '(rssm|actor)/.*', 'image': False}, (1, 3)),
+        ({'init': {'freeze': '(rssm|actor)/.*'}, 'image': False}, (1, 3)),
     ],
 )
 def test_updates_made_ahead_are_those_made_one_after_the_other(changes, broken):
