@@ -26,8 +26,7 @@ def test_greedy_explores_as_the_actor_acts(caller_acts):
 @pytest.mark.parametrize('caller_acts', [False, True])
 def test_random_takes_every_action_equally_often_and_the_actor_does_not(caller_acts):
     agent = make_agent(expl_behavior='random', kernels=CpuKernels(caller_acts=caller_acts))
-    bias = next(v for name, v in agent.parameters().items() if name.endswith('actor/out/bias'))
-    bias.assign([9.0, *[0.0] * (ACTIONS - 1)])
+    agent.parameters()['actor/out/bias'].assign([9.0, *[0.0] * (ACTIONS - 1)])
     agent.sync_policy()
     explored, acted = (act(agent, mode).sum(0) for mode in ('explore', 'train'))
     assert explored.sum() == acted.sum() == ENVS

@@ -275,3 +275,16 @@ def test_api_trains_on_an_environment_of_ones_own(tmp_path, monkeypatch):
     own = config.update({'logdir': str(tmp_path / 'own')})
     assert dreamerv2.api.train(CountingEnv(), own) == FINISHED
     assert len(with_key(lines(tmp_path / 'own'), 'train_return')) == 10
+
+
+@pytest.mark.parametrize(
+    ('behavior', 'until', 'explored'),
+    [('greedy', 0, 0), ('greedy', 400, 0), ('random', 0, 160), ('random', 400, 60)],
+)
+def test_exploration_collects_until_its_frame(tmp_path, behavior, until, explored):
+    agents = []
+    config = small_config(tmp_path, expl_behavior=behavior, expl_until=until, eval_every=0)
+    train(config, fake_parts(agents))
+    modes = agents[0].modes
+    # Of 200 steps of 4 frames, 40 are the prefill.
+    assert modes == ['explore'] * explored + ['train'] * (160 - explored)
