@@ -8,9 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from dreamerv2.agent.return_normalizer import ReturnNormalizer
-from dreamerv2.agent.returns import lambda_return, masked_mean
-from dreamerv2.agent.reward_normalizer import RewardNormalizer
+from dreamerv2.agent.returns import ReturnNormalizer, RewardNormalizer, lambda_return, masked_mean
 from dreamerv2.agent.schedules import schedule
 from dreamerv2.nets.kernels import PLAIN, Kernels
 from dreamerv2.nets.mlp import Head

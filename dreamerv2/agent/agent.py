@@ -11,15 +11,13 @@ import tensorflow as tf
 
 from dreamerv2.agent.acting import Acting, ActingFunctions, from_arrays, to_arrays
 from dreamerv2.agent.actor_critic import ActorCritic
-from dreamerv2.agent.calls import agent_shapes, compiled
+from dreamerv2.agent.calls import Seeds, agent_shapes, assign_arrays, compiled, read_arrays
 from dreamerv2.agent.cpu.acting_session import ActingSession
 from dreamerv2.agent.cpu.overlap import Overlap
 from dreamerv2.agent.exploration import behavior_called
 from dreamerv2.agent.foresight import foresee
 from dreamerv2.agent.learner import Learner
 from dreamerv2.agent.pictures import as_uint8, open_loop_videos, reconstructions
-from dreamerv2.agent.seeds import Seeds
-from dreamerv2.agent.state import assign_arrays, read_arrays
 from dreamerv2.agent.world_model import WorldModel
 from dreamerv2.nets.kernels import PLAIN, Kernels
 from dreamerv2.nets.rssm import State

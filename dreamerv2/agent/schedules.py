@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 import tensorflow as tf
+
+from dreamerv2.config.schedule_text import parse_schedule
 
 
 def schedule(value: float | str, step: tf.Tensor) -> tf.Tensor:
@@ -16,26 +16,17 @@ def schedule(value: float | str, step: tf.Tensor) -> tf.Tensor:
     Raises:
         ValueError: where the text is no schedule.
     """
-    try:
-        return tf.constant(float(value))
-    except ValueError:
-        pass
-    match = re.fullmatch(r'\s*(\w+)\((.*)\)\s*', str(value))
-    kind = match.group(1) if match else ''
-    numbers = [float(part) for part in match.group(2).split(',')] if match else []
-    step = tf.cast(step, tf.float32)
-    if kind in ('linear', 'horizon') and len(numbers) == 3:
-        start, end, duration = numbers
-        mix = tf.clip_by_value(step / duration, 0.0, 1.0)
-        now = (1 - mix) * start + mix * end
-        return now if kind == 'linear' else 1 - 1 / now
-    if kind == 'warmup' and len(numbers) == 2:
+    parsed = parse_schedule(value)
+    form, numbers, step = parsed.form, parsed.arguments, tf.cast(step, tf.float32)
+    if form == 'constant':
+        return tf.constant(numbers[0])
+    if form == 'warmup':
         duration, final = numbers
         return tf.clip_by_value(step / duration, 0.0, 1.0) * final
-    if kind == 'exp' and len(numbers) == 3:
+    if form == 'exp':
         start, end, halflife = numbers
         return (start - end) * 0.5 ** (step / halflife) + end
-    raise ValueError(
-        f'{value!r} is no schedule: expected a number, linear(a,b,steps), warmup(steps,a), '
-        'exp(a,b,halflife) or horizon(a,b,steps).'
-    )
+    start, end, duration = numbers
+    mix = tf.clip_by_value(step / duration, 0.0, 1.0)
+    now = (1 - mix) * start + mix * end
+    return now if form == 'linear' else 1 - 1 / now

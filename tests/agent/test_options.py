@@ -7,8 +7,7 @@ import pytest
 import tensorflow as tf
 
 from dreamerv2.agent.kl import categorical_kl, kl_loss
-from dreamerv2.agent.return_normalizer import ReturnNormalizer
-from dreamerv2.agent.returns import masked_quantiles
+from dreamerv2.agent.returns import ReturnNormalizer, masked_quantiles
 from dreamerv2.nets import distributions
 from dreamerv2.nets.mlp import DistributionLayer
 from dreamerv2.nets.optimizer import Optimizer, adaptively_clipped
