@@ -19,8 +19,6 @@ from dreamerv2.run import devices
 BAD_INPUT = 2
 INTERRUPTED = 130
 
-FORMATS = {'text': report.as_text, 'markdown': report.as_markdown, 'json': report.as_json}
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measures and prints; returns the exit code: 0, or 2 for bad input."""
@@ -40,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print('Interrupted.', file=sys.stderr)
         return INTERRUPTED
-    print(FORMATS[options.format](result))
+    print(report.as_json(result) if options.json else report.as_markdown(result))
     return 0
 
 

@@ -1,6 +1,6 @@
 """A quick look for regressions: shares of the machine's limits against the stored ones.
 
-Absolute times say little where machines differ and other programs run; a share of a limit that is
+Absolute times say little where machines differ and other programs run; a ratio to a limit that is
 measured between the same calls says more. Of each, the best of several rounds counts: whatever else
 runs only ever makes them slower. The table (`experiments/results/speed.json`) has an entry for each
 kind of machine, stored with `--update`; on another kind nothing is compared. It warns and never
@@ -21,10 +21,9 @@ from dreamerv2.run import build, random_streams
 from dreamerv2.run.driver import Driver
 from dreamerv2.run.random_policy import RandomPolicy
 
-from . import ceiling, replay, subject
+from . import limits, replay, subject
 from .emulator import BareGame
-from .episodes import collect
-from .learner import part_flops, update_call
+from .learner import update_call
 from .options import Options
 from .report import Report, Table, counted
 from .timing import time_interleaved
@@ -101,7 +100,7 @@ def env_calls(config: Any) -> tuple[dict[str, Callable[[], Any]], Callable[[], N
 def measure_shares(options: Options) -> dict[str, float]:
     """Shares of their limits by name."""
     config = options.config
-    episodes = collect(config, config.task, steps=EPISODE_STEPS)
+    episodes = replay.play(config, config.task, steps=EPISODE_STEPS)
     store = replay.filled(config, episodes, REPLAY_STEPS)
     device = subject.configure(config, options.say)
     spaces = subject.find_spaces(config)
@@ -110,26 +109,23 @@ def measure_shares(options: Options) -> dict[str, float]:
     calls, close = env_calls(config)
     calls |= {
         'update': update_call(agent, subject.random_batch(spaces, batch, length)),
-        'product': ceiling.matrix_product(device.precision, device.branches),
+        'product': limits.matrix_product(device.precision, device.branches),
         'sample': replay.calls(config, store, episodes)['both'],
-        'copy': ceiling.copy(),
-        'core': ceiling.core(),
+        'copy': limits.copy(),
+        'core': limits.core(),
     }
     try:
         samples = time_interleaved(calls, options.repeat, limit=MEASURING)
     finally:
         close()
     best = {name: min(seconds) for name, seconds in samples.items()}
-    work = part_flops(config, spaces, agent)['update']
     size = replay.batch_bytes(store, batch, length)
     return {
-        f'learner, {device.precision}, of a matrix product': (work / best['update'])
-        / (ceiling.matrix_flops() / best['product']),
-        'replay, of a copy in memory': (size / best['sample'])
-        / (ceiling.COPY_BYTES / best['copy']),
+        f'learner, {device.precision}, updates a matrix product': best['product'] / best['update'],
+        'replay, of a copy in memory': (size / best['sample']) / (limits.COPY_BYTES / best['copy']),
         'environment, of the bare emulator': best['bare'] / best['step'],
         'bare emulator, frames for each MB of zlib': (FRAMES / best['bare'])
-        / (ceiling.CORE_BYTES / 1e6 / best['core']),
+        / (limits.CORE_BYTES / 1e6 / best['core']),
     }
 
 

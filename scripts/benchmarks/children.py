@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-import dataclasses
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -64,53 +63,6 @@ def _serve(connection: Connection, make: Callable[..., Callable[[], Any]], args:
         return
     except Exception as error:
         connection.send((None, error))
-
-
-@dataclasses.dataclass(frozen=True)
-class Turn:
-    """What a process that measures beside others shares with who lets them take turns.
-
-    Attributes:
-        begun, ended: semaphores.
-    """
-
-    begun: Any
-    ended: Any
-
-    def take(self) -> None:
-        """Waits until all others wait."""
-        self.begun.acquire()
-
-    def hand_on(self) -> None:
-        """Lets the others go on."""
-        self.ended.release()
-
-
-def in_turn(jobs: Mapping[str, tuple[Callable[..., Any], Sequence[Any]]]) -> dict[str, Any]:
-    """What functions return in processes of their own that take turns; what one raises is raised.
-
-    Each is called with its arguments and a `Turn`. The first begins, until it hands on or ends;
-    then the next one does.
-
-    Args:
-        jobs: by name a function and its arguments.
-    """
-    context = multiprocessing.get_context('spawn')
-    with (
-        context.Manager() as manager,
-        concurrent.futures.ProcessPoolExecutor(len(jobs), mp_context=context) as pool,
-    ):
-        turns = {name: Turn(manager.Semaphore(0), manager.Semaphore(0)) for name in jobs}
-        futures = {
-            name: pool.submit(quietly, function, *args, turns[name])
-            for name, (function, args) in jobs.items()
-        }
-        while waiting := [name for name, future in futures.items() if not future.done()]:
-            for name in waiting:
-                turns[name].begun.release()
-                while not turns[name].ended.acquire(timeout=0.2) and not futures[name].done():
-                    pass
-        return {name: future.result() for name, future in futures.items()}
 
 
 def quietly(function: Callable[..., Any], *args: Any) -> Any:

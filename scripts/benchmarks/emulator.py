@@ -1,23 +1,24 @@
-"""The NES emulator alone: frames a second, and what it computes, as a hash.
-
-As a program, `python -m benchmarks.emulator FRAMES`, it prints both as JSON, so that another build
-of nes-py can be put before the installed one and compared.
-"""
+"""The NES emulator alone: frames a second, and what it computes, as a hash."""
 
 from __future__ import annotations
 
-import concurrent.futures
+import contextlib
 import hashlib
 import importlib.metadata
-import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from dreamerv2.errors import UsageError
+
+from .children import in_child
 
 EPISODE = 600  # Frames until the game is set back to the start of its level.
 BUTTONS = (128, 129, 130, 131, 64, 0, 1)  # Right with and without A and B, left, nothing, A.
@@ -71,63 +72,55 @@ class BareGame:
         self._game.close()
 
 
-def in_process(frames: int, packages: Path | None = None) -> dict[str, Any]:
-    """Plays in a process of its own, with the nes-py of a folder in place of the installed one.
+@contextlib.contextmanager
+def preferred(packages: Path | None) -> Iterator[None]:
+    """This process imports the nes-py of a folder, if one is given.
 
-    Returns:
-        `rate`, `hash` and `file`, the place of the nes-py that was used.
+    Raises:
+        RuntimeError: another one had been imported already.
     """
-    environment = {**os.environ}
-    if packages:
-        environment['PYTHONPATH'] = str(packages)
-    result = subprocess.run(
-        [sys.executable, '-W', 'ignore', '-m', 'benchmarks.emulator', str(frames)],
-        cwd=Path(__file__).resolve().parents[1],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return json.loads(result.stdout.splitlines()[-1])
-
-
-def at_once(count: int, frames: int) -> float:
-    """Frames a second of `count` processes together, each with an emulator of its own."""
-    with concurrent.futures.ThreadPoolExecutor(count) as pool:
-        results = pool.map(in_process, [frames] * count)
-        return sum(result['rate'] for result in results)
-
-
-def build_plain(target: Path) -> str | None:
-    """Builds nes-py as pip does by itself, without what `scripts/setup.sh` does for speed.
-
-    Args:
-        target: folder that the package is put into.
-
-    Returns:
-        None, or why it did not work.
-    """
-    version = importlib.metadata.version('nes-py')
-    plain = {k: v for k, v in os.environ.items() if k not in ('CFLAGS', 'CXXFLAGS', 'LDFLAGS')}
-    command = ['-m', 'pip', 'install', '--quiet', '--no-deps', '--no-cache-dir']
-    command += ['--no-build-isolation', '--no-binary', 'nes-py', '--target', str(target)]
-    result = subprocess.run(
-        [sys.executable, *command, f'nes-py=={version}'],
-        env=plain, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if result.returncode == 0:
-        return None
-    return (result.stderr.strip().splitlines() or ['pip failed'])[-1]
-
-
-def main() -> None:
-    """Prints the rate and the hash."""
+    if packages is None:
+        yield
+        return
+    sys.path.insert(0, str(packages))
     import nes_py
 
-    game = BareGame()
-    rate = game.rate(int(sys.argv[1]))
-    print(json.dumps({'rate': rate, 'hash': game.trace(), 'file': nes_py.__file__}))
+    if not Path(nes_py.__file__).is_relative_to(packages):
+        raise RuntimeError(f'the emulator of {packages} was not used')
+    yield
+    sys.path.remove(str(packages))
 
 
-if __name__ == '__main__':
-    main()
+def in_process(frames: int, packages: Path | None = None) -> dict[str, Any]:
+    """`rate` and `hash` of play in a process of its own, with the nes-py of a folder if given."""
+    return in_child(_play, frames, packages)
+
+
+def _play(frames: int, packages: Path | None) -> dict[str, Any]:
+    with preferred(packages):
+        game = BareGame()
+        return {'rate': game.rate(frames), 'hash': game.trace()}
+
+
+@contextlib.contextmanager
+def plain_build(say: Callable[[str], Any]) -> Iterator[Path]:
+    """A folder with nes-py as pip builds it, without what `scripts/setup.sh` does for speed.
+
+    Raises:
+        UsageError: it cannot be built.
+    """
+    say('Building the plain emulator.')
+    version = importlib.metadata.version('nes-py')
+    plain = {k: v for k, v in os.environ.items() if k not in ('CFLAGS', 'CXXFLAGS', 'LDFLAGS')}
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder).resolve()
+        command = ['-m', 'pip', 'install', '--quiet', '--no-deps', '--no-cache-dir']
+        command += ['--no-build-isolation', '--no-binary', 'nes-py', '--target', str(target)]
+        result = subprocess.run(
+            [sys.executable, *command, f'nes-py=={version}'],
+            env=plain, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if result.returncode:
+            reason = (result.stderr.strip().splitlines() or ['pip failed'])[-1]
+            raise UsageError(f'--plain: nes-py cannot be built: {reason}')
+        yield target

@@ -22,22 +22,18 @@ RESULTS = Path(__file__).resolve().parents[2] / 'experiments' / 'results'
 # What is measured, in one line, and the preset it is measured with unless another is named.
 BENCHMARKS = {
     'learner': ('milliseconds an update, by part and precision', 'mario_small'),
-    'growth': ('how an update grows with batch and model, sampling with the replay', 'mario_small'),
     'policy': ('calls a second at 1, 4, 16 and 64 environments', 'mario_small'),
     'envs': ('frames a second at 1 worker process to as many as cores', 'mario_small'),
     'replay': ('batches a second while episodes are added, bytes a step', 'mario'),
-    'train': ('frames a second from end to end, and what was waited for', 'mario_small'),
+    'train': ('frames a second from end to end, and what the time went to', 'mario_small'),
     'startup': ('seconds until the first update, and of commands that need none', 'mario_small'),
     'memory': ('peak memory of host and GPU', 'mario_small'),
-    'saving': ('how long checkpoints hold training up', 'mario'),
-    'ceiling': ("the machine's own limits", 'mario_small'),
-    'gpu_share': ('how many runs share a GPU best', 'mario_small'),
     'check': ('quick comparison of shares of the limits with the stored ones', 'mario_small'),
 }
 
 EPILOG = """Other flags go to the configuration, as in train.py: --dataset.batch 32.
-Every figure is the median of several repetitions with the lowest and the highest, beside the
-machine's own limit measured in the same run. Measure on a machine that does nothing else."""
+Every figure is the median of several repetitions with the lowest and the highest; what is compared
+is measured in turn. Measure on a machine that does nothing else."""
 
 
 @dataclasses.dataclass
@@ -55,7 +51,6 @@ class Options:
         plain: whether to build the plain emulator for comparison.
         update: whether `check` stores what it finds.
         stored: the table of `check`.
-        out: where `gpu_share` leaves its result; None for nowhere.
         machine: what it is measured on.
     """
 
@@ -70,8 +65,7 @@ class Options:
     plain: bool = False
     update: bool = False
     stored: Path = RESULTS / 'speed.json'
-    out: Path | None = None
-    format: str = 'text'
+    json: bool = False
     into: Path | None = None
     machine: dict[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -124,7 +118,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument('--repeat', type=_count, default=5, metavar='N', help='repetitions (5)')
     parser.add_argument(
         '--steps', type=_count, default=0, metavar='N',
-        help='agent steps: played (envs, train, memory), or held (replay, growth)',
+        help='agent steps: played (envs, train, memory), or held (replay)',
     )  # fmt: skip
     parser.add_argument(
         '--episodes', type=_count, default=200, metavar='N',
@@ -142,13 +136,7 @@ def make_parser() -> argparse.ArgumentParser:
         '--stored', type=Path, default=RESULTS / 'speed.json', metavar='FILE',
         help='check: the stored shares (experiments/results/speed.json)',
     )  # fmt: skip
-    parser.add_argument('--out', type=Path, metavar='FILE', help='gpu_share: result as JSON')
-    shape = parser.add_mutually_exclusive_group()
-    for name in ('json', 'markdown'):
-        shape.add_argument(
-            f'--{name}', dest='format', action='store_const', const=name, default='text',
-            help=f'print {name}',
-        )  # fmt: skip
+    parser.add_argument('--json', action='store_true', help='print JSON in place of Markdown')
     parser.add_argument(
         '--into', type=Path, metavar='FILE', help='also write the tables into their place in FILE'
     )
@@ -178,7 +166,7 @@ def parse(argv: Sequence[str]) -> Options:
 def _without_output(argv: Sequence[str]) -> list[str]:
     kept, skip = [], False
     for word in argv:
-        if not skip and word not in ('--json', '--markdown', '--into'):
+        if not skip and word not in ('--json', '--into'):
             kept.append(word)
         skip = word == '--into'
     return kept

@@ -10,16 +10,58 @@ from typing import Any
 import numpy as np
 
 from dreamerv2.config import Config
+from dreamerv2.envs.level_lengths import LEVELS
+from dreamerv2.envs.workers import InProcess
 from dreamerv2.replay import Replay
-from dreamerv2.replay.measure import batches_per_second, bytes_per_step, fill
+from dreamerv2.replay.measure import bytes_per_step, fill
+from dreamerv2.run import build, random_streams
+from dreamerv2.run.driver import Driver
+from dreamerv2.run.random_policy import RandomPolicy
+from dreamerv2.run.types import Row
 
-from . import ceiling, machine
-from .episodes import Arrays, real_episodes
+from . import limits
 from .options import Options
 from .report import Report, Table, counted
 from .timing import spread, time_interleaved
 
 SECONDS = 1.0  # Of each repetition.
+
+Arrays = dict[str, np.ndarray]
+
+
+def play(config: Config, task: str, *, count: int = 0, steps: int = 0) -> list[Arrays]:
+    """Episodes of random play, rows of each key stacked to `[rows, ...]`.
+
+    Args:
+        config: options of the environment.
+        task: what is played.
+        count: ends with so many episodes; 0 for no such end.
+        steps: ends with so many agent steps in finished episodes; 0 for no such end.
+    """
+    envs = InProcess([lambda: build.build_env(config, task, 0)])
+    rows: list[Row] = []
+    driver = Driver(envs, on_step=[lambda row, _: rows.append(row)])
+    policy = RandomPolicy(envs.act_space, random_streams.generator(0, 'random_policy'))
+    episodes: list[Arrays] = []
+    made = 0
+    try:
+        while not (0 < count <= len(episodes) or 0 < steps <= made):
+            if driver.step(policy).episodes:
+                episodes.append({key: np.stack([row[key] for row in rows]) for key in rows[0]})
+                made += len(rows) - 1
+                rows.clear()
+    finally:
+        envs.close()
+    return episodes
+
+
+def real_episodes(config: Config, count: int) -> list[Arrays]:
+    """At least `count` episodes: of the task, or in Mario as many of each level."""
+    tasks = [config.task]
+    if config.task.startswith('mario_'):
+        tasks = [f'mario_{level}' for level in LEVELS]
+    each = -(-count // len(tasks))
+    return [episode for task in tasks for episode in play(config, task, count=each)]
 
 
 def filled(config: Config, episodes: Sequence[Arrays], steps: int) -> Replay:
@@ -52,15 +94,12 @@ def calls(
     batch, length = config.dataset.batch, config.dataset.length
     rows = endless_rows(episodes)
 
-    def add() -> None:
+    def both() -> None:
         for _ in range(config.train_every):
             replay.add_step(next(rows))
-
-    def both() -> None:
-        add()
         replay.sample(batch, length)
 
-    return {'sample': lambda: replay.sample(batch, length), 'add': add, 'both': both}
+    return {'sample': lambda: replay.sample(batch, length), 'both': both}
 
 
 def batch_bytes(replay: Replay, batch: int, length: int) -> int:
@@ -73,36 +112,29 @@ def run(options: Options) -> Report:
     config = options.config
     steps = options.steps or config.replay.capacity
     batch, length = config.dataset.batch, config.dataset.length
-    episodes = real_episodes(config, options.episodes, options.say)
+    options.say(f'Playing {counted(options.episodes, "episode")} at random.')
+    episodes = real_episodes(config, options.episodes)
     options.say(f'Filling a replay with {counted(steps, "step")}.')
-    before = machine.peak_host_bytes()
     replay = filled(config, episodes, steps)
-    grown = machine.peak_host_bytes() - before
-    timed = {**calls(config, replay, episodes), 'copy': ceiling.copy(), 'core': ceiling.core()}
+    timed = {**calls(config, replay, episodes), 'copy': limits.copy()}
     samples = time_interleaved(timed, options.repeat, seconds=SECONDS)
     size = batch_bytes(replay, batch, length)
-    limit = ceiling.COPY_BYTES / statistics.median(samples['copy'])
-    cpu = spread(batches_per_second(replay, batch, length, SECONDS) for _ in range(options.repeat))
+    limit = limits.COPY_BYTES / statistics.median(samples['copy'])
 
-    def row(name: str, rates: Any) -> list[Any]:
-        return [name, rates, 100 * size * rates.median / limit]
-
-    def rates(name: str) -> Any:
-        return spread(1 / value for value in samples[name])
+    def row(title: str, name: str) -> list[Any]:
+        rates = spread(1 / value for value in samples[name])
+        return [title, rates, 100 * size * rates.median / limit]
 
     speed = [
-        row('sampling alone', rates('sample')),
-        row(f'with {counted(config.train_every, "step")} added for each batch', rates('both')),
-        row('sampling alone, a second of processor time', cpu),
+        row('sampling alone', 'sample'),
+        row(f'with {counted(config.train_every, "step")} added for each batch', 'both'),
     ]
-    held = int(replay.stats['loaded_steps'])
     per_step = bytes_per_step(replay)
     memory: list[list[Any]] = [
-        ['steps held', held],
+        ['steps held', int(replay.stats['loaded_steps'])],
         ['real episodes they were copied from', len(episodes)],
         ['bytes a step', per_step],
         ['GB for a million steps', per_step / 1e3],
-        ['bytes a step by the growth of the process', grown / held],
     ]
     notes = [
         options.spread_note,

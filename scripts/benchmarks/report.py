@@ -1,4 +1,4 @@
-"""Tables of measurements as text, Markdown or JSON."""
+"""Tables of measurements as Markdown or JSON."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ def number(value: float) -> str:
     return f'{value:.2g}'
 
 
-def counted(count: int, noun: str, plural: str = '') -> str:
-    """`1 step`, `2 steps`; with the plural where it is not the noun with an s."""
-    return f'{count} {noun if count == 1 else plural or noun + "s"}'
+def counted(count: int, noun: str) -> str:
+    """`1 step`, `2 steps`."""
+    return f'{count} {noun}' if count == 1 else f'{count} {noun}s'
 
 
 def cell_text(cell: Cell) -> str:
@@ -73,30 +73,13 @@ def cell_text(cell: Cell) -> str:
             return number(cell)
 
 
-def as_text(report: Report) -> str:
-    """Aligned columns for a terminal."""
-    blocks = [machine_line(report.machine)]
-    for table in report.tables:
-        cells = [list(table.columns), *([cell_text(c) for c in row] for row in table.rows)]
-        widths = [max(len(row[index]) for row in cells) for index in range(len(table.columns))]
-        lines = [table.title]
-        for row in cells:
-            first, *others = zip(row, widths, strict=True)
-            aligned = [first[0].ljust(first[1]), *(text.rjust(width) for text, width in others)]
-            lines.append('  ' + '  '.join(aligned).rstrip())
-        lines.extend(f'  {note}' for note in table.notes)
-        blocks.append('\n'.join(lines))
-    return '\n\n'.join(blocks)
-
-
 def as_markdown(report: Report) -> str:
-    """The same for a Markdown file, with the command."""
+    """Tables for a terminal or a Markdown file, with the command."""
     blocks = [f'`python scripts/bench.py {report.command}`  \n{machine_line(report.machine)}']
     for table in report.tables:
         rows = [[cell_text(cell).replace('|', '\\|') for cell in row] for row in table.rows]
-        lines = [_markdown_row(table.columns)]
-        lines.append('| --- |' + ' ---: |' * (len(table.columns) - 1))
-        lines.extend(_markdown_row(row) for row in rows)
+        rows = [list(table.columns), ['---', *['---:'] * (len(table.columns) - 1)], *rows]
+        lines = ['| ' + ' | '.join(row) + ' |' for row in rows]
         blocks.append(f'**{table.title}**')
         blocks.append('\n'.join(lines))
         if table.notes:
@@ -143,15 +126,7 @@ def place_in(path: Path, command: str) -> re.Match[str]:
 
 
 def insert(path: Path, report: Report) -> None:
-    """Writes the tables into the place that a Markdown file has for their command.
-
-    Raises:
-        UsageError: the file cannot be read, or has no such place.
-    """
+    """Writes the tables into the place that a Markdown file has for their command; see above."""
     match = place_in(path, report.command)
     before, after = match.string[: match.start()], match.string[match.end() :]
     path.write_text(f'{before}{as_markdown(report)}\n{after}', encoding='utf-8')
-
-
-def _markdown_row(cells: Sequence[str]) -> str:
-    return '| ' + ' | '.join(cells) + ' |'

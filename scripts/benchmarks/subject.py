@@ -13,6 +13,8 @@ from dreamerv2.config import Config
 from dreamerv2.run import build, devices
 from dreamerv2.run.types import Batch
 
+PLAIN = {'precision': 'float32', 'kernels': 'plain'}
+
 
 @dataclasses.dataclass(frozen=True)
 class Spaces:
@@ -21,12 +23,6 @@ class Spaces:
     obs_space: Mapping[str, Any]
     act_space: Any
     action_repeat: int
-
-    @property
-    def image_side(self) -> int:
-        """Height and width of the images in pixels; 0 without images."""
-        sides = [space.shape[0] for space in self.obs_space.values() if len(space.shape) == 3]
-        return sides[0] if sides else 0
 
 
 def configure(config: Config, say: Callable[[str], Any]) -> devices.Device:
@@ -46,18 +42,8 @@ def find_spaces(config: Config) -> Spaces:
         env.close()
 
 
-def plainly(config: Config) -> Config:
-    """The configuration computed by the plain formulas in float32.
-
-    To be called in a process of its own, before anything is computed: how many threads there are is
-    left to TensorFlow.
-    """
-    use_default_threads()
-    return config.update({'precision': 'float32', 'kernels': 'plain'})
-
-
 def use_default_threads() -> None:
-    """Leaves the number of threads to TensorFlow."""
+    """Leaves the number of threads to TensorFlow; before it is set up, in a process of its own."""
     os.environ.update(TF_NUM_INTRAOP_THREADS='0', TF_NUM_INTEROP_THREADS='0')
 
 
@@ -87,8 +73,3 @@ def random_observations(spaces: Spaces, envs: int, seed: int = 0) -> dict[str, n
     batch = random_batch(spaces, envs, 1, seed)
     kept = {key: value[:, 0] for key, value in batch.items() if key in spaces.obs_space}
     return {**kept, 'is_first': np.zeros(envs, bool)}
-
-
-def kernel_shapes(agent: Any) -> dict[str, tuple[int, ...]]:
-    """Shape of every parameter by its name."""
-    return {name: tuple(variable.shape) for name, variable in agent.parameters().items()}

@@ -1,144 +1,133 @@
-"""Frames a second of whole training runs, and what their loop waited for.
+"""Frames a second of whole training runs, and what they spent their time on.
 
 Runs of the preset at its train ratio, logging included, without evaluations and checkpoints, in
 each mode: `synchronous`, where acting and learning take turns, and `async_collect`, where the
-learner computes beside the environments. On a GPU, whose work the loop does not wait for, a third
-run waits for each update, so that its time is not counted as the policy's. Their stretches take
-turns, so that whatever slows the machine down for a while slows all of them down alike.
+learner computes beside the environments. The modes take turns, each time in a process of its own.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
+import statistics
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from . import emulator
-from .children import in_turn
-from .instrumented import PARTS, Segments, measure_segments
+from dreamerv2.config import load_config
+
+from . import emulator, subject, watched
+from .children import in_child
 from .options import Options
 from .report import Report, Table, counted
-from .timing import spread
+from .timing import Clock, spread
 
 STEPS = 400  # Agent steps of a repetition.
 PREFILL = 1000
-
-
 PLAIN = 'plain, synchronous'
+PARTS = ('begin', 'emulator', 'policy', 'learner')
 
 
-@dataclasses.dataclass(frozen=True)
-class Mode:
-    """A way to train.
+def measure(
+    flags: Sequence[str], steps: int, plain: bool = False, packages: Path | None = None
+) -> dict[str, Any]:
+    """Trains, and times `steps` agent steps after a warm-up; for a process of its own.
 
-    Attributes:
+    Args:
         flags: for the configuration.
-        wait: whether each update is waited for.
-        plain: whether the agent computes by the plain formulas.
-        packages: where another build of the emulator is.
+        steps: agent steps that are timed.
+        plain: by the plain formulas in float32, with TensorFlow's own choice of threads.
+        packages: a folder with another build of the emulator.
+
+    Returns:
+        `seconds`, those of each of `PARTS`, `updates`, and the `precision` computed in.
     """
+    config = load_config(list(flags))
+    if plain:
+        subject.use_default_threads()
+        config = config.update(subject.PLAIN)
+    warmup = max(5 * config.train_every, steps // 4)
+    clock = Clock()
+    marks: list[tuple[float, dict[str, float], int]] = []
 
-    flags: list[str]
-    wait: bool = False
-    plain: bool = False
-    packages: Path | None = None
+    def on_act(acted: int) -> None:
+        if acted >= warmup + steps * len(marks):
+            updates = clock.calls.get('learner', 0)
+            marks.append((time.monotonic(), dict(clock.seconds), updates))
+
+    with tempfile.TemporaryDirectory() as folder, emulator.preferred(packages):
+        total = config.prefill + warmup + steps + 2 * config.envs
+        config = config.update({'logdir': folder, 'steps': total, 'eval_every': 0, 'save_every': 0})
+        _, device = watched.train(config, clock, on_act=on_act)
+    (start, before, first), (end, after, last) = marks[:2]
+    parts = {part: after.get(part, 0.0) - before.get(part, 0.0) for part in PARTS}
+    updates, seconds = last - first, end - start
+    return {**parts, 'seconds': seconds, 'updates': updates, 'precision': device.precision}
 
 
-def modes(options: Options, packages: Path | None = None) -> dict[str, Mode]:
-    """The modes by name; `packages` for the plain one."""
-    in_turns = ['--async_collect', 'False']
-    found = {'synchronous': Mode(in_turns), 'async_collect': Mode(['--async_collect', 'True'])}
-    if options.plain:
-        found = {PLAIN: Mode(in_turns, plain=True, packages=packages), **found}
-    if options.machine.get('gpu') and options.config.device != 'cpu':
-        found['synchronous, waiting'] = Mode(in_turns, wait=True)
-    return found
-
-
-def row(name: str, result: Segments) -> list[Any]:
-    """Frames and updates a second, and percent of the time that the loop spent on each part."""
-    total = sum(result.seconds)
-    spent = {key: sum(part.get(key, 0.0) for part in result.parts) for key in (*PARTS, 'busy')}
-    busy = spent['busy']
-    if not any('learner' in part for part in result.parts):
-        spent['learner'] = busy  # The loop computes the updates itself.
-    shares = [100 * spent[part] / total for part in PARTS]
-    rest = 100 - sum(shares)
+def row(name: str, results: Sequence[dict[str, Any]], frames: int) -> list[Any]:
+    """Frames and updates a second, and percent of the time that was spent on each part."""
+    total = sum(result['seconds'] for result in results)
+    spent = {part: 100 * sum(result[part] for result in results) / total for part in PARTS}
     return [
         name,
-        result.precision,
-        spread(result.frames_per_second),
-        sum(result.updates) / total,
-        *shares,
-        rest,
-        PARTS[max(range(len(PARTS)), key=lambda index: shares[index])],
-        100 * busy / total,
+        results[0]['precision'],
+        spread(frames / result['seconds'] for result in results),
+        sum(result['updates'] for result in results) / total,
+        spent['begin'] + spent['emulator'],
+        spent['policy'],
+        spent['learner'],
     ]
-
-
-def measure(options: Options, folder: Path) -> tuple[dict[str, Segments], list[str]]:
-    """All modes in turn, and notes on how; the folder is for another build of the emulator."""
-    config = options.config
-    steps = options.steps or STEPS
-    notes, packages = [], None
-    if options.plain:
-        notes = ['Plain: the formulas as they stand (`--kernels plain`).']
-        if config.task.startswith('mario_'):
-            options.say('Building the plain emulator.')
-            problem = emulator.build_plain(folder)
-            packages = None if problem else folder
-            build = f'of scripts/setup.sh ({problem})' if problem else 'as pip builds it'
-            notes = [f'{notes[0][:-1]}, and the emulator {build}.']
-    warmup = max(5 * config.train_every, steps // 4)
-    # A shorter prefill, unless one was asked for: what is learned does not matter here.
-    shorter = ['--prefill', str(min(config.prefill, PREFILL))]
-    common = [*options.flags, *(shorter if '--prefill' not in options.overrides else [])]
-    jobs = {}
-    for name, mode in modes(options, packages).items():
-        flags = [*common, *mode.flags]
-        arguments = flags, options.repeat, steps, warmup, mode.wait, mode.plain, mode.packages
-        jobs[name] = measure_segments, arguments
-    options.say(f'Training: {"; ".join(jobs)}.')
-    return in_turn(jobs), notes
-
-
-def speedups(results: Mapping[str, Segments]) -> list[str]:
-    """For each mode a line that says how many times as fast as plain it is, round by round."""
-    lines = []
-    for name, result in results.items():
-        if name != PLAIN and PLAIN in results:
-            pairs = zip(results[PLAIN].seconds, result.seconds, strict=True)
-            ratio = spread(plain / ours for plain, ours in pairs)
-            lines.append(
-                f'{name[:1].upper()}{name[1:]}, {result.precision}: {ratio.median:.2f} '
-                f'({ratio.low:.2f}-{ratio.high:.2f}) times as fast as plain.'
-            )
-    return lines
 
 
 def run(options: Options) -> Report:
     """Trains in each mode."""
     config = options.config
-    with tempfile.TemporaryDirectory() as folder:
-        results, how = measure(options, Path(folder).resolve())
-    rows = [row(name, result) for name, result in results.items()]
-    best = max(rows, key=lambda row: row[2].median)
-    if not options.machine.get('gpu'):
-        rows.append(['on a GPU', 'not measured: no GPU', *[None] * 9])
-    columns = ['mode', 'precision', 'frames/s', 'updates/s']
-    columns += [f'{part} (%)' for part in PARTS]
-    columns += ['rest (%)', 'most waited for', 'learner busy (%)']
+    steps = options.steps or STEPS
+    # A shorter prefill, unless one was asked for: what is learned does not matter here.
+    flags = [*options.flags]
+    if '--prefill' not in options.overrides:
+        flags += ['--prefill', str(min(config.prefill, PREFILL))]
+    synchronous = [*flags, '--async_collect', 'False']
+    modes: dict[str, tuple[Any, ...]] = {
+        'synchronous': (synchronous, steps),
+        'async_collect': ([*flags, '--async_collect', 'True'], steps),
+    }
     notes = [
-        f'Median (lowest-highest) of {counted(options.repeat, "stretch", "stretches")} of '
-        f'{counted(options.steps or STEPS, "agent step")}, one of each mode in turn.',
-        *how,
-        *speedups(results),
-        f'Best mode: {best[0]}.',
-        'Percent of the time that the loop waited for each part; rest is the loop itself and the '
-        'log.',
+        f'{options.spread_note} Each of {counted(steps, "agent step")}, the modes in turn.',
         f'Task {config.task}, {counted(config.envs, "environment")}, an update every '
         f'{counted(config.train_every, "agent step")} of {counted(config.action_repeat, "frame")}.',
+        'Percent of the time in environments, policy and learner. In async_collect the learner '
+        'computes beside the others; a GPU does so in each mode, until a result is asked for.',
     ]
-    return options.report([Table('Training from end to end', columns, rows, notes)])
+    with contextlib.ExitStack() as stack:
+        if options.plain:
+            packages = None
+            if config.task.startswith('mario_'):
+                packages = stack.enter_context(emulator.plain_build(options.say))
+            modes = {PLAIN: (synchronous, steps, True, packages), **modes}
+            build = ', and the emulator as pip builds it' if packages else ''
+            notes.append(f'Plain: the formulas as they stand (`--kernels plain`){build}.')
+        results: dict[str, list[dict[str, Any]]] = {name: [] for name in modes}
+        for number in range(options.repeat):
+            options.say(f'Training in each mode, {number + 1} of {options.repeat}.')
+            for name, arguments in modes.items():
+                results[name].append(in_child(measure, *arguments))
+    if options.plain:
+        notes += [speedup(name, results) for name in list(results)[1:]]
+    frames = steps * config.action_repeat
+    rows = [row(name, found, frames) for name, found in results.items()]
+    columns = ['mode', 'precision', 'frames/s', 'updates/s', 'environments (%)', 'policy (%)']
+    table = Table('Training from end to end', [*columns, 'learner (%)'], rows, notes)
+    return options.report([table])
+
+
+def speedup(name: str, results: dict[str, list[dict[str, Any]]]) -> str:
+    """How many times as fast as plain a mode is, by the runs made one after the other."""
+    pairs = zip(results[PLAIN], results[name], strict=True)
+    ratios = [plain['seconds'] / ours['seconds'] for plain, ours in pairs]
+    return (
+        f'{name}: {statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f}) times as '
+        'fast as plain.'
+    )

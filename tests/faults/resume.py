@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import json
 import os
 import random
@@ -176,7 +177,7 @@ def compare(
     arguments: Sequence[str],
     stops: int,
     *,
-    number: int = signal.SIGTERM,
+    numbers: Sequence[int] = (signal.SIGTERM,),
     every: float = 0.0,
     beside: bool = False,
     seed: int = 0,
@@ -187,7 +188,7 @@ def compare(
         root: an empty folder for both.
         arguments: for `train.py`.
         stops: how often it is interrupted, at most.
-        number: the signal.
+        numbers: the signals, taken in turn.
         every: seconds of each process until its interruption; 0 for random moments.
         beside: both runs at once, each on a core of its own; needs `every`.
         seed: of the random moments.
@@ -211,7 +212,7 @@ def compare(
     core = max(os.sched_getaffinity(0)) if beside else None
     found: list[Stop] = []
     began = time.monotonic()
-    for due, delay in moments:
+    for (due, delay), number in zip(moments, itertools.cycle(numbers), strict=False):
         stop = interrupt(start(parts, arguments, core), parts, number, due, delay)
         if stop is None:
             break
@@ -271,7 +272,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with tempfile.TemporaryDirectory() as folder:
             found = compare(
                 Path(folder), arguments, args.stops,
-                number=number, every=args.every, beside=args.beside, seed=args.seed,
+                numbers=[number], every=args.every, beside=args.beside, seed=args.seed,
             )  # fmt: skip
         failed |= bool(found['differences']) or not found['stops']
         print(summary(precision, found), flush=True)

@@ -10,16 +10,14 @@ from dreamerv2.run import checkpoint
 from tests.faults import resume
 
 FLAGS = ['--configs', 'mario', 'debug', '--task', 'mario_1-1+1-2', '--steps', '350']
+FLAGS += ['--precision', 'bfloat16', '--save_every', '40']
 
 
-@pytest.mark.parametrize(
-    ('precision', 'number'), [('float32', signal.SIGTERM), ('bfloat16', signal.SIGKILL)]
-)
-def test_a_run_that_was_stopped_is_the_same_bit_for_bit(tmp_path, precision, number):
-    flags = [*FLAGS, '--precision', precision, '--save_every', '40']
-    found = resume.compare(tmp_path, flags, stops=1, number=number)
-    assert len(found['stops']) == 1, 'it was never stopped'
-    assert 'the same as an unbroken run: yes' in resume.summary(precision, found)
+def test_a_run_that_was_stopped_and_killed_is_the_same_bit_for_bit(tmp_path):
+    signals = [signal.SIGTERM, signal.SIGKILL]
+    found = resume.compare(tmp_path, FLAGS, stops=2, numbers=signals)
+    assert len(found['stops']) == 2, 'it was not stopped twice'
+    assert 'the same as an unbroken run: yes' in resume.summary('bfloat16', found)
     assert found['differences'] == []
 
     # Whether the comparison would see a difference.

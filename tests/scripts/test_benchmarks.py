@@ -1,31 +1,29 @@
 """The parts that the benchmarks are made of."""
 
+import contextlib
+import io
 import json
 import os
-import re
-import threading
 import time
 
 import numpy as np
 import pytest
 from benchmarks import (
-    ceiling,
     check,
     children,
     emulator,
-    episodes,
     first_update,
-    gpu_share,
+    learner,
+    limits,
     machine,
+    replay,
     startup,
 )
-from benchmarks.flops import forward_flops, policy_flops, update_flops
 from benchmarks.report import (
     Report,
     Table,
     as_json,
     as_markdown,
-    as_text,
     counted,
     insert,
     number,
@@ -91,6 +89,7 @@ def test_a_timed_object_does_what_it_did():
     assert box.open(0.01) == box.open(wait=0.01) == 'open'
     assert (box.size, len(box)) == (7, 3)
     assert clock.calls == {'waiting': 2} and clock.seconds['waiting'] >= 0.02
+    assert 0 < time.monotonic() - clock.last['waiting'] < 10
     with pytest.raises(AttributeError, match='absent'):
         Timed(Box(), clock, {'absent': 'never'})
 
@@ -105,15 +104,11 @@ def test_numbers_have_three_digits(value, text):
 
 def test_counts_have_the_right_number():
     assert [counted(n, 'step') for n in (0, 1, 2)] == ['0 steps', '1 step', '2 steps']
-    assert counted(1, 'stretch', 'stretches') == '1 stretch'
-    assert counted(5, 'stretch', 'stretches') == '5 stretches'
 
 
-def test_reports_as_text_markdown_and_json():
-    text = as_text(make_report())
-    assert 'Machine: Abacus, 2 cores; no GPU' in text and 'too low' not in text
-    assert re.search(r'^  one +12.3 \(12-13\)$', text, re.MULTILINE)
+def test_reports_as_markdown_and_json():
     markdown = as_markdown(make_report())
+    assert 'Machine: Abacus, 2 cores; no GPU' in markdown and 'too low' not in markdown
     assert '`python scripts/bench.py learner --preset a`' in markdown
     assert '| one | 12.3 (12-13) |\n| GPU | not measured: no GPU |\n| none | - |' in markdown
     assert '- A note.' in markdown
@@ -124,7 +119,7 @@ def test_reports_as_text_markdown_and_json():
 def test_a_busy_machine_is_told():
     report = make_report()
     report.machine = {**MACHINE, 'load': 3.0}
-    assert '3.0 cores were busy with other programs' in as_text(report)
+    assert '3.0 cores were busy with other programs' in as_markdown(report)
     assert 0 <= machine.busy_cores(0.1) <= (os.cpu_count() or 1)
 
 
@@ -142,76 +137,18 @@ def test_tables_go_to_their_place(tmp_path):
         insert(file, make_report())
 
 
-SHAPES = {
-    'encoder/conv0/kernel': (4, 4, 1, 3),
-    'encoder/conv1/kernel': (4, 4, 3, 5),
-    'encoder/conv1/bias': (5,),
-    'rssm/img_in/kernel': (10, 6),
-    'rssm/gru/kernel': (6, 9),
-    'rssm/obs_out/kernel': (7, 2),
-    'decoder/in/kernel': (8, 16),
-    'decoder/conv0/kernel': (5, 5, 4, 16),
-    'decoder/conv1/kernel': (6, 6, 1, 4),
-    'reward/out/kernel': (8, 1),
-    'actor/dense0/kernel': (8, 3),
-    'actor/out/kernel': (3, 2),
-    'critic/dense0/kernel': (8, 3),
-    'critic/out/kernel': (3, 1),
-    'slow_critic/dense0/kernel': (8, 3),
-}
-
-
-def test_operations_of_each_layer():
-    found = forward_flops(SHAPES, image_side=16)
-    # 16 pixels, 7 behind the first convolution, 2 behind the second; 1, 5, 14 in the decoder.
-    assert found['encoder/conv0/kernel'] == 2 * 16 * 3 * 7 * 7
-    assert found['encoder/conv1/kernel'] == 2 * 16 * 3 * 5 * 2 * 2
-    assert found['decoder/in/kernel'] == 2 * 8 * 16
-    assert found['decoder/conv0/kernel'] == 2 * 25 * 4 * 16
-    assert found['decoder/conv1/kernel'] == 2 * 36 * 4 * 5 * 5
-    assert 'encoder/conv1/bias' not in found
-
-
-def test_operations_of_an_update():
-    found = update_flops(SHAPES, batch=2, length=3, horizon=4, image_side=16)
-    conv0, conv1 = 2 * 16 * 3 * 49, 2 * 16 * 15 * 4
-    assert found['encoder'] == 6 * (2 * conv0 + 3 * conv1)
-    assert found['rssm'] == 6 * 3 * 2 * (60 + 54 + 14)
-    assert found['heads'] == 6 * 3 * 2 * 8
-    actor, critic, reward = 2 * (24 + 6), 2 * (24 + 3), 2 * 8
-    rollout = 24 * (2 * (60 + 54) + actor) + 30 * (critic + reward)
-    learned = 6 * (3 * (3 * actor - 2 * 24) + 4 * (3 * critic - 2 * 24))
-    assert found['imagination'] == rollout + learned
-    assert found['update'] == sum(v for k, v in found.items() if k != 'update')
-    through = update_flops(
-        SHAPES, batch=2, length=3, horizon=4, image_side=16, through_rollout=True
-    )
-    assert through['imagination'] > found['imagination']
-    assert through['decoder'] == found['decoder']
-
-
-def test_operations_of_acting_grow_with_the_environments():
-    one = policy_flops(SHAPES, 1, image_side=16)
-    assert one == 2 * 16 * 3 * 49 + 2 * 16 * 15 * 4 + 2 * (60 + 54 + 14) + 2 * (24 + 6)
-    assert policy_flops(SHAPES, 8, image_side=16) == 8 * one
-
-
-def test_episodes_are_collected_once(tmp_path):
-    config = load_config(PIXEL)
-    said = []
-    flags = {'tasks': ['pixel'], 'folder': tmp_path}
-    first = episodes.real_episodes(config, 2, said.append, **flags)
-    again = episodes.real_episodes(config, 2, said.append, **flags)
-    assert len(first) == len(again) == 2 and len(said) == 1
-    for before, after in zip(first, again, strict=True):
-        assert before['is_first'][0] and before['is_last'][-1] and not before['is_last'][:-1].any()
-        assert before['image'].dtype == np.uint8
-        np.testing.assert_array_equal(before['image'], after['image'])
+def test_episodes_are_whole():
+    found = replay.real_episodes(load_config(PIXEL), 2)
+    assert len(found) == 2
+    for episode in found:
+        assert episode['is_first'][0] and not episode['is_first'][1:].any()
+        assert episode['is_last'][-1] and not episode['is_last'][:-1].any()
+        assert episode['image'].dtype == np.uint8
 
 
 def test_collecting_ends_at_a_number_of_steps():
     config = load_config(PIXEL)
-    found = episodes.collect(config, 'pixel', steps=150)
+    found = replay.play(config, 'pixel', steps=150)
     lengths = [len(episode['reward']) - 1 for episode in found]
     assert sum(lengths) >= 150 > sum(lengths[:-1])
 
@@ -227,21 +164,29 @@ def test_the_bare_emulator_repeats_itself():
         game.close()
 
 
-def test_the_first_update_and_going_on_from_it(tmp_path, capsys):
-    flags = [*PIXEL, '--logdir', str(tmp_path)]
-    for _ in range(2):
-        start = time.monotonic()
-        assert first_update.main(flags) == 75
-        lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith('{')]
-        times = json.loads(lines[0])
-        assert len(lines) == 1 and start < times['prefilled'] < times['updated'] < time.monotonic()
+def test_another_build_of_the_emulator_is_used_or_refused(tmp_path):
+    (tmp_path / 'nes_py.py').write_text('')
+    with (
+        pytest.raises(RuntimeError, match='was not used'),
+        emulator.preferred(tmp_path),
+    ):
+        pytest.fail('nes-py has long been imported here')
+    assert children.in_child(emulator_of, tmp_path) == str(tmp_path / 'nes_py.py')
 
 
-@pytest.mark.parametrize('beside', ['False', 'True'])
+def emulator_of(folder):
+    with emulator.preferred(folder):
+        import nes_py
+
+        return nes_py.__file__
+
+
+@pytest.mark.parametrize('beside', [False, True])
 def test_the_first_update_comes_after_the_random_steps(tmp_path, beside):
-    flags = '--configs debug --task pixel --prefill 1000 --steps 1200 --async_collect'.split()
+    flags = ['--configs', 'debug', '--task', 'pixel', '--prefill', '1000', '--steps', '1200']
+    flags += ['--async_collect', str(beside)]
     start = time.time()
-    times = startup.first_update([*flags, beside], tmp_path)
+    times = startup.first_update(flags, tmp_path)
     assert 0 < times['prefilled'] < times['updated'] < time.time() - start
     # They are held back until the networks are known to fit, and written before the first update.
     episodes_ended = [file.stat().st_mtime for file in (tmp_path / 'train_episodes').glob('*.npz')]
@@ -249,6 +194,18 @@ def test_the_first_update_comes_after_the_random_steps(tmp_path, beside):
     assert min(episodes_ended) < start + times['updated']
     rows = map(json.loads, (tmp_path / 'metrics.jsonl').read_text().splitlines())
     assert 900 < max(row['step'] for row in rows) < 1100
+    if not beside:
+        check_that_it_goes_on([*flags, '--logdir', str(tmp_path)])
+
+
+def check_that_it_goes_on(flags):
+    """Trains in a logdir until the next update, in this process."""
+    start, said = time.monotonic(), io.StringIO()
+    with contextlib.redirect_stdout(said):
+        assert first_update.main(flags) == 75
+    (line,) = (line for line in said.getvalue().splitlines() if line.startswith('{'))
+    times = json.loads(line)
+    assert start < times['prefilled'] < times['updated'] < time.monotonic()
 
 
 def test_a_run_that_ends_too_early_is_told(tmp_path):
@@ -295,38 +252,14 @@ def test_a_processor_is_named_with_what_it_computes_in():
 
 
 def test_bfloat16_is_measured_where_it_is_no_imitation():
-    assert ceiling.precisions(Device('cpu', 'cpu', 'float32')) == ['float32']
-    assert ceiling.precisions(Device('cpu', 'cpu', 'bfloat16')) == ['float32', 'bfloat16']
-    assert ceiling.precisions(Device('gpu', 'card', 'float16')) == [
+    assert learner.precisions(Device('cpu', 'cpu', 'float32')) == ['float32']
+    assert learner.precisions(Device('cpu', 'cpu', 'bfloat16')) == ['float32', 'bfloat16']
+    assert learner.precisions(Device('gpu', 'card', 'float16')) == [
         'float32',
         'bfloat16',
         'float16',
     ]
-    assert ceiling.precisions(Device('cpu', 'cpu', 'float32'), 'bfloat16') == ['bfloat16']
-
-
-def test_updates_are_counted_in_a_window_that_all_runs_share(monkeypatch):
-    monkeypatch.setattr(gpu_share, 'WARMUP', 5)
-    updates, seconds = gpu_share.counted_run(PIXEL, threading.Barrier(1), 0.3)
-    assert updates > 0 and seconds >= 0.3
-
-
-def test_more_runs_are_tried_until_they_gain_nothing_or_fail(monkeypatch):
-    def totals(rates):
-        def fake(flags, runs, seconds):
-            if rates[runs] is None:
-                raise MemoryError('full')
-            return rates[runs]
-
-        monkeypatch.setattr(gpu_share, 'updates_per_second', fake)
-        return gpu_share.measure([], 1, 8, lambda line: None)
-
-    assert totals({1: 1, 2: 2, 4: 1.5}) == {1: 1, 2: 2, 4: 1.5}
-    assert totals({1: 1, 2: 2, 4: None}) == {1: 1, 2: 2}
-    assert list(totals({1: 1, 2: 2, 4: 3, 8: 4})) == [1, 2, 4, 8]
-    with pytest.raises(MemoryError):
-        totals({1: None})
-    assert gpu_share.best_runs({1: 10, 2: 19, 4: 19.5}) == 2
+    assert learner.precisions(Device('cpu', 'cpu', 'float32'), 'bfloat16') == ['bfloat16']
 
 
 def test_only_a_share_that_is_much_worse_is_warned_of():
@@ -338,6 +271,6 @@ def test_only_a_share_that_is_much_worse_is_warned_of():
 
 
 def test_the_limit_is_one_product_however_many_branches(monkeypatch):
-    monkeypatch.setattr(ceiling, 'SIZE', 16)
-    one, two = (ceiling.matrix_product('float32', branches)() for branches in (1, 2))
+    monkeypatch.setattr(limits, 'SIZE', 16)
+    one, two = (limits.matrix_product('float32', branches)() for branches in (1, 2))
     assert one == pytest.approx(two, rel=1e-5) and one != 0

@@ -20,12 +20,11 @@ config: {prefill: 60, eval_every: 0, log_every: 20, save_every: 40, precision: f
 frames: 600
 seeds: [0]
 pretrain: [pair]
-finetune: [1-1]
 transfer: [1-3]
 baseline: [1-1]
 sets: {pair: [1-1, 1-2]}
 """
-RUNS = ['baseline/1-1/0', 'pretrain/pair/0', 'finetune/pair/1-1/0', 'transfer/pair/1-3/0']
+RUNS = ['baseline/1-1/0', 'pretrain/pair/0', 'transfer/pair/1-3/0']
 
 
 @pytest.fixture
@@ -72,18 +71,17 @@ def test_a_study_is_killed_and_goes_on_to_its_end(command, tmp_path):
     assert 'baseline/1-1/0: starts' not in out
     for name in RUNS[1:]:
         assert f'{name}: finished' in out
-    assert '4 runs: 4 finished' in out
+    assert '3 runs: 3 finished' in out
     assert (root / RUNS[0] / 'done.json').stat().st_mtime_ns == before
 
     study = read_study(root)
     assert sorted(str(place) for place in study.runs) == [
         'baseline 1-1 seed 0',
-        'finetune pair 1-1 seed 0',
         'pretrain pair seed 0',
         'transfer pair 1-3 seed 0',
     ]
     assert study.unfinished(study.runs) == []
-    parent = json.loads((root / RUNS[3] / 'provenance.json').read_text())['parent']
+    parent = json.loads((root / RUNS[2] / 'provenance.json').read_text())['parent']
     assert parent['logdir'] == str(root / RUNS[1]) and parent['step'] == 600
     rows = [json.loads(line) for line in (second_run / 'evaluations.jsonl').read_text().split('\n')
             if line]  # fmt: skip
@@ -102,21 +100,24 @@ def test_a_study_is_killed_and_goes_on_to_its_end(command, tmp_path):
     assert code == 0 and ': starts' not in out
     assert time.monotonic() - started < 20
 
+    made = [root / name / 'videos' / '600.mp4' for name in RUNS]
+    for path in (made[0], made[2]):
+        path.parent.mkdir()
+        path.write_bytes(b'a video made before')
     code, out, err = ended(command('videos.py', root))
     assert code == 0, err
-    made = [root / name / 'videos' / '600.mp4' for name in RUNS]
-    assert [line.split(': ')[1] for line in out.splitlines()] == list(map(str, made))
+    said = [line.split(': ')[1] for line in out.splitlines()]
+    assert said == [f'{made[0]} is there', f'{made[1]}', f'{made[2]} is there']
+    assert made[0].read_bytes() == b'a video made before' and made[1].stat().st_size > 1000
     assert [video.path for video in best_videos(read_study(root))] == made
     assert [list(path.parent.iterdir()) for path in made] == [[path] for path in made]
-    code, out, _ = ended(command('videos.py', root), 60)
-    assert code == 0 and out.count('is there') == 4
 
 
 def test_a_missing_parent_is_named(command, tmp_path):
     arguments = (tmp_path / 'study.yaml', '--logdir', tmp_path / 'root')
-    code, out, err = ended(command('finetune.py', *arguments), 60)
+    code, out, err = ended(command('transfer.py', *arguments), 60)
     assert code == 2
-    assert 'finetune/pair/1-1/0 starts from pretrain/pair/0, which does not exist yet' in err
+    assert 'transfer/pair/1-3/0 starts from pretrain/pair/0, which does not exist yet' in err
     assert 'experiments/pretrain.py' in err and len(err.splitlines()) == 1
     assert not (tmp_path / 'root').exists()
 

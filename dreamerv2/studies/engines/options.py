@@ -26,8 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--gpus_per_run', type=float, metavar='SHARE',
-        help='0.5: two runs share a GPU (default: 1, on a cluster 0; scripts/bench.py gpu_share '
-        'measures what is best)',
+        help='0.5: two runs share a GPU (default: 1, on a cluster 0)',
     )  # fmt: skip
     parser.add_argument(
         '--engine', choices=('local', 'ray', 'slurm'), default='local',

@@ -23,10 +23,10 @@ STUDY = """
 configs: [mario, debug]
 config: {prefill: 60, eval_every: 0, log_every: 20, save_every: 40, precision: float32}
 frames: 480
-seeds: [0, 1]
+seeds: [0]
 pretrain: [pair]
-finetune: [1-1, 1-2]
-transfer: [1-3, 1-4]
+finetune: [1-1]
+transfer: [1-3]
 baseline: [1-1]
 sets: {pair: [1-1, 1-2]}
 """
@@ -74,10 +74,10 @@ def check_finished(job):
     assert len(logged) == len(set(logged))
 
 
-def test_twelve_runs_on_ray_survive_the_loss_of_a_machine(jobs):
+def test_a_study_on_ray_survives_the_loss_of_a_machine(jobs):
     from ray.cluster_utils import Cluster
 
-    assert len(jobs) == 12
+    assert len(jobs) == 4
     cluster = Cluster(initialize_head=True, head_node_args={'num_cpus': 0})
     said, lost = [], []
     try:
@@ -88,10 +88,10 @@ def test_twelve_runs_on_ray_survive_the_loss_of_a_machine(jobs):
             said.append(line)
 
         def lose_a_machine():
-            # In the middle: two have finished, and both machines are at work on others.
+            # In the middle: some have finished, and both machines are at work on others.
             busy = [job for job in jobs if holder_of(job.logdir) and begun(job) == 1]
             finished = sum(line.endswith(': finished') for line in said)
-            if not lost and finished >= 2 and len(busy) == 2:
+            if not lost and finished and len(busy) == 2:
                 lost.append([job.name for job in busy])
                 cluster.remove_node(nodes[0], allow_graceful=False)
                 cluster.add_node(num_cpus=1)
@@ -103,16 +103,16 @@ def test_twelve_runs_on_ray_survive_the_loss_of_a_machine(jobs):
         cluster.shutdown()
     assert lost
     assert sorted(job.name for job in ended['finished']) == sorted(job.name for job in jobs)
-    assert len([line for line in said if line.endswith(': finished')]) == 12
+    assert len([line for line in said if line.endswith(': finished')]) == 4
     for job in jobs:
         check_finished(job)
     again = [job.name for job in jobs if begun(job) > 1]
     assert len(again) == 1 and again[0] in lost[0]
-    assert sum(begun(job) for job in jobs) == 13
+    assert sum(begun(job) for job in jobs) == 5
 
 
 def test_a_preempted_job_of_submitit_goes_on(jobs, tmp_path):
-    (job,) = select(jobs, stages=['baseline'], seeds=[0])
+    (job,) = select(jobs, stages=['baseline'])
     engine = SlurmEngine(tmp_path / 'slurm', cluster='local')
     preempted = []
 
