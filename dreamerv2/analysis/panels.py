@@ -9,8 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dreamerv2.analysis import curves, groups, plotting, random_policy, text
-from dreamerv2.analysis.logdirs import Run
-from dreamerv2.analysis.series import Series
+from dreamerv2.analysis.table import Run, Series, stack
 
 _COLUMNS = 3
 
@@ -64,9 +63,9 @@ def _draw_task(
         # Short runs of one setting keep their detail beside long ones of another.
         last = max(max(run.end for run in members), 1)
         grid = curves.frame_grid(last, bins)
-        stack = np.stack([_curve(run, metric, grid, window) for run in members])
+        curves_ = stack(members, metric, grid, window)
         name = _legend(label, metric, len(members), window)
-        drawn = plotting.draw_curves(ax, grid, stack, color=color, label=name, linestyle=style)
+        drawn = plotting.draw_curves(ax, grid, curves_, color=color, label=name, linestyle=style)
         names = {'task': task, 'setting': label, 'metric': metric}
         rows.extend(_rows(names, grid, drawn))
         lines.append(_summary(task, label, members, metric, window))
@@ -83,11 +82,6 @@ def _draw_random(ax: Axes, runs: Sequence[Run], metric: str) -> None:
         kind = 'prefill ' * (found.source == random_policy.PREFILL)
         number = f'{found.episodes} {kind}episode{"s" * (found.episodes > 1)}'
         plotting.draw_level(ax, found.mean, f'random policy: {text.short(found.mean)} ({number})')
-
-
-def _curve(run: Run, metric: str, grid: np.ndarray, window: int) -> np.ndarray:
-    series = run.series[metric]
-    return curves.on_grid(series.steps, series.values, grid, end=run.end, window=window)
 
 
 def _draw_single(ax: Axes, series: Series, window: int, color: str, *, dots: bool) -> None:

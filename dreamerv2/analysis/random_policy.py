@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from dreamerv2.analysis.logdirs import Run
+from dreamerv2.analysis.table import Run
 
 TABLE = pathlib.Path(__file__).with_name('random_policy.json')
 MEASURED, PREFILL = 'measured', 'prefill'

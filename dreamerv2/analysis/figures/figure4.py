@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from dreamerv2.analysis import curves, plotting, text
+from dreamerv2.analysis import curves, plotting, table, text
 from dreamerv2.analysis.figures import Drawn, Smooth
-from dreamerv2.analysis.lines import AGENT, Line, count_curves, draw_lines
+from dreamerv2.analysis.plotting import AGENT, Line, count_curves, draw_lines
 from dreamerv2.analysis.study import Place, Study
 
 CAPTION = 'Figure 4: image loss of pre-training runs and baselines.'
@@ -56,15 +56,8 @@ def figure4(data: Study, *, bins: int = 50, window: int = 1) -> Drawn:
 
 
 def _losses(data: Study, places: Sequence[Place], grid: np.ndarray, window: int) -> np.ndarray:
-    stack = []
-    for place in places:
-        run = data.runs.get(place)
-        series = run.series.get('image_loss') if run else None
-        if run and series:
-            stack.append(
-                curves.on_grid(series.steps, series.values, grid, end=run.end, window=window)
-            )
-    return np.array(stack).reshape(len(stack), len(grid))
+    runs = [data.runs[place] for place in places if place in data.runs]
+    return table.stack(runs, 'image_loss', grid, window)
 
 
 def _skip_first_values(ax: Axes, rows: Sequence[dict[str, Any]], total: float) -> None:

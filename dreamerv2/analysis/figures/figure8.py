@@ -15,8 +15,8 @@ from dreamerv2 import npz
 from dreamerv2.analysis import plotting, text
 from dreamerv2.analysis.figures import Drawn, Smooth
 from dreamerv2.analysis.figures.figure2 import MOST_BYTES, draw_image
-from dreamerv2.analysis.logdirs import Run
 from dreamerv2.analysis.study import Place, Study
+from dreamerv2.analysis.table import Run
 
 CAPTION = 'Figure 8: frames of a level and their reconstructions by several checkpoints.'
 RECONSTRUCTIONS = 'reconstructions.npz'

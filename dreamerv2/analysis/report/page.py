@@ -14,7 +14,7 @@ from typing import Any
 import jinja2
 import markupsafe
 
-from dreamerv2.analysis import answers, figures, plotting, random_policy, study, thesis
+from dreamerv2.analysis import answers, figures, plotting, random_policy, study
 from dreamerv2.analysis.figures import Drawn
 from dreamerv2.analysis.report import answers as parts
 from dreamerv2.analysis.report import run_table, videos
@@ -79,7 +79,7 @@ def report(
     ]
     rows = run_table.all_facts(data, root)
     hours = [row.hours for row in rows if row.hours is not None]
-    state = thesis.state_of_runs(data)
+    state = data.state
     return (
         environment()
         .get_template('report.html')
@@ -153,7 +153,7 @@ def _about(data: Study) -> list[tuple[str, Any]]:
         ('Seeds', ' '.join(map(str, plan.seeds))),
         ('Frames a run (T)', short_frames(plan.frames)),
         ('Random policy', _random_policy(data)),
-        ('Runs', thesis.state_of_runs(data)[0].partition(': ')[2]),
+        ('Runs', data.state[0].partition(': ')[2]),
         ('Read', f'{now:%Y-%m-%d %H:%M} UTC'),
     ]
 

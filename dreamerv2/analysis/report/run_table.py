@@ -6,12 +6,11 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from dreamerv2.analysis import curves, logdirs
-from dreamerv2.analysis.logdirs import Run
+from dreamerv2.analysis import curves
 from dreamerv2.analysis.study import Place, Study
+from dreamerv2.analysis.table import Run
 from dreamerv2.analysis.text import short, short_frames
 
-PROVENANCE = 'provenance.json'
 HEAD = (
     'run',
     'state',
@@ -65,7 +64,7 @@ def all_facts(data: Study, root: pathlib.Path) -> list[Facts]:
 
 def facts(place: Place, run: Run, total: int, root: pathlib.Path) -> Facts:
     """What one run's logdir tells; `total` is T, the frames of a whole run."""
-    provenance = logdirs.read_json(run.path / PROVENANCE, [])
+    provenance = run.provenance
     return Facts(
         place,
         run.name,

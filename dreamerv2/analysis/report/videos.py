@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from dreamerv2.analysis import curves, study
-from dreamerv2.analysis.logdirs import Run
 from dreamerv2.analysis.study import Place, Study
+from dreamerv2.analysis.table import Run
 from dreamerv2.studies.definition import STAGES
 
 VIDEOS = 'videos'
@@ -81,8 +81,8 @@ def final_score(run: Run, scale: Mapping[str, tuple[float, float]]) -> tuple[flo
     """(Normalised score, return) at a run's end, means over its levels; NaN where unknown."""
     scores, values = [], []
     for level in run.levels:
-        series = study.series_of(run, 'train_return', level)
-        if series is None or not len(series):
+        series = run.on_level('train_return', level)
+        if series is None:
             continue
         value = float(series.values[-20:].mean())
         values.append(value)

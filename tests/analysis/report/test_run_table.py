@@ -2,7 +2,7 @@ import pathlib
 
 import pytest
 
-from dreamerv2.analysis import logdirs, study
+from dreamerv2.analysis import study, table
 from dreamerv2.analysis.report import run_table
 from tests.analysis import synthetic
 
@@ -29,14 +29,14 @@ def test_hours_are_those_after_prefill_and_without_pauses(tmp_path, logdir):
         {'step': 820, 'fps': 0.2},
         {'step': 900, 'fps': 0.0},
     ]
-    run = logdirs.read_run(logdir(tmp_path / 'a', lines=lines))
+    run = table.read_run(logdir(tmp_path / 'a', lines=lines))
     assert run_table.training_hours(run) == pytest.approx(1.0 + 0.5)
-    assert run_table.training_hours(logdirs.read_run(logdir(tmp_path / 'b'))) is None
+    assert run_table.training_hours(table.read_run(logdir(tmp_path / 'b'))) is None
 
 
 def test_a_run_on_its_way(tmp_path, logdir):
     place = study.Place('baseline', '', '1-1', 0)
-    run = logdirs.read_run(logdir(tmp_path / 'a', lines=[{'step': 1000, 'fps': 9}], done=False))
+    run = table.read_run(logdir(tmp_path / 'a', lines=[{'step': 1000, 'fps': 9}], done=False))
     one = run_table.facts(place, run, 4000, tmp_path)
     assert one.state == 'unfinished, 25 % of T' and one.last_return == ''
 
@@ -45,14 +45,14 @@ def test_a_run_on_its_way(tmp_path, logdir):
 def test_broken_provenance(tmp_path, logdir, text):
     path = logdir(tmp_path / 'a')
     (path / 'provenance.json').write_text(text)
-    run = logdirs.read_run(path)
+    run = table.read_run(path)
     one = run_table.facts(study.Place('baseline', '', '1-1', 0), run, 4000, tmp_path)
     assert (one.device, one.revision, one.parent) == ('', '', '')
 
 
 def test_parent_from_the_configuration_and_from_elsewhere(tmp_path, logdir):
     config = {'init': {'from': '/far/away/e4/1@0000012000'}}
-    run = logdirs.read_run(logdir(tmp_path / 'a', config=config))
+    run = table.read_run(logdir(tmp_path / 'a', config=config))
     assert run_table.parent({}, run, tmp_path) == 'e4/1 at 12k'
     recorded = {'parent': {'logdir': str(tmp_path / 'p' / '0'), 'step': 'last'}}
     assert run_table.parent(recorded, run, pathlib.Path(tmp_path)) == 'p/0'
