@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -63,11 +62,11 @@ def _draw_task(
         # Short runs of one setting keep their detail beside long ones of another.
         last = max(max(run.end for run in members), 1)
         grid = curves.frame_grid(last, bins)
-        curves_ = stack(members, metric, grid, window)
+        found = stack(members, metric, grid, window)
         name = _legend(label, metric, len(members), window)
-        drawn = plotting.draw_curves(ax, grid, curves_, color=color, label=name, linestyle=style)
+        drawn = plotting.draw_curves(ax, grid, found, color=color, label=name, linestyle=style)
         names = {'task': task, 'setting': label, 'metric': metric}
-        rows.extend(_rows(names, grid, drawn))
+        rows += plotting.curve_rows(names, grid, drawn)
         lines.append(_summary(task, label, members, metric, window))
     _draw_random(ax, runs, metric)
     plotting.draw_legend(ax)
@@ -108,30 +107,10 @@ def _legend(label: str, metric: str, n: int, window: int) -> str:
     return f'{label}: n = {n}' if label else f'{what}, n = {n}'
 
 
-def _last_value(run: Run, metric: str, window: int) -> float:
-    series = run.series[metric]
-    return curves.value_at(series.steps, series.values, run.end, end=run.end, window=window)
-
-
-def _rows(
-    names: dict[str, str], grid: np.ndarray, drawn: dict[str, np.ndarray]
-) -> list[dict[str, Any]]:
-    return [
-        {
-            **names,
-            'frames': round(float(frame)),
-            'mean': drawn['mean'][i],
-            'low': drawn['low'][i],
-            'high': drawn['high'][i],
-            'n': int(drawn['n'][i]),
-        }
-        for i, frame in enumerate(grid)
-    ]
-
-
 def _summary(task: str, label: str, runs: Sequence[Run], metric: str, window: int) -> str:
     """One line: who is in the group, how far they are, and the last values of their curves."""
-    ends = [_last_value(run, metric, window) for run in runs]
+    series = [run.series[metric] for run in runs]
+    ends = [curves.value_at(x.steps, x.values, x.end, end=x.end, window=window) for x in series]
     done = sum(run.done for run in runs)
     seeds = ', '.join(str(run.seed) for run in sorted(runs, key=lambda run: run.seed))
     frames = sorted({text.short_frames(run.end) for run in runs})

@@ -139,10 +139,18 @@ def draw_lines(
             linestyle=line.style,
             linewidth=linewidth,
         )
-        for i, frame in enumerate(line.x):
-            point = {name: values[i] for name, values in drawn.items()}
-            rows.append({**keys, 'stage': line.stage, 'frames': round(float(frame)), **point})
+        rows += curve_rows({**keys, 'stage': line.stage}, line.x, drawn)
     return rows
+
+
+def curve_rows(
+    keys: Mapping[str, Any], grid: np.ndarray, drawn: Mapping[str, np.ndarray]
+) -> list[dict[str, Any]]:
+    """A row per frame of `[B]` with what `draw_curves` returned there, `keys` first in each."""
+    return [
+        {**keys, 'frames': round(float(x)), **{name: y[i] for name, y in drawn.items()}}
+        for i, x in enumerate(grid)
+    ]
 
 
 def _inner(mask: np.ndarray) -> np.ndarray:

@@ -378,7 +378,7 @@ def run_levels(
 
 def _budget(config: Mapping[str, Any]) -> int | None:
     """Planned frames: `steps` counts agent steps, each of `action_repeat` frames."""
-    steps = _setting(config.get('steps'))
+    steps = number(config.get('steps'))
     if steps is None or steps <= 0 or steps > _LARGEST_STEP:
         return None
     return int(steps) * max(1, _whole(config.get('action_repeat'), 1))
@@ -414,7 +414,7 @@ def _read_json(path: pathlib.Path, notes: list[str]) -> dict[str, Any]:
     return loaded
 
 
-def _setting(value: Any) -> float | None:
+def number(value: Any) -> float | None:
     """A number of the configuration, where YAML may also give one such as `1e7` as text."""
     try:
         return _finite(float(value) if isinstance(value, str) else value)
@@ -423,8 +423,8 @@ def _setting(value: Any) -> float | None:
 
 
 def _whole(value: Any, default: int) -> int:
-    number = _setting(value)
-    return default if number is None else int(number)
+    found = number(value)
+    return default if found is None else int(found)
 
 
 def _finite(value: Any) -> float | None:

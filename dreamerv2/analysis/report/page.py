@@ -78,7 +78,7 @@ def report(
         for x in drawn[name]
     ]
     rows = run_table.all_facts(data, root)
-    hours = [row.hours for row in rows if row.hours is not None]
+    hours = [x for run in data.runs.values() if (x := run_table.training_hours(run)) is not None]
     state = data.state
     return (
         environment()
@@ -104,9 +104,7 @@ def report(
             videos=_videos(data),
             state=state[0],
             total=f'{len(rows)} runs' + f', {sum(hours):.1f} hours of training' * bool(hours),
-            runs=parts.Table(
-                'Runs and where they come from', run_table.HEAD, [row.cells for row in rows]
-            ),
+            runs=parts.Table('Runs and where they come from', run_table.HEAD, rows),
             missing=state[1:],
             notes=data.notes,
         )
@@ -184,10 +182,10 @@ def _figure(name: str, drawn: Drawn | str) -> dict[str, Any] | str:
 
 
 def _videos(data: Study) -> list[dict[str, Any]]:
-    """Named by stage, level and seed."""
+    """The videos of the best runs, as the template shows them."""
     return [
         {
-            'name': f'{video.place}, {video.path.name}',
+            'name': video.name,
             'source': data_uri(video.content, video.media_type),
             'still': video.media_type.startswith('image/'),
             'score': f'; normalised score {short(video.score)}'

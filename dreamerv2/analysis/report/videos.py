@@ -10,6 +10,7 @@ import numpy as np
 from dreamerv2.analysis import curves, study
 from dreamerv2.analysis.study import Place, Study
 from dreamerv2.analysis.table import Run
+from dreamerv2.analysis.text import first_few, short_frames
 from dreamerv2.studies.definition import STAGES
 
 VIDEOS = 'videos'
@@ -23,11 +24,23 @@ class Video:
     """A video file of a run; `score` is the run's normalised score, NaN where it has no scale."""
 
     place: Place
-    run: str
+    run: Run
     path: pathlib.Path
     media_type: str
     content: bytes
     score: float
+
+    @property
+    def name(self) -> str:
+        """Stage, level and seed: `pretrain e2 (1-1, 1-2), seed 0, after 10M frames`.
+
+        A file is named after the frames of its checkpoint, or else is told by its name.
+        """
+        levels = self.place.level or f'({first_few(self.run.levels)})'
+        agent = ' '.join(filter(None, (self.place.stage, self.place.set, levels)))
+        frames = self.path.stem
+        what = f'after {short_frames(int(frames))} frames' if frames.isdecimal() else self.path.name
+        return f'{agent}, seed {self.place.seed}, {what}'
 
 
 def best_videos(data: Study, *, most: int = MOST, largest: int = LARGEST) -> list[Video]:
@@ -51,7 +64,7 @@ def best_videos(data: Study, *, most: int = MOST, largest: int = LARGEST) -> lis
         content = read_whole(path)
         if content is not None:
             kind = _MEDIA_TYPES[path.suffix.lower()]
-            videos.append(Video(place, run.name, path, kind, content, score))
+            videos.append(Video(place, run, path, kind, content, score))
     return sorted(videos, key=lambda video: video.place.order)
 
 

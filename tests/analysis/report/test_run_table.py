@@ -4,22 +4,21 @@ import pytest
 
 from dreamerv2.analysis import study, table
 from dreamerv2.analysis.report import run_table
-from tests.analysis import synthetic
 
 
 def test_facts_of_a_study(root):
-    rows = {str(x.place): x for x in run_table.all_facts(study.read_study(root), root)}
+    rows = {x.run: x for x in run_table.all_facts(study.read_study(root), root)}
     assert list(rows)[0] == 'baseline 1-1 seed 0'
     assert list(rows)[-1] == 'transfer two 1-2 seed 1'
     one = rows['finetune two 3-1 seed 0']
-    assert one.folder == 'f/two/3-1/0' and one.state == 'finished' and one.frames == synthetic.T
+    assert one.folder == 'f/two/3-1/0' and one.state == 'finished' and one.frames == '4k'
     assert one.device == 'RTX 2070, float16'
     assert one.revision == '0123456789+changes'
-    assert one.parent == 'p/two/0 at 4k'
-    assert one.hours is None
+    assert one.started_from == 'p/two/0 at 4k'
+    assert one.hours == ''
     assert 1150 < float(one.last_return) < 1250
-    assert len(one.cells) == len(run_table.HEAD)
-    assert rows['baseline 1-1 seed 0'].parent == rows['baseline 1-1 seed 0'].device == ''
+    assert run_table.HEAD[0] == 'run' and run_table.HEAD[-2:] == ['started from', 'folder']
+    assert rows['baseline 1-1 seed 0'].started_from == rows['baseline 1-1 seed 0'].device == ''
 
 
 def test_hours_are_those_after_prefill_and_without_pauses(tmp_path, logdir):
@@ -47,7 +46,7 @@ def test_broken_provenance(tmp_path, logdir, text):
     (path / 'provenance.json').write_text(text)
     run = table.read_run(path)
     one = run_table.facts(study.Place('baseline', '', '1-1', 0), run, 4000, tmp_path)
-    assert (one.device, one.revision, one.parent) == ('', '', '')
+    assert (one.device, one.revision, one.started_from) == ('', '', '')
 
 
 def test_parent_from_the_configuration_and_from_elsewhere(tmp_path, logdir):
