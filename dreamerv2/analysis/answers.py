@@ -54,16 +54,6 @@ class Transfer:
     agent: Reach
     baseline: Reach
 
-    @property
-    def agent_frames(self) -> float:
-        """Frames at which the mean of the agents is at the threshold."""
-        return self.agent.frames
-
-    @property
-    def baseline_frames(self) -> float:
-        """Frames at which the mean of the baselines is at the threshold."""
-        return self.baseline.frames
-
 
 @dataclasses.dataclass(frozen=True)
 class _Part:
@@ -271,7 +261,7 @@ def score_rows(found: Sequence[Answer], data: Study) -> list[dict[str, Any]]:
                 continue
             empty = dict.fromkeys(rows[-1], '')
             question = f'Question 3, {set_name}: frames to a return of {short(gain.threshold)}'
-            frames = {'agent': gain.agent_frames, 'baseline': gain.baseline_frames}
+            frames = {'agent': gain.agent.frames, 'baseline': gain.baseline.frames}
             rows.append({**empty, 'question': question, 'of': gain.level, **frames})
     return rows
 

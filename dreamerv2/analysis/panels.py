@@ -35,41 +35,27 @@ def draw(
     rows: list[dict[str, Any]] = []
     lines: list[str] = []
     for ax, (task, members) in zip(axes.flat, tasks.items(), strict=False):
-        _draw_task(ax, task, members, metric, window, bins, rows, lines)
+        end = max(max(run.end for run in members), 1)
+        plotting.style_axis(ax, title=task, ylabel=text.metric_label(metric), end=end)
+        settings = groups.by_setting(members)
+        for i, (label, group) in enumerate(settings):
+            color = plotting.COLORS[i % len(plotting.COLORS)]
+            style = ('-', '--', '-.')[i // len(plotting.COLORS) % 3]
+            if len(group) == 1:
+                _draw_single(ax, group[0].series[metric], window, color, dots=len(settings) == 1)
+            # Short runs of one setting keep their detail beside long ones of another.
+            grid = curves.frame_grid(max(max(run.end for run in group), 1), bins)
+            found = stack(group, metric, grid, window)
+            name = _legend(label, metric, len(group), window)
+            drawn = plotting.draw_curves(ax, grid, found, color=color, label=name, linestyle=style)
+            names = {'task': task, 'setting': label, 'metric': metric}
+            rows += plotting.curve_rows(names, grid, drawn)
+            lines.append(_summary(task, label, group, metric, window))
+        _draw_random(ax, members, metric)
+        plotting.draw_legend(ax)
     for ax in axes.flat[len(tasks) :]:
         ax.set_visible(False)
     return figure, rows, lines
-
-
-def _draw_task(
-    ax: Axes,
-    task: str,
-    runs: Sequence[Run],
-    metric: str,
-    window: int,
-    bins: int,
-    rows: list[dict[str, Any]],
-    lines: list[str],
-) -> None:
-    end = max(max(run.end for run in runs), 1)
-    plotting.style_axis(ax, title=task, ylabel=text.metric_label(metric), end=end)
-    settings = groups.by_setting(runs)
-    for index, (label, members) in enumerate(settings):
-        color = plotting.COLORS[index % len(plotting.COLORS)]
-        style = ('-', '--', '-.')[index // len(plotting.COLORS) % 3]
-        if len(members) == 1:
-            _draw_single(ax, members[0].series[metric], window, color, dots=len(settings) == 1)
-        # Short runs of one setting keep their detail beside long ones of another.
-        last = max(max(run.end for run in members), 1)
-        grid = curves.frame_grid(last, bins)
-        found = stack(members, metric, grid, window)
-        name = _legend(label, metric, len(members), window)
-        drawn = plotting.draw_curves(ax, grid, found, color=color, label=name, linestyle=style)
-        names = {'task': task, 'setting': label, 'metric': metric}
-        rows += plotting.curve_rows(names, grid, drawn)
-        lines.append(_summary(task, label, members, metric, window))
-    _draw_random(ax, runs, metric)
-    plotting.draw_legend(ax)
 
 
 def _draw_random(ax: Axes, runs: Sequence[Run], metric: str) -> None:

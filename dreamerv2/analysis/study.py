@@ -44,9 +44,13 @@ class Study:
     runs: Mapping[Place, Run]
     notes: tuple[str, ...]
 
+    def present(self, places: Iterable[Place]) -> list[Run]:
+        """The runs that are there of those at `places`."""
+        return [self.runs[place] for place in places if place in self.runs]
+
     def missing(self, places: Iterable[Place]) -> list[Place]:
-        """Those of `places` that have no run."""
-        return [place for place in places if place not in self.runs]
+        """Those of `places` that have no run, each once."""
+        return [place for place in dict.fromkeys(places) if place not in self.runs]
 
     def unfinished(self, places: Iterable[Place]) -> list[tuple[Place, float]]:
         """Those of `places` whose run has not reached T, with the share it has reached."""

@@ -76,4 +76,4 @@ def figure5(data: Study, *, bins: int = 50, window: int = 20) -> Drawn:
         wanted += data.plan.places('finetune', set_name, levels)
         wanted += data.plan.places('baseline', '', levels)
     plotting.figure_legend(figure)
-    return Drawn('figure5', figure, rows, data.missing(dict.fromkeys(wanted)))
+    return Drawn('figure5', figure, rows, data.missing(wanted))

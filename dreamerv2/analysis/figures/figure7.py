@@ -99,7 +99,7 @@ def figure7(data: Study, *, bins: int = 60, window: int = 20) -> Drawn:
         wanted += data.plan.places('baseline', '', levels)
         if set(levels) == set(tuned):
             wanted += data.plan.places('finetune', set_name, tuned)
-    return Drawn('figure7', figure, rows, data.missing(dict.fromkeys(wanted)))
+    return Drawn('figure7', figure, rows, data.missing(wanted))
 
 
 def _columns(data: Study) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:

@@ -146,13 +146,12 @@ def _zero_shot(data: Study, set_name: str, levels: Sequence[str], metric: str) -
 
     Those of the most probable action have no place beside training, which draws actions: NaN.
     """
-    places = [place for place in data.plan.places('pretrain', set_name) if place in data.runs]
     rows = [
         [
             found.values.mean() if (found := run.evaluations.get(f'{metric}/{level}')) else math.nan
             for level in levels
         ]
-        for run in (data.runs[place] for place in places)
+        for run in data.present(data.plan.places('pretrain', set_name))
     ]
     return np.array(rows, np.float64).reshape(len(rows), len(levels))
 
@@ -258,4 +257,4 @@ def _missing(data: Study) -> list[Place]:
         wanted += plan.places('pretrain', name)
         for stage in ('finetune', 'transfer'):
             wanted += plan.places(stage, name, plan.levels_of(stage, name))
-    return data.missing(dict.fromkeys(wanted))
+    return data.missing(wanted)

@@ -26,9 +26,13 @@ class Video:
     place: Place
     run: Run
     path: pathlib.Path
-    media_type: str
     content: bytes
     score: float
+
+    @property
+    def media_type(self) -> str:
+        """Such as `video/mp4`."""
+        return _MEDIA_TYPES[self.path.suffix.lower()]
 
     @property
     def name(self) -> str:
@@ -49,23 +53,14 @@ def best_videos(data: Study, *, most: int = MOST, largest: int = LARGEST) -> lis
     Files that are larger than `largest` bytes or not whole are passed over.
     """
 
-    def videos_of(run: Run) -> list[pathlib.Path]:
-        return _whole_files(run.path / VIDEOS, largest)
-
     shelves = [
-        [(place, run, score, path) for path in videos_of(run)]
-        for place, run, score in best_runs(data, lambda run: bool(videos_of(run)))
+        [Video(place, run, path, content, score) for path, content in _whole_files(run, largest)]
+        for place, run, score in best_runs(data, lambda run: bool(_whole_files(run, largest)))
     ]
     # One of each stage before a second one of any.
     rounds = max(map(len, shelves), default=0)
     chosen = [shelf[i] for i in range(rounds) for shelf in shelves if i < len(shelf)][:most]
-    videos = []
-    for place, run, score, path in chosen:
-        content = read_whole(path)
-        if content is not None:
-            kind = _MEDIA_TYPES[path.suffix.lower()]
-            videos.append(Video(place, run, path, kind, content, score))
-    return sorted(videos, key=lambda video: video.place.order)
+    return sorted(chosen, key=lambda video: video.place.order)
 
 
 def best_runs(
@@ -105,29 +100,25 @@ def final_score(run: Run, scale: Mapping[str, tuple[float, float]]) -> tuple[flo
     return float(np.mean(scores)), float(np.mean(values))
 
 
-def read_whole(path: pathlib.Path) -> bytes | None:
-    """A video's bytes; None where the file is not whole, or not what its name says."""
-    try:
-        content = path.read_bytes()
-    except OSError:
-        return None
-    if path.suffix.lower() == '.gif':
-        whole = content[:6] in (b'GIF87a', b'GIF89a') and content.endswith(b';')
-    else:
-        whole = content[4:8] == b'ftyp' and b'moov' in content
-    return content if whole else None
-
-
-def _whole_files(folder: pathlib.Path, largest: int) -> list[pathlib.Path]:
+def _whole_files(run: Run, largest: int) -> list[tuple[pathlib.Path, bytes]]:
+    """Videos of a run up to `largest` bytes that are whole and what their name says."""
     found = []
-    for path in sorted(folder.glob('*')):
-        if path.suffix.lower() in _MEDIA_TYPES and path.is_file():
-            try:
-                small = path.stat().st_size <= largest
-            except OSError:
+    for path in sorted((run.path / VIDEOS).glob('*')):
+        suffix = path.suffix.lower()
+        try:
+            if suffix not in _MEDIA_TYPES or not path.is_file():
                 continue
-            if small and read_whole(path) is not None:
-                found.append(path)
+            if path.stat().st_size > largest:
+                continue
+            content = path.read_bytes()
+        except OSError:
+            continue
+        if suffix == '.gif':
+            whole = content[:6] in (b'GIF87a', b'GIF89a') and content.endswith(b';')
+        else:
+            whole = content[4:8] == b'ftyp' and b'moov' in content
+        if whole:
+            found.append((path, content))
     return found
 
 
