@@ -6,13 +6,14 @@ Each is answered on return, progress and completion.
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
-from dreamerv2.analysis import curves, scores, study
+from dreamerv2.analysis import curves, scores, study, verdicts
 from dreamerv2.analysis.scores import Answer, Comparison
-from dreamerv2.analysis.study import Place, Study
-from dreamerv2.analysis.text import reached, short_frames
+from dreamerv2.analysis.study import Study
+from dreamerv2.analysis.text import reached, short, short_frames
 from dreamerv2.studies.definition import STAGES, Question, Stage
 
 BINS = 50
@@ -53,16 +54,6 @@ class Transfer:
     agent: Reach
     baseline: Reach
 
-    @property
-    def agent_frames(self) -> float:
-        """Frames at which the mean of the agents is at the threshold."""
-        return self.agent.frames
-
-    @property
-    def baseline_frames(self) -> float:
-        """Frames at which the mean of the baselines is at the threshold."""
-        return self.baseline.frames
-
 
 @dataclasses.dataclass(frozen=True)
 class _Part:
@@ -87,11 +78,6 @@ def by_question(data: Study) -> dict[tuple[str, str], Answer]:
             if stage.question is not None and (name, set_name) in there
         }
     )
-
-
-def finetuned_levels(data: Study, set_name: str) -> tuple[str, ...]:
-    """The M levels of a set on which its agent is fine-tuned."""
-    return data.plan.levels_of('finetune', set_name)
 
 
 def _answer_of(data: Study, stage: Stage, question: Question, set_name: str) -> Answer:
@@ -210,8 +196,7 @@ def _means_up_to_the_end(
     """Mean of each curve up to T, from where all curves of both sides on a level have begun."""
     total = data.plan.frames
     grid = curves.frame_grid(total, BINS)
-    agents = study.level_curves(data, stage, set_name, levels, grid, metric=metric)
-    baselines = study.level_curves(data, 'baseline', '', levels, grid, metric=metric)
+    agents, baselines = study.against_baselines(data, stage, set_name, levels, grid, metric=metric)
     means = np.full((len(agents) + len(baselines), len(levels)), np.nan)
     for i in range(len(levels)):
         both = np.concatenate([agents[:, i], baselines[:, i]])
@@ -224,8 +209,11 @@ def transfer_measures(data: Study, set_name: str) -> list[Transfer]:
     """Jump-start and frames to a threshold on every level of transfer."""
     levels = data.plan.transfer
     grid = curves.frame_grid(data.plan.frames, BINS)
-    agents = study.level_curves(data, 'transfer', set_name, levels, grid)
-    baselines = study.level_curves(data, 'baseline', '', levels, grid)
+    agents, baselines = study.against_baselines(data, 'transfer', set_name, levels, grid)
+    jump_starts = [
+        study.by_run(data, *side, levels, 'train_return', lambda x: curves.jump_start(x.values))
+        for side in (('transfer', set_name), ('baseline', ''))
+    ]
     measures = []
     for i, (level, floor) in enumerate(
         zip(levels, study.random_returns(data, levels), strict=True)
@@ -237,9 +225,7 @@ def transfer_measures(data: Study, set_name: str) -> list[Transfer]:
             _reach(grid, stack[:, i], threshold if known else math.nan)
             for stack in (agents, baselines)
         ]
-        starts = [_jump_starts(data, 'transfer', set_name, level)]
-        starts.append(_jump_starts(data, 'baseline', '', level))
-        jump = scores.difference(level, *starts)
+        jump = scores.difference(level, *(starts[:, i : i + 1] for starts in jump_starts))
         measures.append(Transfer(level, jump, threshold if known else math.nan, *frames))
     return measures
 
@@ -251,14 +237,49 @@ def _reach(grid: np.ndarray, stack: np.ndarray, threshold: float) -> Reach:
     return Reach(*curves.threshold_interval(grid, stack, threshold), n)
 
 
-def _jump_starts(data: Study, stage: str, set_name: str, level: str) -> np.ndarray:
-    """Jump-start of every independent run `[S, 1]`, NaN where it is missing or too short."""
-    values = []
-    for seeds in study.independent_seeds(data, stage, set_name):
-        found = []
-        for seed in seeds:
-            run = data.runs.get(Place(stage, set_name, level, seed))
-            series = study.series_of(run, 'train_return', level) if run else None
-            found.append(curves.jump_start(series.values) if series else math.nan)
-        values.append(float(curves.seed_mean(np.array(found))[0]))
-    return np.array(values, np.float64).reshape(-1, 1)
+def score_rows(found: Sequence[Answer], data: Study) -> list[dict[str, Any]]:
+    """One row a comparison of the answers, and of every jump-start, for a table.
+
+    Headlines with one level left out, and what belongs to no family, have no verdict.
+    """
+    rows = []
+    for answer in found:
+        for headline in answer.headlines:
+            rows.append(_row(answer.question, headline.together))
+            for one in headline.without:
+                question = f'{answer.question}; without {one.name}'
+                name = f'{len(headline.levels) - 1} of {len(headline.levels)} levels'
+                rows.append(_row(question, dataclasses.replace(one, name=name), judged=False))
+        rows += [_row(answer.question, comparison) for comparison in answer.levels]
+    for set_name in data.plan.sets:
+        if not any(p.stage == 'transfer' and p.set == set_name for p in data.runs):
+            continue
+        for gain in transfer_measures(data, set_name):
+            question = f'Question 3, {set_name}: jump-start, first 20 episodes after prefill'
+            rows.append(_row(question, gain.jump_start, judged=False))
+            if not math.isfinite(gain.threshold):
+                continue
+            empty = dict.fromkeys(rows[-1], '')
+            question = f'Question 3, {set_name}: frames to a return of {short(gain.threshold)}'
+            frames = {'agent': gain.agent.frames, 'baseline': gain.baseline.frames}
+            rows.append({**empty, 'question': question, 'of': gain.level, **frames})
+    return rows
+
+
+def _row(question: str, one: Comparison, *, judged: bool = True) -> dict[str, Any]:
+    return {
+        'question': question,
+        'measure': one.measure,
+        'of': one.name,
+        'kind': one.kind,
+        'value': one.value,
+        'low': one.low,
+        'high': one.high,
+        'agent': one.agent,
+        'baseline': one.baseline,
+        'n': one.n,
+        'corrected_p': one.adjusted if judged else '',
+        'family': one.family if judged else '',
+        'detectable': verdicts.detectable(one.contrast, one.family) if judged else '',
+        'verdict': one.verdict if judged else '',
+    }

@@ -22,13 +22,6 @@ def frame_grid(end: float, bins: int) -> np.ndarray:
     return end * np.arange(1, bins + 1) / bins
 
 
-def moving_mean(values: np.ndarray, window: int) -> np.ndarray:
-    """Mean of the last `window` values at each value `[n] -> [n]`; of fewer at the start."""
-    values = np.asarray(values, np.float64)
-    firsts = np.maximum(np.arange(len(values)) + 1 - window, 0)
-    return np.array([values[first : i + 1].mean() for i, first in enumerate(firsts)], np.float64)
-
-
 def on_grid(
     steps: np.ndarray,
     values: np.ndarray,

@@ -22,7 +22,7 @@ def run(argv: Sequence[str] | None = None) -> None:
     data = study.read_study(args.root)
     # Said when it builds its font cache, which is not what the user asked about.
     logging.getLogger('matplotlib').setLevel(logging.ERROR)
-    from dreamerv2.analysis import answers, plotting, thesis
+    from dreamerv2.analysis import answers, plotting
 
     out = args.out or args.root / 'figures'
     try:
@@ -35,10 +35,10 @@ def run(argv: Sequence[str] | None = None) -> None:
             paths = plotting.save_figure(drawn.figure, out / drawn.name, drawn.rows)
             print(f'{paths[0]}{text.without(drawn.missing)}')
         found = list(answers.by_question(data).values())
-        plotting.write_csv(out / 'scores.csv', thesis.score_rows(found, data))
+        plotting.write_csv(out / 'scores.csv', answers.score_rows(found, data))
         sentences = '\n\n'.join('\n'.join(answer.sentences) for answer in found)
         (out / 'answers.txt').write_text(sentences + '\n', encoding='utf-8')
-        state = thesis.state_of_runs(data)
+        state = data.state
         (out / 'runs.txt').write_text('\n'.join([*state, *data.notes]) + '\n', encoding='utf-8')
     except BrokenPipeError:
         raise

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from dreamerv2.analysis.logdirs import Run
+from dreamerv2.analysis.table import Run
 
 # Settings that differ between repetitions, or say where, how long and how often something is done.
 # Not `envs`, `envs_parallel` and `async_collect`: with them steps and updates come in another

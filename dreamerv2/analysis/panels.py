@@ -4,13 +4,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dreamerv2.analysis import curves, groups, plotting, random_policy, text
-from dreamerv2.analysis.logdirs import Run
-from dreamerv2.analysis.series import Series
+from dreamerv2.analysis.table import Run, Series, stack
 
 _COLUMNS = 3
 
@@ -37,41 +35,27 @@ def draw(
     rows: list[dict[str, Any]] = []
     lines: list[str] = []
     for ax, (task, members) in zip(axes.flat, tasks.items(), strict=False):
-        _draw_task(ax, task, members, metric, window, bins, rows, lines)
+        end = max(max(run.end for run in members), 1)
+        plotting.style_axis(ax, title=task, ylabel=text.metric_label(metric), end=end)
+        settings = groups.by_setting(members)
+        for i, (label, group) in enumerate(settings):
+            color = plotting.COLORS[i % len(plotting.COLORS)]
+            style = ('-', '--', '-.')[i // len(plotting.COLORS) % 3]
+            if len(group) == 1:
+                _draw_single(ax, group[0].series[metric], window, color, dots=len(settings) == 1)
+            # Short runs of one setting keep their detail beside long ones of another.
+            grid = curves.frame_grid(max(max(run.end for run in group), 1), bins)
+            found = stack(group, metric, grid, window)
+            name = _legend(label, metric, len(group), window)
+            drawn = plotting.draw_curves(ax, grid, found, color=color, label=name, linestyle=style)
+            names = {'task': task, 'setting': label, 'metric': metric}
+            rows += plotting.curve_rows(names, grid, drawn)
+            lines.append(_summary(task, label, group, metric, window))
+        _draw_random(ax, members, metric)
+        plotting.draw_legend(ax)
     for ax in axes.flat[len(tasks) :]:
         ax.set_visible(False)
     return figure, rows, lines
-
-
-def _draw_task(
-    ax: Axes,
-    task: str,
-    runs: Sequence[Run],
-    metric: str,
-    window: int,
-    bins: int,
-    rows: list[dict[str, Any]],
-    lines: list[str],
-) -> None:
-    end = max(max(run.end for run in runs), 1)
-    plotting.style_axis(ax, title=task, ylabel=text.metric_label(metric), end=end)
-    settings = groups.by_setting(runs)
-    for index, (label, members) in enumerate(settings):
-        color = plotting.COLORS[index % len(plotting.COLORS)]
-        style = ('-', '--', '-.')[index // len(plotting.COLORS) % 3]
-        if len(members) == 1:
-            _draw_single(ax, members[0].series[metric], window, color, dots=len(settings) == 1)
-        # Short runs of one setting keep their detail beside long ones of another.
-        last = max(max(run.end for run in members), 1)
-        grid = curves.frame_grid(last, bins)
-        stack = np.stack([_curve(run, metric, grid, window) for run in members])
-        name = _legend(label, metric, len(members), window)
-        drawn = plotting.draw_curves(ax, grid, stack, color=color, label=name, linestyle=style)
-        names = {'task': task, 'setting': label, 'metric': metric}
-        rows.extend(_rows(names, grid, drawn))
-        lines.append(_summary(task, label, members, metric, window))
-    _draw_random(ax, runs, metric)
-    plotting.draw_legend(ax)
 
 
 def _draw_random(ax: Axes, runs: Sequence[Run], metric: str) -> None:
@@ -83,11 +67,6 @@ def _draw_random(ax: Axes, runs: Sequence[Run], metric: str) -> None:
         kind = 'prefill ' * (found.source == random_policy.PREFILL)
         number = f'{found.episodes} {kind}episode{"s" * (found.episodes > 1)}'
         plotting.draw_level(ax, found.mean, f'random policy: {text.short(found.mean)} ({number})')
-
-
-def _curve(run: Run, metric: str, grid: np.ndarray, window: int) -> np.ndarray:
-    series = run.series[metric]
-    return curves.on_grid(series.steps, series.values, grid, end=run.end, window=window)
 
 
 def _draw_single(ax: Axes, series: Series, window: int, color: str, *, dots: bool) -> None:
@@ -114,30 +93,10 @@ def _legend(label: str, metric: str, n: int, window: int) -> str:
     return f'{label}: n = {n}' if label else f'{what}, n = {n}'
 
 
-def _last_value(run: Run, metric: str, window: int) -> float:
-    series = run.series[metric]
-    return curves.value_at(series.steps, series.values, run.end, end=run.end, window=window)
-
-
-def _rows(
-    names: dict[str, str], grid: np.ndarray, drawn: dict[str, np.ndarray]
-) -> list[dict[str, Any]]:
-    return [
-        {
-            **names,
-            'frames': round(float(frame)),
-            'mean': drawn['mean'][i],
-            'low': drawn['low'][i],
-            'high': drawn['high'][i],
-            'n': int(drawn['n'][i]),
-        }
-        for i, frame in enumerate(grid)
-    ]
-
-
 def _summary(task: str, label: str, runs: Sequence[Run], metric: str, window: int) -> str:
     """One line: who is in the group, how far they are, and the last values of their curves."""
-    ends = [_last_value(run, metric, window) for run in runs]
+    series = [run.series[metric] for run in runs]
+    ends = [curves.value_at(x.steps, x.values, x.end, end=x.end, window=window) for x in series]
     done = sum(run.done for run in runs)
     seeds = ', '.join(str(run.seed) for run in sorted(runs, key=lambda run: run.seed))
     frames = sorted({text.short_frames(run.end) for run in runs})

@@ -13,9 +13,9 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
-from dreamerv2.analysis import logdirs
+from dreamerv2.analysis import table
 from dreamerv2.analysis.command_line import Parser, exit_code, whole_number
-from dreamerv2.analysis.logdirs import Run
+from dreamerv2.analysis.table import Run
 from dreamerv2.errors import UsageError
 from dreamerv2.paths import expand_home
 
@@ -31,7 +31,7 @@ def run(argv: Sequence[str] | None = None) -> None:
     """Reads, draws, writes and says where. Raises UsageError on the user's mistakes."""
     args = _parse(argv)
     stem = output_stem(args.root, args.metric, args.out)
-    runs = logdirs.read_runs(args.root)
+    runs = table.read_runs(args.root)
     for note in _notes(runs):
         print(note)
     chosen = with_metric(runs, args.metric)

@@ -1,10 +1,11 @@
-"""Drawing, and nothing else: axes in one style, curves with bands, marks, and files.
+"""Drawing, and nothing else: axes in one style, lines with bands, marks, and files.
 
 Figures are made with matplotlib's object interface, so that no state is shared with a caller's
 own figures and no display is needed.
 """
 
 import csv
+import dataclasses
 import io
 import math
 import pathlib
@@ -23,6 +24,8 @@ from dreamerv2.analysis import curves, text
 # Okabe and Ito's colours, told apart with any colour vision; the yellow, too pale for a line on
 # white, is left out.
 COLORS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#000000')
+# Agents in question are solid lines, baselines dashed.
+AGENT, BASELINE, SHIFTED = COLORS[0], COLORS[1], '#8C5A2B'
 GREY = '#707070'
 FONT = 9.0
 ENDED = 'a run ends here (dotted: the others)'
@@ -107,6 +110,49 @@ def draw_curves(
     return {'mean': mean, 'low': low, 'high': high, 'n': count}
 
 
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """One line of a panel: curves `[S, B]` of a stage at frames `x` `[B]` of the axis."""
+
+    stage: str
+    x: np.ndarray
+    stack: np.ndarray
+    color: str
+    style: str = '-'
+    label: str = ''
+
+
+def draw_lines(
+    ax: Axes, lines: Sequence[Line], keys: dict[str, Any], *, linewidth: float = 1.6
+) -> list[dict[str, Any]]:
+    """Draws lines with their bands; returns the rows of the table, `keys` first in each."""
+    rows = []
+    for line in lines:
+        if not np.isfinite(line.stack).any():
+            continue
+        drawn = draw_curves(
+            ax,
+            line.x,
+            line.stack,
+            color=line.color,
+            label=line.label,
+            linestyle=line.style,
+            linewidth=linewidth,
+        )
+        rows += curve_rows({**keys, 'stage': line.stage}, line.x, drawn)
+    return rows
+
+
+def curve_rows(
+    keys: Mapping[str, Any], grid: np.ndarray, drawn: Mapping[str, np.ndarray]
+) -> list[dict[str, Any]]:
+    """A row per frame of `[B]` with what `draw_curves` returned there, `keys` first in each."""
+    return [
+        {**keys, 'frames': round(float(x)), **{name: y[i] for name, y in drawn.items()}}
+        for i, x in enumerate(grid)
+    ]
+
+
 def _inner(mask: np.ndarray) -> np.ndarray:
     """True where a point and both its neighbours are true `[B] -> [B]`."""
     padded = np.concatenate([mask[:1], mask, mask[-1:]])
@@ -135,6 +181,12 @@ def draw_level(ax: Axes, value: float, label: str) -> None:
     ax.axhline(value, color=GREY, linestyle='--', linewidth=1.1, label=label, zorder=1)
 
 
+def draw_random(ax: Axes, value: float) -> None:
+    """What a random policy gets, where it is known."""
+    if np.isfinite(value):
+        draw_level(ax, value, 'random policy')
+
+
 def draw_mark(ax: Axes, frame: float, label: str) -> None:
     """A thin vertical line with its name at its top, such as the budget at T/N."""
     ax.axvline(frame, color=GREY, linestyle=':', linewidth=1.1, zorder=1)
@@ -149,6 +201,35 @@ def draw_mark(ax: Axes, frame: float, label: str) -> None:
         color=GREY,
         bbox=PAPER,
     )
+
+
+def subtitle(ax: Axes, words: str) -> None:
+    """Small lines between a panel's title and its axes."""
+    ax.set_title(
+        ax.get_title('left'),
+        loc='left',
+        pad=4 + 9 * len(words.split('\n')),
+        fontsize=FONT + 1,
+        fontweight='bold',
+    )
+    ax.annotate(
+        words,
+        (0, 1),
+        xycoords='axes fraction',
+        xytext=(0, 4),
+        textcoords='offset points',
+        fontsize=FONT - 2,
+        color=GREY,
+    )
+
+
+def count_curves(stack: np.ndarray) -> int:
+    return int(np.isfinite(stack).any(1).sum())
+
+
+def counts(lines: Sequence[Line]) -> str:
+    counts = [str(count_curves(line.stack)) for line in lines]
+    return f'n = {counts[0]}' if len(set(counts)) == 1 else f'n = {" and ".join(counts)}'
 
 
 def draw_legend(ax: Axes, columns: int = 1) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from dreamerv2.analysis.logdirs import Run
+from dreamerv2.analysis.table import Run, number
 
 TABLE = pathlib.Path(__file__).with_name('random_policy.json')
 MEASURED, PREFILL = 'measured', 'prefill'
@@ -84,7 +84,7 @@ def has_settings(config: Mapping[str, Any]) -> bool:
         return False
     if config.get(_ACTIONS, 'complex') != 'complex':
         return False
-    return all(_number(config.get(key)) == value for key, value in table()['settings'].items())
+    return all(number(config.get(key)) == value for key, value in table()['settings'].items())
 
 
 @functools.cache
@@ -127,11 +127,3 @@ def _of_prefill(runs: Iterable[Run], metric: str, level: str = '') -> RandomPoli
     values = np.concatenate(parts)
     std = float(values.std(ddof=1)) if len(values) > 1 else math.nan
     return RandomPolicy(float(values.mean()), std, len(values), PREFILL)
-
-
-def _number(value: Any) -> float:
-    """A number of the configuration, which YAML may give as text; NaN where there is none."""
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return math.nan

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from dreamerv2.analysis import curves, reference, verdicts
+from dreamerv2.analysis import curves, verdicts
 from dreamerv2.analysis.text import counts, short
 
 TOGETHER = 'all levels'
@@ -20,6 +20,10 @@ MEASURES = {
     'progress': 'train_progress',
     'completion': 'train_completed',
 }
+METRICS = tuple(MEASURES.values())
+# The reward of these levels can be collected by walking their loops until the clock ends (thesis,
+# section 6.1, for 4-4): the return there does not tell how far an agent gets.
+FARMABLE_LEVELS = frozenset({'4-4', '7-4', '8-4'})
 # The lead of the baselines over the random policy is a scale if it is at least this many of its
 # standard errors. An uncertain scale multiplies all scores of its level, and at 20 % it begins to
 # favour the agents: they are divided by what the baselines happened to get.
@@ -116,7 +120,7 @@ class Comparison:
     @property
     def label(self) -> str:
         """Its name, with a warning where it is a return that can be farmed."""
-        farmed = self.measure == 'return' and self.name in reference.FARMABLE_LEVELS
+        farmed = self.measure == 'return' and self.name in FARMABLE_LEVELS
         return f'{self.name} (can be farmed)' if farmed else self.name
 
     @property
@@ -317,7 +321,7 @@ def scales(
     for i, level in enumerate(levels):
         spread = math.sqrt(squares[i] / (count[i] - 1)) if count[i] > 1 else pooled
         error = math.hypot(spread / math.sqrt(max(count[i], 1)), doubt[i])
-        if level in reference.FARMABLE_LEVELS:
+        if level in FARMABLE_LEVELS:
             left_out[level] = _FARMED
         elif math.isnan(random[i] + doubt[i]):
             left_out[level] = 'what a random policy returns is not known'

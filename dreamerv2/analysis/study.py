@@ -11,14 +11,15 @@ definition is what the runs together imply.
 
 import collections
 import dataclasses
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from dreamerv2.analysis import curves, logdirs, random_policy
-from dreamerv2.analysis.logdirs import Run
-from dreamerv2.analysis.series import Series
+from dreamerv2.analysis import curves, random_policy, table
+from dreamerv2.analysis.table import Run, Series
 from dreamerv2.errors import UsageError
 from dreamerv2.paths import expand_home
 from dreamerv2.studies.definition import (
@@ -43,15 +44,32 @@ class Study:
     runs: Mapping[Place, Run]
     notes: tuple[str, ...]
 
+    def present(self, places: Iterable[Place]) -> list[Run]:
+        """The runs that are there of those at `places`."""
+        return [self.runs[place] for place in places if place in self.runs]
+
     def missing(self, places: Iterable[Place]) -> list[Place]:
-        """Those of `places` that have no run."""
-        return [place for place in places if place not in self.runs]
+        """Those of `places` that have no run, each once."""
+        return [place for place in dict.fromkeys(places) if place not in self.runs]
 
     def unfinished(self, places: Iterable[Place]) -> list[tuple[Place, float]]:
         """Those of `places` whose run has not reached T, with the share it has reached."""
         runs = [(place, self.runs[place]) for place in places if place in self.runs]
         shares = [(place, run.end / self.plan.frames) for place, run in runs]
         return [(place, share) for place, share in shares if share < 1]
+
+    @property
+    def state(self) -> list[str]:
+        """A line on how many runs there are, and one for each missing or unfinished one."""
+        wanted = [place for place in self.plan.all_places() if self.plan.is_compared(place)]
+        missing, unfinished = self.missing(wanted), self.unfinished(wanted)
+        finished = len(wanted) - len(missing) - len(unfinished)
+        return [
+            f'{len(wanted)} runs belong to the study: {finished} finished, '
+            f'{len(unfinished)} unfinished, {len(missing)} missing',
+            *(f'unfinished: {place}, {100 * share:.0f} % of T' for place, share in unfinished),
+            *(f'missing: {place}' for place in missing),
+        ]
 
 
 def read_study(root: str | os.PathLike) -> Study:
@@ -61,7 +79,7 @@ def read_study(root: str | os.PathLike) -> Study:
     has a plan that cannot be used.
     """
     root = expand_home(root)
-    runs = logdirs.read_runs(root)
+    runs = table.read_runs(root)
     notes = [f'{run.name}: {note}' for run in runs for note in run.notes]
     by_path = {os.path.realpath(run.path): run for run in runs}
     placed: dict[Place, Run] = {}
@@ -77,7 +95,7 @@ def read_study(root: str | os.PathLike) -> Study:
             placed[place] = run
     if not placed:
         raise UsageError(
-            f'{root}: {len(runs)} runs but none whose part in a study is clear; see {logdirs.STUDY}'
+            f'{root}: {len(runs)} runs but none whose part in a study is clear; see {table.STUDY}'
         )
     if (root / PLAN).exists():
         plan = read_plan(root / PLAN)
@@ -157,14 +175,6 @@ def infer_plan(runs: Mapping[Place, Run]) -> Definition:
     )
 
 
-def series_of(run: Run, metric: str, level: str) -> Series | None:
-    """A run's metric on one level; a run of that level alone may have it without the level."""
-    series = run.series.get(f'{metric}/{level}')
-    if series is None and len(run.levels) <= 1:
-        series = run.series.get(metric)
-    return series
-
-
 def level_curves(
     study: Study,
     stage: str,
@@ -180,11 +190,18 @@ def level_curves(
     Rows are those of `independent_seeds`. A pre-training run gives all its levels. What is
     missing is NaN. `grid`: frames `[B]`.
     """
+    empty = np.full(len(grid), np.nan)
+    return by_run(study, stage, set_name, levels, metric, lambda x: x.on_grid(grid, window), empty)
 
-    def curve(run: Run, series: Series) -> np.ndarray:
-        return curves.on_grid(series.steps, series.values, grid, end=run.end, window=window)
 
-    return _by_row(study, stage, set_name, levels, metric, curve, np.full(len(grid), np.nan))
+def against_baselines(
+    study: Study, stage: str, set_name: str, levels: Sequence[str], grid: np.ndarray, **how: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    """`level_curves` of a stage's agents `[S, L, B]` and of the baselines `[C, L, B]`."""
+    return (
+        level_curves(study, stage, set_name, levels, grid, **how),
+        level_curves(study, 'baseline', '', levels, grid, **how),
+    )
 
 
 def level_values(
@@ -203,11 +220,10 @@ def level_values(
     """
     width = WINDOW * frame
 
-    def value(run: Run, series: Series) -> np.ndarray:
-        found = curves.value_by(series.steps, series.values, frame, width, end=run.end)
-        return np.array(found, np.float64)
+    def value(x: Series) -> float:
+        return curves.value_by(x.steps, x.values, frame, width, end=x.end)
 
-    return _by_row(study, stage, set_name, levels, metric, value, np.array(np.nan))
+    return by_run(study, stage, set_name, levels, metric, value)
 
 
 def independent_seeds(study: Study, stage: str, set_name: str) -> list[list[int]]:
@@ -238,37 +254,36 @@ def _parent(run: Run) -> str:
     return os.path.realpath(os.path.expanduser(source)) if source else ''
 
 
-def _by_row(
+def by_run(
     study: Study,
     stage: str,
     set_name: str,
     levels: Sequence[str],
     metric: str,
-    value: Callable[[Run, Series], np.ndarray],
-    missing: np.ndarray,
+    value: Callable[[Series], np.ndarray | float],
+    missing: np.ndarray | float = math.nan,
 ) -> np.ndarray:
-    """`value` of every run, averaged over the seeds of a row: `[S, L, ...]`."""
+    """What `value` makes of a metric of each run on each level: float64 `[S, L, ...]`.
+
+    A row is an independent run, see `independent_seeds`: the mean over its seeds. Where none of
+    them has the metric it is `missing`.
+    """
     rows = []
     for seeds in independent_seeds(study, stage, set_name):
         cells = []
         for level in levels:
-            found = []
-            for seed in seeds:
-                run = study.runs.get(
-                    Place(stage, set_name, '' if STAGES[stage].on_set else level, seed)
-                )
-                series = series_of(run, metric, level) if run else None
-                if run and series:
-                    found.append(value(run, series))
+            own = '' if STAGES[stage].on_set else level
+            runs = [study.runs.get(Place(stage, set_name, own, seed)) for seed in seeds]
+            found = [value(x) for run in runs if run and (x := run.on_level(metric, level))]
             cells.append(curves.seed_mean(np.array(found))[0] if found else missing)
         rows.append(cells)
-    return np.array(rows, np.float64).reshape(len(rows), len(levels), *missing.shape)
+    return np.array(rows, np.float64).reshape(len(rows), len(levels), *np.shape(missing))
 
 
 def random_returns(study: Study, levels: Sequence[str]) -> np.ndarray:
     """Mean return of a random policy on each level `[L]`, NaN where it is not known."""
     found = [random_policy_on(study, level) for level in levels]
-    return np.array([one.mean if one else np.nan for one in found], np.float64)
+    return np.array([one.mean if one else math.nan for one in found], np.float64)
 
 
 def random_policy_on(

@@ -81,7 +81,11 @@ def without(missing: Sequence[object]) -> str:
     """`, without 2 runs: a, b`; nothing where nothing is missing."""
     if not missing:
         return ''
-    named = ', '.join(str(place) for place in missing[:_NAMED_AT_MOST])
-    if len(missing) > _NAMED_AT_MOST:
-        named += f' and {len(missing) - _NAMED_AT_MOST} more'
-    return f', without {len(missing)} run{"s" * (len(missing) > 1)}: {named}'
+    return f', without {len(missing)} run{"s" * (len(missing) > 1)}: {first_few(missing)}'
+
+
+def first_few(names: Sequence[object]) -> str:
+    """`a, b`; of more than a line has room for the first ones and how many there are beside."""
+    named = ', '.join(map(str, names[:_NAMED_AT_MOST]))
+    more = len(names) - _NAMED_AT_MOST
+    return f'{named} and {more} more' if more > 0 else named

@@ -36,12 +36,6 @@ def test_grid_ends_at_the_end():
             curves.frame_grid(end, bins)
 
 
-@hypothesis.given(values_lists, st.integers(1, 80))
-def test_moving_mean_against_a_plain_loop(values, window):
-    expected = [np.mean(values[max(0, i - window + 1) : i + 1]) for i in range(len(values))]
-    np.testing.assert_allclose(curves.moving_mean(np.array(values), window), expected, atol=1e-6)
-
-
 @hypothesis.given(runs(), st.integers(1, 12), st.integers(1, curves.LINE - 1))
 def test_small_windows_against_a_plain_loop(run, bins, window):
     steps, values, end = run

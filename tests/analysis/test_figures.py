@@ -13,7 +13,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from dreamerv2.analysis import answers, figures, figures_command, plotting, study, thesis
+from dreamerv2.analysis import answers, figures, figures_command, plotting, study
 from dreamerv2.analysis.figures import figure3, figure4, figure5, figure6, figure7
 from tests.analysis.synthetic import PLAN, T
 
@@ -80,7 +80,7 @@ def test_question_3_compares_areas_from_the_same_frame(data):
         # Episodes 5 to 24 of 120.
         assert one.jump_start.baseline == pytest.approx(1000 * 14.5 / 120, rel=0.1)
         assert one.jump_start.agent == pytest.approx(2000 * 14.5 / 120, rel=0.1)
-        assert one.agent_frames < one.baseline_frames < T
+        assert one.agent.frames < one.baseline.frames < T
         assert one.agent.low <= one.agent.frames <= one.agent.high and one.agent.n == 2
         assert re.fullmatch(r'1\.\d+k \[1\.\d+k, 1\.\d+k\], n = 2', str(one.agent))
     alone = dataclasses.replace(one.agent, low=math.nan, high=math.nan, n=1)
@@ -285,7 +285,7 @@ def test_what_cannot_be_drawn_is_said(tmp_path, logdir):
         'transfer_matrix: not drawn, no run but baselines',
     ]
     assert answers.by_question(data) == {}
-    assert thesis.score_rows([], data) == []
+    assert answers.score_rows([], data) == []
 
 
 def test_figures_with_hardly_any_runs_are_drawn(tmp_path, logdir):
@@ -352,8 +352,8 @@ def test_threshold_is_not_told_where_the_baseline_does_not_learn(tmp_path, logdi
         place = {'stage': stage, 'set': 'e4', 'level': '1-1', 'seed': 0}
         logdir(tmp_path / stage, lines=episodes({'1-1': lambda f: 10.0}, end=T), study=place)
     (one,) = answers.transfer_measures(study.read_study(tmp_path), 'e4')
-    assert math.isnan(one.threshold) and math.isnan(one.agent_frames) and str(one.agent) == '?'
-    rows = thesis.score_rows([], study.read_study(tmp_path))
+    assert math.isnan(one.threshold) and math.isnan(one.agent.frames) and str(one.agent) == '?'
+    rows = answers.score_rows([], study.read_study(tmp_path))
     assert not any('nan' in row['question'] for row in rows)
     data = study.read_study(tmp_path)
     data = dataclasses.replace(data, plan=dataclasses.replace(data.plan, sets={'e4': ('3-1',)}))

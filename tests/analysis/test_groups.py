@@ -1,12 +1,12 @@
 import pytest
 
-from dreamerv2.analysis import groups, logdirs
+from dreamerv2.analysis import groups, table
 
 
 @pytest.fixture
 def run(tmp_path, logdir):
     def make(name, **kwargs):
-        return logdirs.read_run(logdir(tmp_path / name, **kwargs), tmp_path)
+        return table.read_run(logdir(tmp_path / name, **kwargs), tmp_path)
 
     return make
 

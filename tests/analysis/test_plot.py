@@ -10,7 +10,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from dreamerv2.analysis import logdirs, panels, plot
+from dreamerv2.analysis import panels, plot, table
 
 REPOSITORY = pathlib.Path(__file__).parents[2]
 
@@ -60,7 +60,7 @@ def test_numbers_of_a_lone_run_have_no_band(study):
 
 
 def axes(root, metric='train_return'):
-    runs = plot.with_metric(logdirs.read_runs(root), metric)
+    runs = plot.with_metric(table.read_runs(root), metric)
     figure, _, _ = panels.draw(runs, metric, bins=10)
     return [ax for ax in figure.axes if ax.get_visible()]
 

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from dreamerv2.analysis import logdirs, random_policy, study
+from dreamerv2.analysis import random_policy, study, table
 from dreamerv2.config import load_config
 from dreamerv2.envs.level_lengths import LEVELS
 
@@ -22,7 +22,7 @@ def run(tmp_path, logdir):
         task = changes.pop('task', 'mario_1-1')
         repeat = changes.pop('action_repeat', 4)
         path = logdir(tmp_path / name, task=task, repeat=repeat, lines=lines, config=changes)
-        return logdirs.read_run(path)
+        return table.read_run(path)
 
     return make
 

@@ -4,7 +4,7 @@ import math
 import numpy as np
 import pytest
 
-from dreamerv2.analysis import curves, logdirs, study
+from dreamerv2.analysis import curves, study, table
 from dreamerv2.analysis.study import Place
 from dreamerv2.errors import UsageError
 
@@ -236,7 +236,7 @@ def test_random_returns_of_another_game_are_those_of_its_prefill(tmp_path, logdi
 
 
 def test_series_of_a_level(tmp_path, logdir):
-    single = logdirs.read_run(logdir(tmp_path / 'a', task='mario_3-1', lines=[line(4, 1.0)]))
-    several = logdirs.read_run(logdir(tmp_path / 'b', task='mario_e4', lines=[line(4, 1.0)]))
-    assert study.series_of(single, 'train_return', '3-1').values.tolist() == [1.0]
-    assert study.series_of(several, 'train_return', '3-1') is None
+    single = table.read_run(logdir(tmp_path / 'a', task='mario_3-1', lines=[line(4, 1.0)]))
+    several = table.read_run(logdir(tmp_path / 'b', task='mario_e4', lines=[line(4, 1.0)]))
+    assert single.on_level('train_return', '3-1').values.tolist() == [1.0]
+    assert several.on_level('train_return', '3-1') is None

@@ -7,7 +7,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from dreamerv2.analysis import answers, study, thesis
+from dreamerv2.analysis import answers, study
 from dreamerv2.analysis.report import answers as report_answers
 from tests.analysis import synthetic
 
@@ -64,7 +64,7 @@ def test_two_levels_and_two_seeds_claim_nothing(tmp_path):
     data, found = read(synthetic.write_trial(tmp_path, {**SMALL, 'seeds': [0, 1]}, effect=9.0))
     sentences = report_answers.plain_sentences(found)
     assert len(sentences) == 9 and all('too few seeds' in x for x in sentences)
-    rows = thesis.score_rows(list(found.values()), data)
+    rows = answers.score_rows(list(found.values()), data)
     assert {row['verdict'] for row in rows} == {'too few seeds', ''}
     assert not any(x.decided for answer in found.values() for x in answer.levels)
 

@@ -8,8 +8,8 @@ import tarfile
 
 import pytest
 
-from dreamerv2.analysis import logdirs
 from dreamerv2.analysis import plot as plot_command
+from dreamerv2.analysis import table
 from dreamerv2.run import checkpoint
 
 ARCHIVE = pathlib.Path(__file__).parents[1] / 'reference' / 'logdir_6bf5bbc.tar.xz'
@@ -50,7 +50,7 @@ def test_it_is_evaluated(old, python_env):
 
 
 def test_it_is_plotted(old, tmp_path):
-    (run,) = logdirs.read_runs(old)
+    (run,) = table.read_runs(old)
     assert run.done and run.end == 1200 and run.levels == ('1-1',) and run.notes == ()
     assert len(run.series['train_return']) + len(run.prefill['train_return']) >= 5
     assert plot_command.main([str(old), '--out', str(tmp_path / 'curve.png')]) == 0

@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from dreamerv2 import npz
 from dreamerv2.analysis import plotting
 from dreamerv2.analysis.figures import Drawn, Smooth
-from dreamerv2.analysis.logdirs import Run
 from dreamerv2.analysis.study import Study
+from dreamerv2.analysis.table import Run
 
 CAPTION = 'Figure 2: a frame near the start of each level, as the agent sees it.'
 EPISODES = 'train_episodes'

@@ -6,17 +6,10 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from dreamerv2.analysis import curves, plotting, reference, study
+from dreamerv2.analysis import curves, plotting, study
 from dreamerv2.analysis.figures import Drawn, Smooth
-from dreamerv2.analysis.lines import (
-    AGENT,
-    BASELINE,
-    METRICS,
-    Line,
-    counts,
-    draw_lines,
-    draw_random,
-)
+from dreamerv2.analysis.plotting import AGENT, BASELINE, Line, counts, draw_lines
+from dreamerv2.analysis.scores import FARMABLE_LEVELS, METRICS
 from dreamerv2.analysis.study import Study
 
 CAPTION = (
@@ -50,12 +43,12 @@ def figure3(data: Study, set_name: str, *, bins: int = 50, window: int = 20) -> 
     total = data.plan.frames
     grid = curves.frame_grid(total, bins)
     sides = {
-        metric: [
-            study.level_curves(data, stage, name, levels, grid, metric=metric, window=window)
-            for stage, name in (('pretrain', set_name), ('baseline', ''))
-        ]
+        metric: study.against_baselines(
+            data, 'pretrain', set_name, levels, grid, metric=metric, window=window
+        )
         for metric in METRICS
     }
+    random = study.random_returns(data, levels)
     zero = [metric for metric in METRICS[1:] if all(_is_zero(side) for side in sides[metric])]
     shown = [metric for metric in METRICS if metric not in zero]
     figure, axes = plotting.new_figure(len(levels), len(shown), width=3.5, height=1.9)
@@ -73,8 +66,10 @@ def figure3(data: Study, set_name: str, *, bins: int = 50, window: int = 20) -> 
             title = f'{level}   {counts(lines)}'
             plotting.style_axis(ax, title=title, ylabel=_short_label(metric), end=total)
             plotting.draw_mark(ax, total / len(levels), 'T/N')
-            draw_random(ax, data, level, metric)
-            _limit_axis(ax, metric)
+            if metric == 'train_return':
+                plotting.draw_random(ax, random[i])
+            else:
+                ax.set_ylim(-0.03, 1.03)
             if i + 1 < len(levels):
                 ax.set_xlabel('')
         if metric == 'train_return':
@@ -100,19 +95,14 @@ def _short_label(metric: str) -> str:
     return {'train_return': 'return', 'train_progress': 'progress'}.get(metric, 'completed')
 
 
-def _limit_axis(ax: Axes, metric: str) -> None:
-    if metric != 'train_return':
-        ax.set_ylim(-0.03, 1.03)
-
-
 def _cut_off_farmed(axes: Sequence[Axes], levels: Sequence[str]) -> None:
     tops = [
         ax.get_ylim()[1]
         for ax, level in zip(axes, levels, strict=True)
-        if level not in reference.FARMABLE_LEVELS
+        if level not in FARMABLE_LEVELS
     ]
     for ax, level in zip(axes, levels, strict=True):
-        if level in reference.FARMABLE_LEVELS and tops and ax.get_ylim()[1] > max(tops):
+        if level in FARMABLE_LEVELS and tops and ax.get_ylim()[1] > max(tops):
             ax.set_ylim(top=max(tops))
             title = f'{ax.get_title("left")}, cut off above'
             ax.set_title(title, loc='left', fontsize=plotting.FONT + 1, fontweight='bold')

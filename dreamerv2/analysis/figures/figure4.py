@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from dreamerv2.analysis import curves, plotting, text
+from dreamerv2.analysis import curves, plotting, table, text
 from dreamerv2.analysis.figures import Drawn, Smooth
-from dreamerv2.analysis.lines import AGENT, Line, count_curves, draw_lines
+from dreamerv2.analysis.plotting import AGENT, Line, count_curves, draw_lines
 from dreamerv2.analysis.study import Place, Study
 
 CAPTION = 'Figure 4: image loss of pre-training runs and baselines.'
@@ -30,13 +30,18 @@ def figure4(data: Study, *, bins: int = 50, window: int = 1) -> Drawn:
     figure, axes = plotting.new_figure(1, 1, width=8.0, height=4.6)
     ax = axes[0, 0]
     lines = []
+    wanted: list[Place] = []
     for i, level in enumerate(levels):
-        stack = _losses(data, data.plan.places('baseline', '', [level]), grid, window)
+        places = data.plan.places('baseline', '', [level])
+        wanted += places
+        stack = table.stack(data.present(places), 'image_loss', grid, window)
         color = plotting.COLORS[1 + i % (len(plotting.COLORS) - 2)]
         style = ('--', '-.')[i // (len(plotting.COLORS) - 2) % 2]
         lines.append(Line('baseline', grid, stack, color, style, f'baseline {level}'))
     for i, set_name in enumerate(data.plan.sets):
-        stack = _losses(data, data.plan.places('pretrain', set_name), grid, window)
+        places = data.plan.places('pretrain', set_name)
+        wanted += places
+        stack = table.stack(data.present(places), 'image_loss', grid, window)
         color = (plotting.COLORS[-1], AGENT)[i % 2]
         lines.append(Line('pretrain', grid, stack, color, '-', f'one agent on {set_name}'))
     rows = []
@@ -49,22 +54,7 @@ def figure4(data: Study, *, bins: int = 50, window: int = 1) -> Drawn:
     plotting.style_axis(ax, ylabel=text.metric_label('image_loss'), end=data.plan.frames)
     _skip_first_values(ax, rows, data.plan.frames)
     plotting.draw_legend(ax, columns=3)
-    wanted = data.plan.places('baseline', '', levels)
-    for set_name in data.plan.sets:
-        wanted += data.plan.places('pretrain', set_name)
     return Drawn('figure4', figure, rows, data.missing(wanted))
-
-
-def _losses(data: Study, places: Sequence[Place], grid: np.ndarray, window: int) -> np.ndarray:
-    stack = []
-    for place in places:
-        run = data.runs.get(place)
-        series = run.series.get('image_loss') if run else None
-        if run and series:
-            stack.append(
-                curves.on_grid(series.steps, series.values, grid, end=run.end, window=window)
-            )
-    return np.array(stack).reshape(len(stack), len(grid))
 
 
 def _skip_first_values(ax: Axes, rows: Sequence[dict[str, Any]], total: float) -> None:

@@ -3,17 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
-from dreamerv2.analysis import answers, curves, plotting, study
+from dreamerv2.analysis import answers, curves, plotting, study, text
 from dreamerv2.analysis.figures import Drawn, Smooth
-from dreamerv2.analysis.lines import (
-    AGENT,
-    BASELINE,
-    SHIFTED,
-    Line,
-    draw_lines,
-    style_comparison,
-    subtitle,
-)
+from dreamerv2.analysis.plotting import AGENT, BASELINE, SHIFTED, Line, counts, draw_lines
 from dreamerv2.analysis.study import Place, Study
 
 CAPTION = (
@@ -25,7 +17,7 @@ QUESTION = 'finetune'
 
 def draw(data: Study, smooth: Smooth) -> Iterator[Drawn | str]:
     """One page."""
-    if any(answers.finetuned_levels(data, name) for name in data.plan.sets):
+    if any(data.plan.levels_of('finetune', name) for name in data.plan.sets):
         yield figure5(data, bins=smooth.bins, window=smooth.window)
     else:
         yield 'figure5: not drawn, no fine-tuning run'
@@ -37,19 +29,21 @@ def figure5(data: Study, *, bins: int = 50, window: int = 20) -> Drawn:
     The baseline is drawn a second time, T / M earlier: there it has cost what a fine-tuned agent
     with its share of the pre-training has. A mark stands at T - T / M, where that one ends.
     """
-    sets = [name for name in data.plan.sets if answers.finetuned_levels(data, name)]
+    sets = [name for name in data.plan.sets if data.plan.levels_of('finetune', name)]
     total = data.plan.frames
     grid = curves.frame_grid(total, bins)
-    most = max((len(answers.finetuned_levels(data, name)) for name in sets), default=1)
+    most = max((len(data.plan.levels_of('finetune', name)) for name in sets), default=1)
     found = answers.by_question(data)
     figure, axes = plotting.new_figure(max(len(sets), 1), most, width=3.4, height=2.7)
     rows: list[dict[str, Any]] = []
     wanted: list[Place] = []
     for j, set_name in enumerate(sets):
-        levels = answers.finetuned_levels(data, set_name)
+        levels = data.plan.levels_of('finetune', set_name)
         share = total / len(levels)
-        agents = study.level_curves(data, 'finetune', set_name, levels, grid, window=window)
-        baselines = study.level_curves(data, 'baseline', '', levels, grid, window=window)
+        agents, baselines = study.against_baselines(
+            data, 'finetune', set_name, levels, grid, window=window
+        )
+        random = study.random_returns(data, levels)
         answer = found.get(('finetune', set_name))
         for i, level in enumerate(levels):
             ax = axes[j, i]
@@ -68,15 +62,18 @@ def figure5(data: Study, *, bins: int = 50, window: int = 20) -> Drawn:
             ]
             keys = {'figure': 5, 'set': set_name, 'level': level, 'metric': 'train_return'}
             rows += draw_lines(ax, lines, keys)
-            style_comparison(ax, data, set_name, level, lines, first=i == 0)
+            title = f'{level} from {set_name}   {counts(lines[:2])}'
+            label = '' if i else text.metric_label('train_return')
+            plotting.style_axis(ax, title=title, ylabel=label, end=total)
+            plotting.draw_random(ax, random[i])
             bottom, top = ax.get_ylim()
             ax.set_ylim(bottom, top + 0.1 * (top - bottom))  # for the mark's name
             plotting.draw_mark(ax, total - share, 'T − T/M')
             if answer:
-                subtitle(ax, f'at T − T/M: {answer.level(level).numbers}')
+                plotting.subtitle(ax, f'at T − T/M: {answer.level(level).numbers}')
         for ax in axes[j, len(levels) :]:
             ax.set_visible(False)
         wanted += data.plan.places('finetune', set_name, levels)
         wanted += data.plan.places('baseline', '', levels)
     plotting.figure_legend(figure)
-    return Drawn('figure5', figure, rows, data.missing(dict.fromkeys(wanted)))
+    return Drawn('figure5', figure, rows, data.missing(wanted))

@@ -7,14 +7,7 @@ import numpy as np
 
 from dreamerv2.analysis import answers, curves, plotting, study, text
 from dreamerv2.analysis.figures import Drawn, Smooth
-from dreamerv2.analysis.lines import (
-    AGENT,
-    BASELINE,
-    Line,
-    draw_lines,
-    style_comparison,
-    subtitle,
-)
+from dreamerv2.analysis.plotting import AGENT, BASELINE, Line, counts, draw_lines
 from dreamerv2.analysis.study import Study
 
 CAPTION = 'Figure 6: agents transferred to levels they have not seen, against baselines.'
@@ -40,9 +33,11 @@ def figure6(data: Study, *, bins: int = 50, window: int = 20) -> Drawn:
     rows: list[dict[str, Any]] = []
     wanted = data.plan.places('baseline', '', levels)
     found = answers.by_question(data)
+    random = study.random_returns(data, levels)
     for j, set_name in enumerate(sets):
-        agents = study.level_curves(data, 'transfer', set_name, levels, grid, window=window)
-        baselines = study.level_curves(data, 'baseline', '', levels, grid, window=window)
+        agents, baselines = study.against_baselines(
+            data, 'transfer', set_name, levels, grid, window=window
+        )
         answer = found.get(('transfer', set_name))
         measures = answers.transfer_measures(data, set_name)
         for i, level in enumerate(levels):
@@ -53,10 +48,13 @@ def figure6(data: Study, *, bins: int = 50, window: int = 20) -> Drawn:
             ]
             keys = {'figure': 6, 'set': set_name, 'level': level, 'metric': 'train_return'}
             rows += draw_lines(ax, lines, keys)
-            style_comparison(ax, data, set_name, level, lines, first=i == 0)
+            title = f'{level} from {set_name}   {counts(lines)}'
+            label = '' if i else text.metric_label('train_return')
+            plotting.style_axis(ax, title=title, ylabel=label, end=data.plan.frames)
+            plotting.draw_random(ax, random[i])
             one = measures[i]
             area = answer.level(level).numbers if answer else 'none'
-            subtitle(
+            plotting.subtitle(
                 ax, f'area {area}\njump-start {one.jump_start.numbers}\n{_frames_to_threshold(one)}'
             )
         wanted += data.plan.places('transfer', set_name, levels)

@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from dreamerv2.analysis import answers, curves, plotting, reference, study, text
+from dreamerv2.analysis import curves, plotting, study, text
 from dreamerv2.analysis.figures import Drawn, Smooth
-from dreamerv2.analysis.lines import AGENT, BASELINE, Line, draw_lines
+from dreamerv2.analysis.plotting import AGENT, BASELINE, Line, draw_lines
+from dreamerv2.analysis.scores import FARMABLE_LEVELS
 from dreamerv2.analysis.study import Place, Study
 from dreamerv2.studies.definition import STAGES
 
@@ -83,7 +84,7 @@ def figure7(data: Study, *, bins: int = 60, window: int = 20) -> Drawn:
             shown = [
                 level
                 for level in levels
-                if metric != 'train_return' or level not in reference.FARMABLE_LEVELS
+                if metric != 'train_return' or level not in FARMABLE_LEVELS
             ]
             lines = _lines(data, set_name, levels, shown, tuned, metric, bins, window)
             keys = {'figure': 7, 'set': set_name, 'levels': '+'.join(shown), 'metric': metric}
@@ -98,14 +99,14 @@ def figure7(data: Study, *, bins: int = 60, window: int = 20) -> Drawn:
         wanted += data.plan.places('baseline', '', levels)
         if set(levels) == set(tuned):
             wanted += data.plan.places('finetune', set_name, tuned)
-    return Drawn('figure7', figure, rows, data.missing(dict.fromkeys(wanted)))
+    return Drawn('figure7', figure, rows, data.missing(wanted))
 
 
 def _columns(data: Study) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
     """(set, levels of the column, fine-tuned levels) of every column."""
     columns = []
     for set_name, levels in data.plan.sets.items():
-        tuned = answers.finetuned_levels(data, set_name)
+        tuned = data.plan.levels_of('finetune', set_name)
         if tuned:
             columns.append((set_name, tuned, tuned))
         if set(levels) != set(tuned):
@@ -139,8 +140,8 @@ def _lines(
         )
         x = cost_axis(stage, grid, total, len(levels))
         kept = np.isfinite(x)
-        n = int(np.isfinite(curve).any(1).sum())
-        lines.append(Line(stage, x[kept], curve[:, kept], color, style, f'{label}, n = {n}'))
+        name = f'{label}, n = {plotting.count_curves(curve)}'
+        lines.append(Line(stage, x[kept], curve[:, kept], color, style, name))
     return lines
 
 

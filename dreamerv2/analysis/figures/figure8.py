@@ -15,8 +15,8 @@ from dreamerv2 import npz
 from dreamerv2.analysis import plotting, text
 from dreamerv2.analysis.figures import Drawn, Smooth
 from dreamerv2.analysis.figures.figure2 import MOST_BYTES, draw_image
-from dreamerv2.analysis.logdirs import Run
 from dreamerv2.analysis.study import Place, Study
+from dreamerv2.analysis.table import Run
 
 CAPTION = 'Figure 8: frames of a level and their reconstructions by several checkpoints.'
 RECONSTRUCTIONS = 'reconstructions.npz'
@@ -27,7 +27,7 @@ def draw(data: Study, smooth: Smooth) -> Iterator[Drawn | str]:
     """One page, and a line for each file that cannot be used."""
     found, lines = read_reconstructions(data)
     yield from (f'figure8: {line}' for line in lines)
-    yield figure8(data) if found else f'figure8: not drawn, no run has {RECONSTRUCTIONS}'
+    yield figure8(found) if found else f'figure8: not drawn, no run has {RECONSTRUCTIONS}'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,12 +89,11 @@ def read_reconstructions(data: Study) -> tuple[list[Reconstruction], list[str]]:
     return found, [one for one in read if isinstance(one, str)]
 
 
-def figure8(data: Study) -> Drawn:
+def figure8(found: list[Reconstruction]) -> Drawn:
     """True frames above each checkpoint's reconstructions of them, with the error below each.
 
     Checkpoints that were shown other frames come below frames of their own.
     """
-    found, _ = read_reconstructions(data)
     groups = _groups(found)
     columns = max((min(len(group[0].frames), _MOST_COLUMNS) for group in groups), default=1)
     count = sum(len(group) + 1 for group in groups)

@@ -3,11 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
-from dreamerv2.analysis import curves, plotting
+from dreamerv2.analysis import curves, plotting, table
 from dreamerv2.analysis.figures import Drawn, Smooth
-from dreamerv2.analysis.lines import AGENT, BASELINE, Line, counts, draw_lines
+from dreamerv2.analysis.plotting import AGENT, BASELINE, Line, counts, draw_lines
 from dreamerv2.analysis.study import Study
 
 CAPTION = (
@@ -35,15 +33,19 @@ def draw(data: Study, smooth: Smooth) -> Iterator[Drawn | str]:
 
 def model_errors(data: Study, *, bins: int = 50) -> Drawn:
     """A row per region and a column per number of steps ahead; a line per stage."""
+    runs = {
+        stage: [run for place, run in sorted(data.runs.items()) if place.stage == stage]
+        for stage in _STAGES
+    }
     grid = curves.frame_grid(data.plan.frames, bins)
     figure, axes = plotting.new_figure(len(_REGIONS), len(_AHEAD), width=3.4, height=2.0)
     rows: list[dict[str, Any]] = []
     for i, region in enumerate(_REGIONS):
         for j, steps in enumerate(_AHEAD):
-            ax = axes[i, j]
+            ax, name = axes[i, j], _name(region, steps)
             lines = [
-                Line(stage, grid, _stack(data, stage, _name(region, steps), grid), color, style, x)
-                for stage, (x, color, style) in _STAGES.items()
+                Line(stage, grid, table.stack(runs[stage], name, grid), color, style, label)
+                for stage, (label, color, style) in _STAGES.items()
             ]
             keys = {'figure': 'model_errors', 'region': region, 'steps_ahead': steps}
             rows += draw_lines(ax, lines, keys)
@@ -60,13 +62,3 @@ def model_errors(data: Study, *, bins: int = 50) -> Drawn:
 
 def _name(region: str, steps: int) -> str:
     return f'model_error/{region}{_AHEAD[steps]}'
-
-
-def _stack(data: Study, stage: str, metric: str, grid: np.ndarray) -> np.ndarray:
-    """Curves of all runs of a stage that have the metric `[S, B]`."""
-    found = [
-        curves.on_grid(series.steps, series.values, grid, end=run.end, window=1)
-        for place, run in sorted(data.runs.items())
-        if place.stage == stage and (series := run.series.get(metric)) is not None
-    ]
-    return np.array(found, np.float64).reshape(len(found), len(grid))

@@ -10,9 +10,9 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from dreamerv2.analysis import curves, evaluations, plotting, study, text
+from dreamerv2.analysis import curves, plotting, study, text
 from dreamerv2.analysis.figures import Drawn, Smooth
-from dreamerv2.analysis.lines import METRICS
+from dreamerv2.analysis.scores import METRICS
 from dreamerv2.analysis.study import Place, Study
 
 CAPTION = 'Training set against evaluated level, before and after training on the level itself.'
@@ -146,12 +146,13 @@ def _zero_shot(data: Study, set_name: str, levels: Sequence[str], metric: str) -
 
     Those of the most probable action have no place beside training, which draws actions: NaN.
     """
-    rows = []
-    for place in data.plan.places('pretrain', set_name):
-        if place in data.runs:
-            found, _ = evaluations.read_evaluations(data.runs[place].path)
-            kept = {k: x for k, x in found.items() if x.policy in evaluations.AS_IN_TRAINING}
-            rows.append([kept[x].mean(metric) if x in kept else math.nan for x in levels])
+    rows = [
+        [
+            found.values.mean() if (found := run.evaluations.get(f'{metric}/{level}')) else math.nan
+            for level in levels
+        ]
+        for run in data.present(data.plan.places('pretrain', set_name))
+    ]
     return np.array(rows, np.float64).reshape(len(rows), len(levels))
 
 
@@ -256,4 +257,4 @@ def _missing(data: Study) -> list[Place]:
         wanted += plan.places('pretrain', name)
         for stage in ('finetune', 'transfer'):
             wanted += plan.places(stage, name, plan.levels_of(stage, name))
-    return data.missing(dict.fromkeys(wanted))
+    return data.missing(wanted)

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from dreamerv2.analysis import logdirs
-from dreamerv2.analysis.logdirs import Run
 from dreamerv2.analysis.study import Study
+from dreamerv2.analysis.table import Run
 from dreamerv2.studies.definition import STAGES
 
 # By the family of a task: the game, and what is played in it, one and several.
@@ -72,7 +71,7 @@ def _agent(runs: Sequence[Run]) -> str:
 
 def _presets(run: Run) -> str:
     """The presets that a run's command names; empty where it is not recorded."""
-    command = logdirs.read_json(run.path / 'provenance.json', []).get('command')
+    command = run.provenance.get('command')
     if not isinstance(command, list):
         return ''
     found: list[str] = []

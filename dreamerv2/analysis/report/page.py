@@ -14,7 +14,7 @@ from typing import Any
 import jinja2
 import markupsafe
 
-from dreamerv2.analysis import answers, figures, plotting, random_policy, study, thesis
+from dreamerv2.analysis import answers, figures, plotting, random_policy, study
 from dreamerv2.analysis.figures import Drawn
 from dreamerv2.analysis.report import answers as parts
 from dreamerv2.analysis.report import run_table, videos
@@ -78,8 +78,8 @@ def report(
         for x in drawn[name]
     ]
     rows = run_table.all_facts(data, root)
-    hours = [row.hours for row in rows if row.hours is not None]
-    state = thesis.state_of_runs(data)
+    hours = [x for run in data.runs.values() if (x := run_table.training_hours(run)) is not None]
+    state = data.state
     return (
         environment()
         .get_template('report.html')
@@ -104,9 +104,7 @@ def report(
             videos=_videos(data),
             state=state[0],
             total=f'{len(rows)} runs' + f', {sum(hours):.1f} hours of training' * bool(hours),
-            runs=parts.Table(
-                'Runs and where they come from', run_table.HEAD, [row.cells for row in rows]
-            ),
+            runs=parts.Table('Runs and where they come from', run_table.HEAD, rows),
             missing=state[1:],
             notes=data.notes,
         )
@@ -153,7 +151,7 @@ def _about(data: Study) -> list[tuple[str, Any]]:
         ('Seeds', ' '.join(map(str, plan.seeds))),
         ('Frames a run (T)', short_frames(plan.frames)),
         ('Random policy', _random_policy(data)),
-        ('Runs', thesis.state_of_runs(data)[0].partition(': ')[2]),
+        ('Runs', data.state[0].partition(': ')[2]),
         ('Read', f'{now:%Y-%m-%d %H:%M} UTC'),
     ]
 
@@ -184,10 +182,10 @@ def _figure(name: str, drawn: Drawn | str) -> dict[str, Any] | str:
 
 
 def _videos(data: Study) -> list[dict[str, Any]]:
-    """Named by stage, level and seed."""
+    """The videos of the best runs, as the template shows them."""
     return [
         {
-            'name': f'{video.place}, {video.path.name}',
+            'name': video.name,
             'source': data_uri(video.content, video.media_type),
             'still': video.media_type.startswith('image/'),
             'score': f'; normalised score {short(video.score)}'

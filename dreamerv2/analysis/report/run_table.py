@@ -1,60 +1,32 @@
 """Where each run of a study comes from and how far it is: what its logdir says of itself."""
 
-import dataclasses
 import os
 import pathlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-from dreamerv2.analysis import curves, logdirs
-from dreamerv2.analysis.logdirs import Run
 from dreamerv2.analysis.study import Place, Study
+from dreamerv2.analysis.table import Run
 from dreamerv2.analysis.text import short, short_frames
 
-PROVENANCE = 'provenance.json'
-HEAD = (
-    'run',
-    'state',
-    'frames',
-    'hours',
-    'last return',
-    'device',
-    'revision',
-    'started from',
-    'folder',
-)
 _REVISION = 10
 
 
-@dataclasses.dataclass(frozen=True)
-class Facts:
-    """One run in words; unknown entries are empty, `hours` is None."""
+class Facts(NamedTuple):
+    """One run in words, a row of the report's table; what is not known is empty."""
 
-    place: Place
-    folder: str
+    run: str
     state: str
-    frames: int
-    hours: float | None
+    frames: str
+    hours: str
     last_return: str
     device: str
     revision: str
-    parent: str
+    started_from: str
+    folder: str
 
-    @property
-    def cells(self) -> tuple[str, ...]:
-        """As a row below `HEAD`."""
-        hours = '' if self.hours is None else f'{self.hours:.2f}'
-        return (
-            str(self.place),
-            self.state,
-            short_frames(self.frames),
-            hours,
-            self.last_return,
-            self.device,
-            self.revision,
-            self.parent,
-            self.folder,
-        )
+
+HEAD = [name.replace('_', ' ') for name in Facts._fields]
 
 
 def all_facts(data: Study, root: pathlib.Path) -> list[Facts]:
@@ -65,17 +37,19 @@ def all_facts(data: Study, root: pathlib.Path) -> list[Facts]:
 
 def facts(place: Place, run: Run, total: int, root: pathlib.Path) -> Facts:
     """What one run's logdir tells; `total` is T, the frames of a whole run."""
-    provenance = logdirs.read_json(run.path / PROVENANCE, [])
+    provenance = run.provenance
+    hours = training_hours(run)
+    revision = str(provenance.get('revision') or '')
     return Facts(
-        place,
-        run.name,
+        str(place),
         'finished' if run.done else f'unfinished, {100 * min(run.end / total, 1):.0f} % of T',
-        run.end,
-        training_hours(run),
+        short_frames(run.end),
+        '' if hours is None else f'{hours:.2f}',
         last_return(run),
         device(provenance),
-        str(provenance.get('revision') or '')[:_REVISION] + _changed(provenance),
+        revision[:_REVISION] + '+changes' * revision.endswith('+changes'),
         parent(provenance, run, root),
+        run.name,
     )
 
 
@@ -101,7 +75,7 @@ def last_return(run: Run, window: int = 20) -> str:
     series = run.series.get('train_return')
     if series is None:
         return ''
-    return short(float(curves.moving_mean(series.values[-window:], window)[-1]))
+    return short(float(series.values[-window:].mean()))
 
 
 def device(provenance: Mapping[str, Any]) -> str:
@@ -128,10 +102,6 @@ def parent(provenance: Mapping[str, Any], run: Run, root: pathlib.Path) -> str:
         name = os.sep.join(pathlib.PurePath(logdir).parts[-2:])
     digits = str(step).lstrip('0')
     return f'{name} at {short_frames(int(digits))}' if digits.isdecimal() else name
-
-
-def _changed(provenance: Mapping[str, Any]) -> str:
-    return '+changes' if str(provenance.get('revision') or '').endswith('+changes') else ''
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from dreamerv2.analysis import curves, study
-from dreamerv2.analysis.logdirs import Run
 from dreamerv2.analysis.study import Place, Study
+from dreamerv2.analysis.table import Run
+from dreamerv2.analysis.text import first_few, short_frames
 from dreamerv2.studies.definition import STAGES
 
 VIDEOS = 'videos'
@@ -23,11 +24,27 @@ class Video:
     """A video file of a run; `score` is the run's normalised score, NaN where it has no scale."""
 
     place: Place
-    run: str
+    run: Run
     path: pathlib.Path
-    media_type: str
     content: bytes
     score: float
+
+    @property
+    def media_type(self) -> str:
+        """Such as `video/mp4`."""
+        return _MEDIA_TYPES[self.path.suffix.lower()]
+
+    @property
+    def name(self) -> str:
+        """Stage, level and seed: `pretrain e2 (1-1, 1-2), seed 0, after 10M frames`.
+
+        A file is named after the frames of its checkpoint, or else is told by its name.
+        """
+        levels = self.place.level or f'({first_few(self.run.levels)})'
+        agent = ' '.join(filter(None, (self.place.stage, self.place.set, levels)))
+        frames = self.path.stem
+        what = f'after {short_frames(int(frames))} frames' if frames.isdecimal() else self.path.name
+        return f'{agent}, seed {self.place.seed}, {what}'
 
 
 def best_videos(data: Study, *, most: int = MOST, largest: int = LARGEST) -> list[Video]:
@@ -36,23 +53,14 @@ def best_videos(data: Study, *, most: int = MOST, largest: int = LARGEST) -> lis
     Files that are larger than `largest` bytes or not whole are passed over.
     """
 
-    def videos_of(run: Run) -> list[pathlib.Path]:
-        return _whole_files(run.path / VIDEOS, largest)
-
     shelves = [
-        [(place, run, score, path) for path in videos_of(run)]
-        for place, run, score in best_runs(data, lambda run: bool(videos_of(run)))
+        [Video(place, run, path, content, score) for path, content in _whole_files(run, largest)]
+        for place, run, score in best_runs(data, lambda run: bool(_whole_files(run, largest)))
     ]
     # One of each stage before a second one of any.
     rounds = max(map(len, shelves), default=0)
     chosen = [shelf[i] for i in range(rounds) for shelf in shelves if i < len(shelf)][:most]
-    videos = []
-    for place, run, score, path in chosen:
-        content = read_whole(path)
-        if content is not None:
-            kind = _MEDIA_TYPES[path.suffix.lower()]
-            videos.append(Video(place, run.name, path, kind, content, score))
-    return sorted(videos, key=lambda video: video.place.order)
+    return sorted(chosen, key=lambda video: video.place.order)
 
 
 def best_runs(
@@ -81,8 +89,8 @@ def final_score(run: Run, scale: Mapping[str, tuple[float, float]]) -> tuple[flo
     """(Normalised score, return) at a run's end, means over its levels; NaN where unknown."""
     scores, values = [], []
     for level in run.levels:
-        series = study.series_of(run, 'train_return', level)
-        if series is None or not len(series):
+        series = run.on_level('train_return', level)
+        if series is None:
             continue
         value = float(series.values[-20:].mean())
         values.append(value)
@@ -92,29 +100,25 @@ def final_score(run: Run, scale: Mapping[str, tuple[float, float]]) -> tuple[flo
     return float(np.mean(scores)), float(np.mean(values))
 
 
-def read_whole(path: pathlib.Path) -> bytes | None:
-    """A video's bytes; None where the file is not whole, or not what its name says."""
-    try:
-        content = path.read_bytes()
-    except OSError:
-        return None
-    if path.suffix.lower() == '.gif':
-        whole = content[:6] in (b'GIF87a', b'GIF89a') and content.endswith(b';')
-    else:
-        whole = content[4:8] == b'ftyp' and b'moov' in content
-    return content if whole else None
-
-
-def _whole_files(folder: pathlib.Path, largest: int) -> list[pathlib.Path]:
+def _whole_files(run: Run, largest: int) -> list[tuple[pathlib.Path, bytes]]:
+    """Videos of a run up to `largest` bytes that are whole and what their name says."""
     found = []
-    for path in sorted(folder.glob('*')):
-        if path.suffix.lower() in _MEDIA_TYPES and path.is_file():
-            try:
-                small = path.stat().st_size <= largest
-            except OSError:
+    for path in sorted((run.path / VIDEOS).glob('*')):
+        suffix = path.suffix.lower()
+        try:
+            if suffix not in _MEDIA_TYPES or not path.is_file():
                 continue
-            if small and read_whole(path) is not None:
-                found.append(path)
+            if path.stat().st_size > largest:
+                continue
+            content = path.read_bytes()
+        except OSError:
+            continue
+        if suffix == '.gif':
+            whole = content[:6] in (b'GIF87a', b'GIF89a') and content.endswith(b';')
+        else:
+            whole = content[4:8] == b'ftyp' and b'moov' in content
+        if whole:
+            found.append((path, content))
     return found
 
 

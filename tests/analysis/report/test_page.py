@@ -88,8 +88,8 @@ def test_every_picture_decodes_and_is_described(made):
         'figure2',
         'figure4',
         'figure8',
-        'baseline 3-1 seed 0, play',
-        'pretrain two seed 0, play',
+        'baseline 3-1, seed 0, play',
+        'pretrain two (3-1, 3-2), seed 0, play',
     ]
 
 

@@ -24,7 +24,7 @@ def baselines(tmp_path, logdir):
 
 def names(root, **options):
     found = videos.best_videos(study.read_study(root), **options)
-    return [f'{video.run}/{video.path.name}' for video in found]
+    return [f'{video.run.name}/{video.path.name}' for video in found]
 
 
 def test_the_best_run_of_a_stage_that_has_any(baselines):
@@ -73,4 +73,30 @@ def test_a_level_without_a_scale_goes_by_its_return(tmp_path, logdir):
         )
         synthetic.add_video(path)
     (found,) = videos.best_videos(study.read_study(tmp_path))
-    assert found.run == '1' and math.isnan(found.score)
+    assert found.run.name == '1' and math.isnan(found.score)
+
+
+def test_a_video_is_named_by_stage_levels_seed_and_frames(tmp_path, logdir):
+    for name, task, place in (
+        ('b', 'mario_3-1', {'stage': 'baseline', 'level': '3-1', 'seed': 0}),
+        ('p', 'mario_1-1+1-2', {'stage': 'pretrain', 'set': 'e2', 'seed': 3}),
+        ('f', 'mario_1-2', {'stage': 'finetune', 'set': 'e2', 'level': '1-2', 'seed': 3}),
+        ('t', 'gym_Pole', {'stage': 'transfer', 'set': 'e2', 'level': 'Pole', 'seed': 1}),
+    ):
+        path = logdir(tmp_path / name, task=task, study=place)
+        synthetic.add_video(path, f'{10**7}.gif' if name == 'p' else 'play.gif')
+    assert [video.name for video in videos.best_videos(study.read_study(tmp_path))] == [
+        'baseline 3-1, seed 0, play.gif',
+        'pretrain e2 (1-1, 1-2), seed 3, after 10M frames',
+        'finetune e2 1-2, seed 3, play.gif',
+        'transfer e2 Pole, seed 1, play.gif',
+    ]
+
+
+def test_of_many_levels_the_first_are_named(tmp_path, logdir):
+    task = 'mario_' + '+'.join(f'{world}-1' for world in range(1, 9))
+    path = logdir(tmp_path / 'p', task=task, study={'stage': 'pretrain', 'set': 's', 'seed': 0})
+    synthetic.add_video(path, '600.gif')
+    (found,) = videos.best_videos(study.read_study(tmp_path))
+    levels = '(1-1, 2-1, 3-1, 4-1, 5-1, 6-1 and 2 more)'
+    assert found.name == f'pretrain s {levels}, seed 0, after 600 frames'

@@ -1,11 +1,12 @@
 import json
+import math
 import os
 import time
 
 import numpy as np
 import pytest
 
-from dreamerv2.analysis import logdirs, series
+from dreamerv2.analysis import table
 from dreamerv2.errors import UsageError
 
 
@@ -26,20 +27,20 @@ def test_reads_config_series_and_state(tmp_path, logdir):
             {'step': 12, 'train_return': 2.5},
         ],
     )
-    run = logdirs.read_run(path, tmp_path)
+    run = table.read_run(path, tmp_path)
     assert (run.name, run.task, run.levels, run.seed) == ('a/0', 'mario_3-1', ('3-1',), 7)
     assert run.config['rssm.deter'] == 64
     assert run.series['train_return'].steps.tolist() == [4, 12]
     assert run.series['train_return'].values.tolist() == [1.5, 2.5]
     assert run.series['image_loss'].steps.dtype == np.int64
-    assert (run.budget, run.last_frame, run.done, run.end) == (4_000_000, 12, True, 4_000_000)
+    assert (run.budget, run.done, run.end) == (4_000_000, True, 4_000_000)
     assert run.notes == ()
 
 
 def test_a_run_that_is_not_done_ends_at_its_last_line(tmp_path, logdir):
-    run = logdirs.read_run(logdir(tmp_path / 'r', lines=[{'step': 40, 'fps': 1}], done=False))
+    run = table.read_run(logdir(tmp_path / 'r', lines=[{'step': 40, 'fps': 1}], done=False))
     assert not run.done
-    assert run.end == run.last_frame == 40
+    assert run.end == run.series['fps'].end == 40
 
 
 def test_prefill_episodes_are_kept_apart_but_losses_stay(tmp_path, logdir):
@@ -48,7 +49,7 @@ def test_prefill_episodes_are_kept_apart_but_losses_stay(tmp_path, logdir):
         {'step': 8, 'train_return': 2.0, 'image_loss': 9.0, 'train_prefill': True},
         {'step': 12, 'train_return': 3.0, 'train_prefill': False},
     ]
-    run = logdirs.read_run(logdir(tmp_path / 'r', lines=lines))
+    run = table.read_run(logdir(tmp_path / 'r', lines=lines))
     assert run.series['train_return'].values.tolist() == [3.0]
     assert run.prefill['train_return'].values.tolist() == [1.0, 2.0]
     assert run.series['image_loss'].values.tolist() == [9.0]
@@ -73,13 +74,13 @@ def test_prefill_episodes_are_kept_apart_but_losses_stay(tmp_path, logdir):
     ],
 )
 def test_bad_lines_are_skipped_and_counted(bad):
-    rows, count = series.parse_lines([line(4, a=1.0), bad, b'', line(8, a=2.0)])
+    rows, count = table.parse_lines([line(4, a=1.0), bad, b'', line(8, a=2.0)])
     assert rows == [(4, {'a': 1.0}), (8, {'a': 2.0})]
     assert count == 1
 
 
 def test_values_that_are_no_finite_numbers_are_left_out():
-    rows, bad = series.parse_lines(
+    rows, bad = table.parse_lines(
         [b'{"step": 4, "a": NaN, "b": Infinity, "c": "x", "d": null, "e": [1], "f": true, "g": 2}']
     )
     assert (rows, bad) == ([(4, {'f': 1.0, 'g': 2.0})], 0)
@@ -87,22 +88,21 @@ def test_values_that_are_no_finite_numbers_are_left_out():
 
 def test_half_written_last_line_of_a_running_run(tmp_path, logdir):
     path = logdir(tmp_path / 'r', lines=[{'step': 4, 'a': 1}], tail=b'{"step": 8, "a"', done=False)
-    run = logdirs.read_run(path)
+    run = table.read_run(path)
     assert run.series['a'].steps.tolist() == [4]
-    assert run.bad_lines == 1
     assert run.notes == ('1 bad line in metrics.jsonl skipped',)
 
 
 def test_lines_from_before_a_resume_are_replaced():
     rows = [(step, {'a': float(i)}) for i, step in enumerate([4, 8, 12, 16, 8, 12])]
-    kept, dropped = series.drop_superseded(rows)
+    kept, dropped = table.drop_superseded(rows)
     assert [(step, row['a']) for step, row in kept] == [(4, 0), (8, 1), (8, 4), (12, 5)]
     assert dropped == 2
 
 
 def test_a_stray_line_out_of_order_is_no_resume():
     rows = [(step, {}) for step in [4, 8, 12, 0, 16, 20]]
-    kept, dropped = series.drop_superseded(rows)
+    kept, dropped = table.drop_superseded(rows)
     assert [step for step, _ in kept] == [0, 4, 8, 12, 16, 20]
     assert dropped == 0
 
@@ -113,7 +113,7 @@ def test_a_stray_line_out_of_order_is_no_resume():
 def test_a_broken_config_is_a_note(tmp_path, logdir, content):
     path = logdir(tmp_path / 'r', lines=[{'step': 4, 'a': 1}])
     (path / 'config.yaml').write_text(content)
-    run = logdirs.read_run(path)
+    run = table.read_run(path)
     assert run.task == 'unknown'
     assert run.budget is None
     assert len(run.notes) == 1 and 'config.yaml' in run.notes[0]
@@ -122,9 +122,9 @@ def test_a_broken_config_is_a_note(tmp_path, logdir, content):
 
 def test_missing_config_and_empty_metrics(tmp_path):
     (tmp_path / 'metrics.jsonl').write_bytes(b'')
-    run = logdirs.read_run(tmp_path)
+    run = table.read_run(tmp_path)
     assert run.notes == ('no config.yaml',)
-    assert run.last_frame == 0 and not run.series
+    assert run.end == 0 and not run.series
 
 
 def test_finds_runs_at_any_depth_and_not_inside_their_data(tmp_path, logdir):
@@ -133,13 +133,13 @@ def test_finds_runs_at_any_depth_and_not_inside_their_data(tmp_path, logdir):
     (tmp_path / 'empty').mkdir()
     (tmp_path / 'not_a_run').mkdir()
     (tmp_path / 'not_a_run' / 'config.yaml').write_text('a: 1')
-    assert logdirs.find_logdirs(tmp_path) == [tmp_path / 'a/x', tmp_path / 'b']
-    assert [run.name for run in logdirs.read_runs(tmp_path)] == ['a/x', 'b']
+    assert table.find_logdirs(tmp_path) == [tmp_path / 'a/x', tmp_path / 'b']
+    assert [run.name for run in table.read_runs(tmp_path)] == ['a/x', 'b']
 
 
 def test_root_may_be_the_logdir_itself(tmp_path, logdir):
     logdir(tmp_path / 'run')
-    assert [run.name for run in logdirs.read_runs(tmp_path / 'run')] == ['run']
+    assert [run.name for run in table.read_runs(tmp_path / 'run')] == ['run']
 
 
 def test_wrong_roots_are_named(tmp_path):
@@ -151,7 +151,7 @@ def test_wrong_roots_are_named(tmp_path):
         (tmp_path, 'no runs'),
     ]:
         with pytest.raises(UsageError, match=words) as error:
-            logdirs.read_runs(root)
+            table.read_runs(root)
         assert str(root) in str(error.value)
         assert '\n' not in str(error.value)
 
@@ -160,7 +160,7 @@ def test_metrics_that_cannot_be_opened(tmp_path, logdir):
     path = logdir(tmp_path / 'r')
     os.remove(path / 'metrics.jsonl')
     (path / 'metrics.jsonl').mkdir()
-    run = logdirs.read_run(path)
+    run = table.read_run(path)
     assert 'metrics.jsonl cannot be read' in run.notes[0]
 
 
@@ -182,13 +182,13 @@ def test_metrics_that_cannot_be_opened(tmp_path, logdir):
     ],
 )
 def test_levels(task, study, config, metrics, levels):
-    assert logdirs.run_levels(task, study, config, metrics) == levels
+    assert table.run_levels(task, study, config, metrics) == levels
 
 
 def test_study_file_with_and_without_the_outer_key(tmp_path, logdir):
     place = {'stage': 'finetune', 'set': 'e4', 'level': '3-1', 'seed': 3}
-    flat = logdirs.read_run(logdir(tmp_path / 'a', study=place))
-    nested = logdirs.read_run(logdir(tmp_path / 'b', study={'study': place}))
+    flat = table.read_run(logdir(tmp_path / 'a', study=place))
+    nested = table.read_run(logdir(tmp_path / 'b', study={'study': place}))
     assert flat.study == nested.study == place
     assert flat.seed == 3
 
@@ -205,6 +205,89 @@ def test_a_configuration_that_would_take_for_ever_is_passed_over(tmp_path, logdi
     path = logdir(tmp_path / 'r')
     (path / 'config.yaml').write_text(content)
     started = time.monotonic()
-    run = logdirs.read_run(path)
+    run = table.read_run(path)
     assert run.notes and 'config.yaml cannot be read' in run.notes[0] and run.config == {}
     assert time.monotonic() - started < 20
+
+
+def row(**changes):
+    fields = {'step': 8, 'level': '1-1', 'returns': [1.0, 3.0], 'policy': 'sample', **changes}
+    return json.dumps({key: value for key, value in fields.items() if value is not None})
+
+
+def evaluated(path, *rows):
+    """The mean of every metric that a run was evaluated in."""
+    path.mkdir(exist_ok=True)
+    (path / 'metrics.jsonl').write_text('')
+    (path / 'evaluations.jsonl').write_text('\n'.join(rows) + '\n')
+    found = table.read_run(path).evaluations
+    return {name: series.values.mean() for name, series in found.items()}
+
+
+def test_an_evaluation(tmp_path):
+    assert evaluated(tmp_path, row(progress=[0.5, 1.0], completed=[False, True])) == {
+        'train_return/1-1': 2,
+        'train_progress/1-1': 0.75,
+        'train_completed/1-1': 0.5,
+    }
+    found = table.read_run(tmp_path).evaluations['train_return/1-1']
+    assert found.steps.tolist() == [8, 8] and found.values.tolist() == [1, 3]
+
+
+def test_what_was_not_evaluated_is_not_there(tmp_path):
+    assert evaluated(tmp_path, row(progress=None, completed=[])) == {'train_return/1-1': 2}
+
+
+def test_the_last_checkpoint_counts_and_then_sampled_actions(tmp_path):
+    found = evaluated(
+        tmp_path,
+        row(step=9, policy='mode', returns=[4.0]),
+        row(step=9, returns=[5.0]),
+        row(step=9, policy='mode', returns=[6.0]),
+        row(step=8, returns=[7.0]),
+        row(level='1-2', returns=[1.0]),
+        row(level='1-2', returns=[2.0]),
+    )
+    assert found == {'train_return/1-1': 5, 'train_return/1-2': 2}
+    found = evaluated(
+        tmp_path,
+        row(policy='train', returns=[8.0]),
+        row(policy='sample', returns=[9.0]),
+        row(policy='mode', returns=[9.0]),
+    )
+    assert found == {'train_return/1-1': 8}
+
+
+def test_the_most_probable_actions_have_no_place_beside_training(tmp_path):
+    assert evaluated(tmp_path, row(), row(step=9, policy='mode', returns=[4.0])) == {}
+    assert evaluated(tmp_path, row(policy='mode'), row(level='1-2')) == {'train_return/1-2': 2}
+
+
+@pytest.mark.parametrize(
+    'line',
+    [
+        '{"step": 8, "level": "1-1", "retu',
+        '[]',
+        'null',
+        '"text"',
+        row(step=None),
+        row(step=-1),
+        row(step='x'),
+        row(step=10**30),
+        row(level=None),
+        row(level=3),
+        row(returns=None),
+        row(returns=[]),
+        row(returns=['x']),
+        row(returns=[[1.0]]),
+        row(returns=[1.0, [2.0]]),
+        row(returns=[math.nan]),
+        row(returns=7),
+    ],
+)
+def test_bad_evaluations_are_skipped(tmp_path, line):
+    assert evaluated(tmp_path, line, row(), '') == {'train_return/1-1': 2}
+
+
+def test_no_evaluations(tmp_path, logdir):
+    assert table.read_run(logdir(tmp_path / 'r')).evaluations == {}
