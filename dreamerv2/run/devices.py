@@ -1,4 +1,4 @@
-"""What the computation runs on: quiet start-up, memory, threads, precision.
+"""What the computation runs on: memory, threads, precision.
 
 Only `configure` imports TensorFlow.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib.metadata
-import logging
 import os
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from typing import Any, NamedTuple
 
 from dreamerv2.cores import usable_cores
 from dreamerv2.errors import UsageError
+from dreamerv2.quiet import hide_noise
 
 PRECISIONS = ('float32', 'float16', 'bfloat16')
 
@@ -39,18 +39,6 @@ class Device:
     precision: str
     count: int = 0
     branches: int = 1
-
-
-def hide_noise() -> None:
-    """Keeps TensorFlow's and its libraries' start-up messages from the user.
-
-    Takes effect only before TensorFlow is imported. A value that the user has set stays.
-    """
-    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
-    os.environ.setdefault('GRPC_VERBOSITY', 'ERROR')
-    os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')
-    for name in ('tensorflow', 'absl', 'jax'):
-        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def xla_cache() -> Path | None:
@@ -81,21 +69,6 @@ def reuse_xla_programs(folder: Path | None) -> None:
             return
         own = f'--tf_xla_persistent_cache_directory={folder}'
         os.environ['TF_XLA_FLAGS'] = f'{flags} {own} --tf_xla_persistent_cache_prefix=xla'.strip()
-
-
-def separate_stderr() -> None:
-    """Gives Python a standard error of its own, apart from the one that native code writes to.
-
-    From then on `hidden_native_stderr` silences only the latter. Does nothing where standard
-    error is already something else (under a test runner).
-    """
-    try:
-        if sys.stderr.fileno() != 2:
-            return
-    except (AttributeError, OSError, ValueError):
-        return
-    sys.stderr.flush()
-    sys.stderr = os.fdopen(os.dup(2), 'w', buffering=1, errors='backslashreplace')
 
 
 @contextlib.contextmanager

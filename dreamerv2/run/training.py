@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from dreamerv2.cli import FINISHED
 from dreamerv2.config import Config
 from dreamerv2.envs.workers import Workers
 from dreamerv2.errors import UsageError
@@ -29,7 +30,7 @@ from dreamerv2.run.metrics import jsonl
 from dreamerv2.run.metrics.logger import Logger, MetricMeans
 from dreamerv2.run.metrics.tensorboard import EventFile
 from dreamerv2.run.metrics.terminal import ProgressDisplay
-from dreamerv2.run.training_run import FINISHED, TrainingRun
+from dreamerv2.run.training_run import TrainingRun
 from dreamerv2.run.types import Agent, Policy
 from dreamerv2.signals import StopRequest
 

@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from dreamerv2.cli import FINISHED, STOPPED
 from dreamerv2.config import Config
 from dreamerv2.errors import UsageError
 from dreamerv2.run import checkpoint, evaluation, loop, model_evaluation
@@ -22,8 +23,6 @@ from dreamerv2.run.types import Agent
 from dreamerv2.run.updater import Updater
 from dreamerv2.signals import StopRequest
 
-FINISHED = 0
-STOPPED = 75
 SKIPS = 'skipped_updates', 'skipped_in_a_row'
 LOOKED_AT = 1000  # Rows of an evaluation by which the world model is measured.
 MOST_SKIPS = 100  # Updates in a row that may be left out because they were not finite.

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
-from dreamerv2.run import devices
+from dreamerv2 import quiet
 
 
 def in_child(function: Callable[..., Any], *args: Any) -> Any:
@@ -115,8 +115,8 @@ def in_turn(jobs: Mapping[str, tuple[Callable[..., Any], Sequence[Any]]]) -> dic
 
 def quietly(function: Callable[..., Any], *args: Any) -> Any:
     """What `function(*args)` returns, without what it prints or its libraries write."""
-    devices.hide_noise()
-    devices.separate_stderr()
+    quiet.hide_noise()
+    quiet.separate_stderr()
     with (
         open(os.devnull, 'w') as nowhere,
         contextlib.redirect_stdout(nowhere),

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from dreamerv2 import quiet
 from dreamerv2.config import load_config
 from dreamerv2.run import devices
 
@@ -76,8 +77,8 @@ class _Agent:
 
 def main(argv: list[str]) -> int:
     """Trains, and returns the exit code of training."""
-    devices.hide_noise()
-    devices.separate_stderr()
+    quiet.hide_noise()
+    quiet.separate_stderr()
     config = load_config(argv)
     from dreamerv2.run.build import Parts, default_parts
     from dreamerv2.run.training import train

@@ -18,11 +18,11 @@ from run_fakes import (
     without_time,
 )
 
+from dreamerv2.cli import FINISHED, STOPPED
 from dreamerv2.envs.factory import make_workers
 from dreamerv2.run import checkpoint
 from dreamerv2.run.build import Parts
 from dreamerv2.run.training import train
-from dreamerv2.run.training_run import FINISHED, STOPPED
 
 
 def assert_same_end(one, other):

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from run_fakes import fake_parts, small_config
 
+from dreamerv2.cli import FINISHED, STOPPED
 from dreamerv2.errors import UsageError
 from dreamerv2.run import checkpoint
 from dreamerv2.run.training import train
-from dreamerv2.run.training_run import FINISHED, STOPPED
 from dreamerv2.signals import STOP_SIGNALS
 
 FAKES = Path(__file__).with_name('run_fakes.py')

@@ -15,10 +15,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from dreamerv2.cli import did_you_mean
 from dreamerv2.config import Config
 from dreamerv2.config.merge import plain
 from dreamerv2.durable import sha256
-from dreamerv2.errors import UsageError, nearest, printable, shown
+from dreamerv2.errors import UsageError, printable, shown
 from dreamerv2.paths import expand_home
 from dreamerv2.run import checkpoint
 from dreamerv2.run.checkpoint import Checkpoint, store
@@ -211,7 +212,7 @@ def inherit(saved: Arrays, own: Arrays, choice: Choice) -> tuple[dict[str, np.nd
         pattern = getattr(choice, key)
         if pattern and not any(re.fullmatch(pattern, name) for name in chosen):
             modules = [f'{name}/.*' for name in dict.fromkeys(map(_module, chosen))]
-            hint = nearest(pattern, modules) or f'{key} all of a module with {modules[0]}'
+            hint = did_you_mean(pattern, modules) or f'{key} all of a module with {modules[0]}'
             raise UsageError(
                 f'--init.{key} {pattern!r} matches no parameter: it must match whole names such '
                 f'as {chosen[0]}; {hint}'
