@@ -50,7 +50,7 @@ def test_a_signal_saves_and_the_run_goes_on(tmp_path, python_env, number):
         [*command, str(step + 20)], capture_output=True, text=True, env=python_env, timeout=60
     )
     assert result.returncode == FINISHED, result.stderr
-    assert f'Going on from {saved.path}' in result.stderr
+    assert f'Resuming from {saved.path}' in result.stderr
     assert checkpoint.find(tmp_path).state['progress']['step'] == step + 20
 
 
