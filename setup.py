@@ -57,6 +57,7 @@ setup(
         'gym-super-mario-bros==7.4.0',
         'nes-py==8.2.1',
         'opencv-python-headless>=4.11,<4.12',
+        'packaging>=23',
         'rich>=13',
         'ruamel.yaml>=0.18',
         'matplotlib>=3.8',

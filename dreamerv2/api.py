@@ -22,6 +22,7 @@ from dreamerv2.envs.workers import InProcess
 from dreamerv2.errors import UsageError
 from dreamerv2.evaluate import ACTIONS, load_agent
 from dreamerv2.paths import expand_home
+from dreamerv2.quiet import hide_noise
 from dreamerv2.run import checkpoint, devices, evaluation, random_streams
 from dreamerv2.run.build import Parts, agent_maker
 from dreamerv2.run.training import train as _train
@@ -48,7 +49,7 @@ def train(env: Any, config: Config) -> int:
     Raises:
         UsageError: the environment or the logdir cannot be used.
     """
-    devices.hide_noise()
+    hide_noise()
     own = _wrap(env, config, random_streams.derive(config.seed, 'envs'))
     config = config.update({'action_repeat': own.action_repeat, 'envs': 1})
     config = config.update({'task': _task(own, config)})
@@ -86,7 +87,7 @@ def evaluate(
     Raises:
         UsageError: there is no such checkpoint, or it was trained on another kind of environment.
     """
-    devices.hide_noise()
+    hide_noise()
     if episodes < 1:
         raise UsageError(f'{episodes} episodes: expected a whole number from 1')
     if policy not in evaluation.POLICY_MODES:

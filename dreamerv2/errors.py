@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 import os
-from collections.abc import Iterable
 from typing import Any
 
 
@@ -53,12 +51,6 @@ class StorageError(UsageError, OSError):
 
 class DiskFullError(StorageError):
     """There is no room left, or the user's share of it is used up."""
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """'did you mean X?' for the closest of the names, or '' when none is close."""
-    found = difflib.get_close_matches(name[:200], list(names), 1, 0.6)
-    return f'did you mean {found[0]}?' if found else ''
 
 
 def printable(text: str, most: int = 60) -> str:

@@ -8,16 +8,16 @@ import functools
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 import numpy as np
 
 if __name__ == '__main__' and not __package__:  # run as a file
     import clone  # noqa: F401
 
+from dreamerv2.cli import Parser, exit_code_of, whole_number
 from dreamerv2.config import Config
 from dreamerv2.errors import UsageError, printable, shown
-from dreamerv2.exit_codes import exit_code_of
 from dreamerv2.paths import expand_home
 from dreamerv2.run import devices
 
@@ -31,34 +31,13 @@ ACTIONS = {
 }
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f'{message}; see --help.')
-
-
-def _positive(text: str) -> int:
-    try:
-        value = int(float(text))
-        if value != float(text):
-            raise ValueError
-    except (ValueError, OverflowError):
-        raise argparse.ArgumentTypeError(f'{text!r} is not a whole number') from None
-    if value < 1:
-        raise argparse.ArgumentTypeError(f'{text} is not above 0')
-    return value
-
-
-def _not_negative(text: str) -> int:
-    return 0 if text.strip('0') == '' and text else _positive(text)
-
-
 def _step(text: str) -> int | Literal['best']:
-    return 'best' if text == 'best' else _not_negative(text)
+    return 'best' if text == 'best' else whole_number()(text)
 
 
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     """The command line taken apart; raises UsageError where it is wrong."""
-    parser = _Parser(
+    parser = Parser(
         prog='dreamerv2-evaluate', description='Plays episodes with the agent of a checkpoint.'
     )
     parser.add_argument('logdir', type=Path, help='logdir of a training run')
@@ -66,7 +45,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         '--tasks', nargs='+', metavar='TASK', help="such as mario_1-1 (default: the run's own)"
     )
     parser.add_argument(
-        '--episodes', type=_positive, default=10, help='episodes on each level (default: 10)'
+        '--episodes', type=whole_number(1), default=10, help='episodes on each level (default: 10)'
     )
     parser.add_argument(
         '--policy',
@@ -75,7 +54,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         help="the most probable action; one drawn from the actor's distribution; or, as in "
         'training, drawn and with exploration noise (default: mode)',
     )
-    parser.add_argument('--seed', type=_not_negative, help="default: the run's own")
+    parser.add_argument('--seed', type=whole_number(), help="default: the run's own")
     parser.add_argument(
         '--step', type=_step, help='checkpoint by its frames, or best (default: the newest)'
     )
@@ -245,8 +224,8 @@ def load_agent(saved: Any, config: Config, env: Any, device: devices.Device, see
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; 0 done, 1 crashed, 2 bad input."""
-    return exit_code_of(run, argv, 'Interrupted.')
+    """Runs the command; returns its exit code."""
+    return exit_code_of(run, argv)
 
 
 if __name__ == '__main__':

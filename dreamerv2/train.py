@@ -8,8 +8,8 @@ from collections.abc import Sequence
 if __name__ == '__main__' and not __package__:  # run as a file
     import clone  # noqa: F401
 
+from dreamerv2.cli import FINISHED, exit_code_of
 from dreamerv2.config import load_config
-from dreamerv2.exit_codes import exit_code_of
 
 
 def run(argv: Sequence[str]) -> int:
@@ -34,7 +34,7 @@ def run(argv: Sequence[str]) -> int:
         check(config)
         for key, value in config.flat.items():
             print(f'{key}: {value}')
-        return 0
+        return FINISHED
     return train(config, command=['train.py', *argv])
 
 

@@ -13,12 +13,12 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
+from dreamerv2.cli import Parser, exit_code_of, whole_number
 from dreamerv2.errors import UsageError, shown
-from dreamerv2.exit_codes import exit_code_of
 from dreamerv2.paths import expand_home
 from dreamerv2.run import devices
 from dreamerv2.run.metrics import insight
@@ -32,24 +32,9 @@ _LINE = (  # What the line of an evaluation shows, and under which name.
 )
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f'{message}; see --help.')
-
-
-def _count(text: str) -> int:
-    try:
-        value = int(float(text))
-        if value != float(text) or value < 0:
-            raise ValueError
-    except (ValueError, OverflowError):
-        raise argparse.ArgumentTypeError(f'{text!r} is not a whole number from 0') from None
-    return value
-
-
 def parse_arguments(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     """The command's own arguments, and the flags of the configuration."""
-    parser = _Parser(
+    parser = Parser(
         prog='python -m dreamerv2.world_model',
         description='Trains a world model alone on recorded episodes and scores it on every tenth '
         'of them, which is held out. All other flags are those of train.py. Errors are shares of a '
@@ -60,15 +45,18 @@ def parse_arguments(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]
     parser.add_argument('path', type=Path, help='a logdir, or a folder of episodes')
     parser.add_argument(
         '--updates',
-        type=_count,
+        type=whole_number(),
         default=1500,
         help="default: 1500; 0 scores the logdir's newest checkpoint on episodes that it plays",
     )
     parser.add_argument(
-        '--every', type=_count, default=500, help='updates between scores (default: 500)'
+        '--every', type=whole_number(), default=500, help='updates between scores (default: 500)'
     )
     parser.add_argument(
-        '--episodes', type=_count, default=10, help='with --updates 0: episodes on each level'
+        '--episodes',
+        type=whole_number(),
+        default=10,
+        help='with --updates 0: episodes on each level',
     )
     return parser.parse_known_args(argv)
 
@@ -231,8 +219,8 @@ def _say(text: str) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; 0 done, 1 crashed, 2 bad input."""
-    return exit_code_of(run, argv, 'Interrupted.')
+    """Runs the command; returns its exit code."""
+    return exit_code_of(run, argv)
 
 
 if __name__ == '__main__':

@@ -13,13 +13,13 @@ from collections.abc import Sequence
 import clone  # noqa: F401  so that the package of this clone is used
 
 from dreamerv2.analysis import study
-from dreamerv2.analysis.command_line import Parser, exit_code
 from dreamerv2.analysis.report import videos
+from dreamerv2.cli import Parser, exit_code_of
 from dreamerv2.paths import expand_home
 from dreamerv2.studies.videos import has_checkpoint, record_best
 
 
-def run(argv: Sequence[str] | None = None) -> None:
+def run(argv: Sequence[str]) -> None:
     """Makes the videos of a study. Raises UsageError on the user's mistakes."""
     parser = Parser(prog='videos', description='Videos of the best run of each stage of a study.')
     parser.add_argument('root', metavar='ROOT', type=pathlib.Path, help='folder with the logdirs')
@@ -32,4 +32,4 @@ def run(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    sys.exit(exit_code('videos', run, None))
+    sys.exit(exit_code_of(run))

@@ -13,33 +13,24 @@ from collections.abc import Sequence
 from benchmarks import machine, report
 from benchmarks.options import parse
 
-from dreamerv2.errors import UsageError
-from dreamerv2.run import devices
+from dreamerv2.cli import exit_code_of
 
-BAD_INPUT = 2
-INTERRUPTED = 130
+
+def run(argv: Sequence[str]) -> None:
+    """Measures and prints. Raises UsageError for a mistake in the command line."""
+    options = parse(argv)
+    if options.into:
+        report.place_in(options.into, options.command)
+    options.machine = machine.describe()
+    result = importlib.import_module(f'benchmarks.{options.what}').run(options)
+    if options.into:
+        report.insert(options.into, result)
+    print(report.as_json(result) if options.json else report.as_markdown(result))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measures and prints; returns the exit code: 0, or 2 for bad input."""
-    devices.hide_noise()
-    devices.separate_stderr()
-    try:
-        options = parse(sys.argv[1:] if argv is None else argv)
-        if options.into:
-            report.place_in(options.into, options.command)
-        options.machine = machine.describe()
-        result = importlib.import_module(f'benchmarks.{options.what}').run(options)
-        if options.into:
-            report.insert(options.into, result)
-    except UsageError as error:
-        print(error, file=sys.stderr)
-        return BAD_INPUT
-    except KeyboardInterrupt:
-        print('Interrupted.', file=sys.stderr)
-        return INTERRUPTED
-    print(report.as_json(result) if options.json else report.as_markdown(result))
-    return 0
+    """Runs the command; returns its exit code."""
+    return exit_code_of(run, argv)
 
 
 if __name__ == '__main__':

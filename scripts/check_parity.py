@@ -11,11 +11,13 @@ described in `tests/reference/README.md`. Computed by the kernels named, or else
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
 import sys
 import types
+from collections.abc import Sequence
 from typing import Any
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
@@ -26,6 +28,7 @@ import tensorflow as tf
 from dreamerv2.agent import Agent
 from dreamerv2.agent.kernels import make_kernels
 from dreamerv2.agent.returns import lambda_return
+from dreamerv2.cli import Parser, exit_code_of
 from dreamerv2.config import load_config
 from dreamerv2.errors import UsageError
 from dreamerv2.nets.kernels import Kernels
@@ -265,17 +268,22 @@ def table(arrays: dict[str, Any], found: dict[str, np.ndarray]) -> list[tuple[st
     return rows
 
 
-def main(argv: list[str]) -> int:
-    wanted = argv[1:] or ['plain' if tf.config.list_physical_devices('GPU') else 'cpu']
-    if not argv or argv[0] in ('-h', '--help') or wanted not in (['plain'], ['cpu']):
-        print(__doc__)
-        return 0 if argv and argv[0] in ('-h', '--help') else 2
+def run(argv: Sequence[str]) -> int:
+    """Compares and prints; returns 1 where a quantity differs. Raises UsageError for bad input."""
+    parser = Parser(
+        prog='check_parity.py',
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('file', metavar='FILE.npz')
+    parser.add_argument('kernels', nargs='?', choices=('plain', 'cpu'), help='default: as above')
+    args = parser.parse_args(argv)
+    chosen = args.kernels or ('plain' if tf.config.list_physical_devices('GPU') else 'cpu')
+    arrays = read_file(args.file)
     try:
-        arrays = read_file(argv[0])
-        rows = table(arrays, compute(arrays, make_kernels(wanted[0])))
-    except (UsageError, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 2
+        rows = table(arrays, compute(arrays, make_kernels(chosen)))
+    except ValueError as error:
+        raise UsageError(f'{args.file}: {error}') from error
     width = max(len(row[0]) for row in rows)
     print(f'{"quantity":<{width}}  {"error":>9}  {"tolerance":>9}')
     wrong = []
@@ -289,5 +297,10 @@ def main(argv: list[str]) -> int:
     return 1 if wrong else 0
 
 
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    return exit_code_of(run, argv)
+
+
 if __name__ == '__main__':
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -11,12 +11,12 @@ flagpole, the axe, and two kinds of pipe lying on their side. (Formats and addre
 the game's published disassemblies.)
 """
 
-import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from dreamerv2.cli import Parser, exit_code_of
 from dreamerv2.envs.level_lengths import LEVELS, exit_offset, level_length
-from dreamerv2.envs.quiet import import_quietly
+from dreamerv2.quiet import import_quietly
 
 _HEADER = 16  # bytes of the file before the program
 _PROGRAM = 0x8000  # address of the program's first byte
@@ -133,12 +133,17 @@ def walk(level: str) -> int:
         game.close()
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Print lengths; exit code 1 if the package's table, or the walk, says otherwise."""
-    parser = argparse.ArgumentParser(description='Measures the levels of Super Mario Bros.')
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    return exit_code_of(run, argv)
+
+
+def run(argv: Sequence[str]) -> int:
+    """Prints lengths; returns 1 where the package's table, or the walk, says otherwise."""
+    parser = Parser(description='Measures the levels of Super Mario Bros.')
     parser.add_argument('--check', action='store_true', help="compare with the package's table")
     parser.add_argument('--walk', nargs='+', default=[], metavar='LEVEL', choices=LEVELS)
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(argv)
     program = read_program()
     wrong = 0
     for level in LEVELS:

@@ -11,7 +11,6 @@ goes on where it was stopped. The same seed gives the same numbers, whatever the
 All levels take some two hours of one core.
 """
 
-import argparse
 import json
 import multiprocessing
 import sys
@@ -22,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from dreamerv2.analysis.random_policy import TABLE
+from dreamerv2.cli import Parser, exit_code_of, whole_number
 from dreamerv2.durable import write_durably
 from dreamerv2.envs import make_env
 from dreamerv2.envs.level_lengths import LEVELS
@@ -71,17 +71,24 @@ def summary(found: dict[str, list[float]]) -> dict[str, Any]:
     return entry
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    return exit_code_of(run, argv)
+
+
+def run(argv: Sequence[str]) -> int:
     """Measures what is not in the table yet."""
-    parser = argparse.ArgumentParser(description='Measures the random policy on levels of Mario.')
+    parser = Parser(description='Measures the random policy on levels of Mario.')
     parser.add_argument('--levels', nargs='+', default=list(LEVELS), choices=LEVELS)
-    parser.add_argument('--episodes', type=int, default=200, help='on each level (default: 200)')
-    parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--jobs', type=int, default=1, help='levels at a time (default: 1)')
+    parser.add_argument(
+        '--episodes', type=whole_number(2), default=200, help='on each level (default: 200)'
+    )
+    parser.add_argument('--seed', type=whole_number(), default=0)
+    parser.add_argument(
+        '--jobs', type=whole_number(1), default=1, help='levels at a time (default: 1)'
+    )
     parser.add_argument('--out', type=Path, default=TABLE, help='default: the package')
-    options = parser.parse_args(arguments)
-    if options.episodes < 2 or options.jobs < 1:
-        parser.error('--episodes from 2 and --jobs from 1 were expected')
+    options = parser.parse_args(argv)
     head = {'about': ABOUT, 'settings': SETTINGS, 'seed': options.seed}
     levels: dict[str, Any] = {}
     if options.out.exists():

@@ -6,8 +6,8 @@ import os
 import pytest
 
 from dreamerv2 import durable
+from dreamerv2.cli import FAILED, exit_code_of
 from dreamerv2.errors import DiskFullError, StorageError, UsageError
-from dreamerv2.exit_codes import CRASHED, exit_code_of
 
 
 def fail(code):
@@ -91,7 +91,7 @@ def test_a_command_ends_with_one_line_and_the_code_of_a_crash(tmp_path, capsys):
     def run(argv):
         raise DiskFullError(tmp_path, errno.ENOSPC, 7, 0, 'make room')
 
-    assert exit_code_of(run, [], '') == CRASHED
+    assert exit_code_of(run, []) == FAILED
     assert capsys.readouterr().err == (
         f'{tmp_path} cannot be written: No space left on device (7 bytes needed, 0 free); '
         'make room.\n'

@@ -6,17 +6,18 @@ import pathlib
 from collections.abc import Sequence
 
 from dreamerv2.analysis import figures, study, text
-from dreamerv2.analysis.command_line import Parser, add_smoothing, exit_code
+from dreamerv2.analysis.command_line import add_smoothing
+from dreamerv2.cli import Parser, exit_code_of
 from dreamerv2.errors import UsageError
 from dreamerv2.paths import expand_home
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; returns its exit code: 0, or 2 with one line on standard error."""
-    return exit_code('figures', run, argv)
+    """The command; returns its exit code."""
+    return exit_code_of(run, argv)
 
 
-def run(argv: Sequence[str] | None = None) -> None:
+def run(argv: Sequence[str]) -> None:
     """Reads the study, draws, answers and writes. Raises UsageError on the user's mistakes."""
     args = parse(argv)
     data = study.read_study(args.root)
@@ -60,7 +61,7 @@ def figure_name(text: str) -> str:
     return name
 
 
-def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+def parse(argv: Sequence[str]) -> argparse.Namespace:
     """The command line."""
     parser = Parser(
         prog='figures', description='Makes the figures of the thesis from the logdirs under ROOT.'

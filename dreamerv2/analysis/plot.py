@@ -7,15 +7,14 @@ a PNG, an SVG and a CSV with the numbers.
 """
 
 import argparse
-import difflib
 import logging
 import pathlib
 import sys
 from collections.abc import Sequence
 
 from dreamerv2.analysis import table
-from dreamerv2.analysis.command_line import Parser, exit_code, whole_number
 from dreamerv2.analysis.table import Run
+from dreamerv2.cli import Parser, did_you_mean, exit_code_of, whole_number
 from dreamerv2.errors import UsageError
 from dreamerv2.paths import expand_home
 
@@ -23,11 +22,11 @@ _MOST_NOTES = 12
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; returns its exit code: 0, or 2 with one line on standard error."""
-    return exit_code('plot', run, argv)
+    """The command; returns its exit code."""
+    return exit_code_of(run, argv)
 
 
-def run(argv: Sequence[str] | None = None) -> None:
+def run(argv: Sequence[str]) -> None:
     """Reads, draws, writes and says where. Raises UsageError on the user's mistakes."""
     args = _parse(argv)
     stem = output_stem(args.root, args.metric, args.out)
@@ -69,9 +68,8 @@ def with_metric(runs: Sequence[Run], metric: str) -> list[Run]:
     known = sorted({key for run in runs for key in run.series})
     if not known:
         raise UsageError(f'{metric}: no run has a metric after prefill yet; try again later')
-    near = difflib.get_close_matches(metric, known, 1)
-    guess = f' (did you mean {near[0]}?)' if near else ''
-    raise UsageError(f'--metric {metric}: no run has it{guess}; there are {", ".join(known)}')
+    hint = did_you_mean(metric, known, lead='; ')
+    raise UsageError(f'--metric {metric}: no run has it{hint}; there are {", ".join(known)}')
 
 
 def output_stem(root: pathlib.Path, metric: str, out: str | None) -> pathlib.Path:
@@ -93,7 +91,7 @@ def _notes(runs: Sequence[Run]) -> list[str]:
     return notes
 
 
-def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = Parser(
         prog='plot',
         description='Draws a metric over frames, one panel per task, from the logdirs under ROOT.',

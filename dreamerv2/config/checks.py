@@ -8,8 +8,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dreamerv2.cli import did_you_mean
 from dreamerv2.config.schema import UNBUILT_EXPLORATION
-from dreamerv2.errors import UsageError, nearest, printable, shown
+from dreamerv2.errors import UsageError, printable, shown
 
 UNBUILT_TASKS = {
     'dmc': 'DeepMind Control is not supported; use a gym_ task, such as '
@@ -41,7 +42,7 @@ def check_preset(name: str, known: Mapping[str, Any], path: pathlib.Path) -> Non
         return
     if name in UNBUILT_PRESETS:
         raise UsageError(f'--configs {name}: {UNBUILT_PRESETS[name]}')
-    hint = nearest(name, known)
+    hint = did_you_mean(name, known)
     listed = f'{printable(str(path), 100)} has {printable(", ".join(known), 200)}'
     raise UsageError(
         ' '.join(filter(None, [f'--configs: unknown preset {shown(name)};', hint, listed]))

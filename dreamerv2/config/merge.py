@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from dreamerv2.cli import did_you_mean
 from dreamerv2.config.files import Entry
 from dreamerv2.config.kinds import compiled
 from dreamerv2.config.schema import OPEN_GROUPS, SCHEMA, key_of
-from dreamerv2.errors import UsageError, nearest, printable, shown
+from dreamerv2.errors import UsageError, printable, shown
 
 HELP = '--help lists every key'
 UNBUILT_KEYS = re.compile(r'(dmc|crafter)_\w+$')
@@ -50,7 +51,7 @@ def expand(entry: Entry, flat: Mapping[str, Any], patterns: bool = True) -> list
         raise UsageError(f'{entry.where}: key {printable(key)} is not supported; {HELP}')
     # A key typed without its group, such as `deter`, is nearest to `rssm.deter`.
     same_name = [name for name in known if name.rpartition('.')[2] == key]
-    hint = f'did you mean {same_name[0]}?' if same_name else nearest(key, known)
+    hint = f'did you mean {same_name[0]}?' if same_name else did_you_mean(key, known)
     raise UsageError(
         '; '.join(filter(None, [f'{entry.where}: unknown key {shown(key)}', hint, HELP]))
     )

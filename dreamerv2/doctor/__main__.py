@@ -10,12 +10,11 @@ import sys
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NoReturn
 
+from dreamerv2.cli import Parser, exit_code_of
 from dreamerv2.doctor import installation
 from dreamerv2.doctor.rows import FAILED, Check, Row, examine, lines, summary
 from dreamerv2.errors import UsageError
-from dreamerv2.exit_codes import exit_code_of
 
 _HELP = """Checks an installation, a task or a logdir, and says what to do about what is wrong.
 
@@ -25,18 +24,13 @@ _HELP = """Checks an installation, a task or a logdir, and says what to do about
 """
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f'{message}; see --help.')
-
-
 def parse_arguments(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     """The command line taken apart, and the flags of training that go with a task.
 
     Raises:
         UsageError: a mistake in it.
     """
-    parser = _Parser(
+    parser = Parser(
         prog='dreamerv2-doctor',
         description=_HELP,
         epilog='Exit code 0: nothing failed, 1: a check failed, 2: bad input.',
@@ -104,7 +98,7 @@ def _checks(arguments: argparse.Namespace, flags: Sequence[str]) -> Iterable[Che
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; 0 nothing failed, 1 a check failed, 2 bad input."""
-    return exit_code_of(run, argv, 'Interrupted.')
+    return exit_code_of(run, argv)
 
 
 if __name__ == '__main__':

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import dreamerv2
-from dreamerv2.doctor import machine, requirements
+from dreamerv2.doctor import machine
 from dreamerv2.doctor.probes import ProbeError, probe
 from dreamerv2.doctor.rows import Check, Row, failed, ok, warning
 from dreamerv2.paths import expand_home
@@ -23,6 +23,8 @@ from dreamerv2.run.logdir import headroom
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_LOGDIR = '~/logdir'
+
+_ACTIVATE = 'scripts/setup.sh makes .venv in a checkout: is it activated?'
 
 _PROGRAM = '#include <cstdint>\n#include <vector>\nint main() { return 0; }\n'
 
@@ -52,6 +54,10 @@ def checks(root: Path = ROOT, run: Probe = probe) -> list[Check]:
 def check_requirements(root: Path = ROOT) -> list[Row]:
     """Versions of Python and packages against what the installation asks for."""
     try:
+        from dreamerv2.doctor import requirements  # Imports one that may be missing.
+    except ImportError as error:
+        return [failed('packages', f'{error.name} is not installed', _ACTIVATE)]
+    try:
         needed = requirements.find(root)
     except (LookupError, ImportError, OSError, ValueError, SyntaxError) as error:
         seen = f'neither {root / "setup.py"} nor the installed package says what is needed: {error}'
@@ -65,6 +71,8 @@ def check_requirements(root: Path = ROOT) -> list[Row]:
 
 def check_python(ranges: str) -> Row:
     """Whether this Python is one that the package supports."""
+    from dreamerv2.doctor import requirements
+
     version = platform.python_version()
     seen = f'{version} ({ranges}), {sys.executable}, {platform.platform()}'
     if requirements.within(version, ranges):

@@ -16,6 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from dreamerv2.quiet import hide_noise
+
 TIMEOUT = 300.0
 
 _COMMANDS = (
@@ -89,10 +91,8 @@ def modules() -> dict[str, Any]:
 
 def tensorflow() -> dict[str, Any]:
     """Imports TensorFlow and the agent, lists the GPUs, and computes something."""
-    from dreamerv2.run import devices
-
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '1')  # Warnings say why a GPU is not used.
-    devices.hide_noise()
+    hide_noise()
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices('GPU')

@@ -9,21 +9,16 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.version import InvalidVersion, Version
+
 from dreamerv2.doctor.rows import Row, failed, ok
 
 DISTRIBUTION = 'dreamerv2-mario'
 
 _MANY = 5
 _ALL = 'scripts/setup.sh makes .venv in a checkout: is it activated? or: python -m pip install .'
-_REQUIREMENT = re.compile(r'([\w.-]+)\s*(\[[^\]]*\])?\s*\(?([^;()]*)\)?\s*(;.*)?')
-_COMPARISONS = {
-    '>=': lambda one, other: one >= other,
-    '<=': lambda one, other: one <= other,
-    '==': lambda one, other: one == other,
-    '!=': lambda one, other: one != other,
-    '>': lambda one, other: one > other,
-    '<': lambda one, other: one < other,
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,34 +36,9 @@ class Requirements:
     extras: dict[str, list[str]]
 
 
-def split(requirement: str) -> tuple[str, str]:
-    """Name and range of a requirement: `numpy>=1.26,<2` is `numpy` and `>=1.26,<2`."""
-    match = _REQUIREMENT.fullmatch(requirement.strip())
-    if match is None:
-        raise ValueError(f'{requirement!r} is no requirement')
-    return match[1], match[3].replace(' ', '')
-
-
 def within(version: str, ranges: str) -> bool:
-    """Whether a version is in all of some ranges such as `>=1.26,<2`; no range holds everything.
-
-    The numbers are compared; what follows them (`rc1`, `+local`) is not.
-    """
-    for part in filter(None, ranges.split(',')):
-        match = re.fullmatch(r'([<>=!]=?)([\d.]+)', part)
-        if match is None or match[1] not in _COMPARISONS:
-            raise ValueError(f'{part!r} is no range of versions')
-        if not _COMPARISONS[match[1]](_numbers(version), _numbers(match[2])):
-            return False
-    return True
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    match = re.match(r'\d+(\.\d+)*', version)
-    numbers = [int(number) for number in match[0].split('.')] if match else []
-    while numbers and not numbers[-1]:  # 1.0 is 1
-        numbers.pop()
-    return tuple(numbers)
+    """Whether a version is in ranges such as `>=1.26,<2`; no range holds everything."""
+    return SpecifierSet(ranges).contains(version, prereleases=True)
 
 
 def from_setup(path: Path) -> Requirements:
@@ -89,9 +59,10 @@ def from_metadata(name: str = DISTRIBUTION) -> Requirements:
     packages: list[str] = []
     extras: dict[str, list[str]] = {}
     for line in importlib.metadata.requires(name) or []:
-        requirement, _, marker = line.partition(';')
-        extra = re.search(r'extra\s*==\s*[\'"]([\w-]+)', marker)
-        (extras.setdefault(extra[1], []) if extra else packages).append(requirement.strip())
+        requirement = Requirement(line)
+        extra = re.search(r'extra == "([\w-]+)"', str(requirement.marker))
+        requirement.marker = None
+        (extras.setdefault(extra[1], []) if extra else packages).append(str(requirement))
     python = importlib.metadata.metadata(name)['Requires-Python'] or ''
     return Requirements(python.replace(' ', ''), packages, extras)
 
@@ -114,10 +85,9 @@ def find(root: Path) -> Requirements:
 def installed(name: str) -> str | None:
     """An installed package's version; None where it is missing or its metadata is damaged."""
     try:
-        version: str | None = importlib.metadata.version(name)
-    except (importlib.metadata.PackageNotFoundError, KeyError, OSError):
+        return str(Version(importlib.metadata.version(name) or ''))
+    except (importlib.metadata.PackageNotFoundError, InvalidVersion, KeyError, OSError):
         return None
-    return version or None
 
 
 def check_packages(packages: Sequence[str]) -> list[Row]:
@@ -126,8 +96,8 @@ def check_packages(packages: Sequence[str]) -> list[Row]:
     Where many are, one row names them all.
     """
     broken, fitting = [], []
-    for requirement in packages:
-        name, ranges = split(requirement)
+    for requirement in map(Requirement, packages):
+        name, ranges = requirement.name, str(requirement.specifier)
         version = installed(name)
         if version is None:
             broken.append((f'{name} is not installed', f"'{name}{ranges}'"))
@@ -149,10 +119,10 @@ def check_packages(packages: Sequence[str]) -> list[Row]:
 
 def check_extra(extra: str, use: str, packages: Sequence[str]) -> Row:
     """A row for packages that not everybody needs."""
-    if all(installed(split(requirement)[0]) is None for requirement in packages):
+    versions = {name: installed(name) for name in (Requirement(one).name for one in packages)}
+    if not any(versions.values()):
         return ok(extra, f'not installed; needed for {use} only')
     broken = [row for row in check_packages(packages) if row.way_out]
     if broken:
         return failed(extra, broken[0].seen, broken[0].way_out)
-    names = [split(requirement)[0] for requirement in packages]
-    return ok(extra, ', '.join(f'{name} {installed(name)}' for name in names))
+    return ok(extra, ', '.join(f'{name} {version}' for name, version in versions.items()))

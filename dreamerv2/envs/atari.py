@@ -31,13 +31,13 @@ from typing import Any
 
 import numpy as np
 
+from dreamerv2.cli import did_you_mean
 from dreamerv2.envs.atari_games import GAMES, missing_emulator
 from dreamerv2.envs.contract import Observation, bookkeeping_spaces, spaces
 from dreamerv2.envs.episodic import EpisodicEnvironment
 from dreamerv2.envs.image import shrink
-from dreamerv2.envs.quiet import import_quietly
-from dreamerv2.envs.tasks import near
 from dreamerv2.errors import UsageError
+from dreamerv2.quiet import import_quietly
 
 MAX_NOOPS = 30
 _NOOP = 0
@@ -59,7 +59,7 @@ def rom_path(game: str) -> Any:
         UsageError: there is no such game, or ale-py is not installed.
     """
     if game not in GAMES:
-        raise UsageError(f'unknown Atari game {game!r}{near(game, GAMES)}')
+        raise UsageError(f'unknown Atari game {game!r}{did_you_mean(game, GAMES, 3, lead="; ")}')
     emulator(game)
     return import_quietly('ale_py.roms').get_rom_path(game)
 

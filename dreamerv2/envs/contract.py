@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from dreamerv2.envs.quiet import import_quietly
+from dreamerv2.quiet import import_quietly
 
 spaces = import_quietly('gym.spaces')
 

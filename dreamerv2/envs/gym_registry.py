@@ -1,16 +1,15 @@
 """Which Gym and Gymnasium environments there are, by id."""
 
-import difflib
 import importlib
 import os
 import sys
 import traceback
-from collections.abc import Iterable
 from types import ModuleType
 from typing import Any
 
-from dreamerv2.envs.quiet import import_quietly, quiet
+from dreamerv2.cli import nearest
 from dreamerv2.errors import UsageError, printable, shown
+from dreamerv2.quiet import import_quietly, quiet
 
 REGISTER_HINT = (
     'register an id whose kwargs give them, or hand the environment to dreamerv2.api.train'
@@ -51,10 +50,10 @@ def find_library(identifier: str) -> ModuleType:
             return library
         known.extend(registry)
     prefix = f'{module}:' if module else ''
-    near = [f'{prefix}{found}' for found in _nearest(name, known)]
-    hint = f'did you mean {" or ".join(near)}? ' if near else ''
+    near = [f'{prefix}{found}' for found in nearest(name, known, 3)]
+    hint = f'did you mean {" or ".join(near)}?' if near else ''
     if not module:
-        hint += f'gym_MODULE:{name} imports the module that registers it'
+        hint += f' gym_MODULE:{name} imports the module that registers it'
     elif not near:
         hint = f'{module} was imported and registers no such name'
     raise UsageError(
@@ -120,13 +119,3 @@ def _import(module: str, identifier: str) -> None:
         raise UsageError(
             f'task gym_{printable(identifier)}: cannot import {shown(module)} ({reason}): {hint}'
         ) from error
-
-
-def _nearest(name: str, known: Iterable[str]) -> list[str]:
-    """Up to three known ids that look like a name, whatever the case of their letters."""
-    by_text = {found.casefold(): found for found in known}
-    text = name[:200].casefold()
-    matches = difflib.get_close_matches(text, by_text, n=3, cutoff=0.6)
-    # `CartPole` is nearer to `CartPole-v1` than the share of equal letters says.
-    longer = [found for found in by_text if found.startswith(f'{text}-v')]
-    return [by_text[found] for found in dict.fromkeys([*longer, *matches])][:3]

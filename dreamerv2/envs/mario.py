@@ -40,8 +40,8 @@ from dreamerv2.envs.contract import Observation, bookkeeping_spaces, log_space, 
 from dreamerv2.envs.episodic import EpisodicEnvironment
 from dreamerv2.envs.image import cv2, resize
 from dreamerv2.envs.level_lengths import EXIT_AREA, exit_offset, level_length, main_area_end
-from dreamerv2.envs.quiet import quiet
 from dreamerv2.errors import UsageError
+from dreamerv2.quiet import quiet
 
 with quiet():
     from gym_super_mario_bros.actions import COMPLEX_MOVEMENT, RIGHT_ONLY, SIMPLE_MOVEMENT

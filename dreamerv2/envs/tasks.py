@@ -8,9 +8,9 @@ A task is a family and what is played in it, joined by `_`: `mario_3-1`, several
 import collections
 import contextlib
 import dataclasses
-import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
+from dreamerv2.cli import did_you_mean
 from dreamerv2.config.sets import named_sets
 from dreamerv2.envs.atari_games import GAMES, check_installed
 from dreamerv2.envs.level_lengths import LEVELS
@@ -36,12 +36,6 @@ class Task:
 
     family: str
     names: tuple[str, ...]
-
-
-def near(value: str, known: Iterable[str]) -> str:
-    """A hint that names the known values nearest to a wrong one, or nothing."""
-    matches = difflib.get_close_matches(value[:200], dict.fromkeys(known), n=3, cutoff=0.6)
-    return printable(f'; did you mean {" or ".join(matches)}?', 150) if matches else ''
 
 
 def parse_task(task: str, sets: Mapping[str, Sequence[str]] | None = None) -> Task:
@@ -142,7 +136,8 @@ def _check_games(task: str, names: Sequence[str], known: Mapping[str, Sequence[s
     if unknown:
         own = {name.removeprefix('atari_') for name, values in known.items() if values[0] in GAMES}
         sets = printable(' '.join(sorted(own)), 100)
+        hint = did_you_mean(unknown[0], (*GAMES, *own), 3, lead='; ')
         raise UsageError(
             f'task {shown(task)}: unknown game {shown(unknown[0])}; games are named as in '
-            f'atari_space_invaders, sets are {sets}{near(unknown[0], (*GAMES, *own))}'
+            f'atari_space_invaders, sets are {sets}{hint}'
         )

@@ -1,4 +1,4 @@
-"""Decoder: features to a distribution over every observation it rebuilds."""
+"""Decoder: features to a distribution over every observation it reconstructs."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class Decoder(tf.Module):
         return last(x)
 
     def start(self, features: tf.Tensor) -> tf.Tensor:
-        """The images of 1x1 from which it grows, `[N, 1, 1, 32 cnn_depth]`."""
+        """The 1x1 images it starts from, `[N, 1, 1, 32 cnn_depth]`."""
         assert self._start is not None, 'called only with image keys'
         return self._start(features)[:, None, None, :]
 

@@ -1,9 +1,10 @@
-"""Output distributions, all in float32, with one contract.
+"""Output distributions in float32 with a common interface.
 
 `log_prob(value)`, `mean()`, `mode()`, `entropy()` have the shape of the batch (`mean` and `mode`
-with the event's axes behind). `sample(uniform)` turns numbers that are uniform in [0, 1), of shape
-`[..., *noise_shape]`, into a draw; so randomness is drawn outside of time loops, from one seeded
-source, and compiles everywhere. `TensorFlow Probability` serves where the arithmetic is not a line.
+with the event's axes appended). `sample(uniform)` turns uniform numbers in [0, 1) of shape `[...,
+*noise_shape]` into a draw, so that random numbers are drawn outside time loops, from one seeded
+source, and compile everywhere. TensorFlow Probability is used where the formula is more than a
+line.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ import math
 import tensorflow as tf
 
 LOG_2PI = math.log(2 * math.pi)
-ERROR_LIMIT = 50.0  # Times the mean error, above which a pixel's weight grows no further.
+ERROR_LIMIT = 50.0  # Multiple of the mean error above which a pixel's weight stays constant.
 
 
 def categorical_sample(logits: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
     """One-hot draw `[..., classes]` by inverting the CDF at `uniform [...]`.
 
-    The running sum over classes is a product with a triangular matrix, which costs a fraction of
-    one logarithm per class that the usual Gumbel draw needs.
+    The running sum over classes is a product with a triangular matrix, far cheaper than the
+    logarithm per class of the usual Gumbel draw.
     """
     classes = logits.shape[-1]
     triangle = tf.linalg.band_part(tf.ones([classes, classes - 1]), 0, -1)
@@ -33,8 +34,8 @@ def categorical_sample(logits: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
 def mix_uniform(logits: tf.Tensor, share: float) -> tf.Tensor:
     """Log-probabilities `[..., classes]` of `(1 - share) softmax(logits) + share / classes`.
 
-    No class is ever impossible, so that divergences stay bounded (arXiv:2301.04104v2, with
-    a share of 1 %).
+    No probability is ever 0, so that KL divergences stay bounded (arXiv:2301.04104v2, with a share
+    of 1 %).
     """
     probs = (1 - share) * tf.nn.softmax(logits) + share / logits.shape[-1]
     return tf.math.log(probs)
@@ -106,7 +107,7 @@ class UnitNormal:
     """Normal distribution of unit variance (`mse` in the configuration), event of `rank` axes.
 
     With `error_weight`, for images `[..., height, width, channels]`, the gradient of each pixel is
-    multiplied by `pixel_weights` of the squared error; the likelihood itself stays as it is.
+    multiplied by `pixel_weights` of the squared error; the likelihood itself is unchanged.
     """
 
     def __init__(self, mean: tf.Tensor, rank: int, error_weight: float = 0.0):
@@ -127,14 +128,14 @@ class UnitNormal:
 
 
 def pixel_weights(square: tf.Tensor, strength: float) -> tf.Tensor:
-    """Weights `[..., height, width, 1]` that are larger where an image is drawn wrongly.
+    """Weights `[..., height, width, 1]`, larger where the reconstruction is wrong.
 
         w = 1 + strength min(e / mean(e), 50) / 50
 
     with e the mean of the squared errors `square [..., height, width, channels]` over channels and
-    3x3 neighbours, and its mean over all images of the batch. A sprite covers few pixels, so that
-    the plain likelihood gains little from drawing it; its error stands out, though, as long as it
-    is not drawn. The error is not differentiated through the weight.
+    3x3 neighbours, and its mean over all images of the batch. A sprite covers few pixels, so the
+    plain likelihood gains little from drawing it, but its error is large as long as it is missing.
+    No gradient flows through the weight.
     """
     error = tf.reduce_mean(square, -1, keepdims=True)
     images = tf.reshape(error, [-1, *error.shape[-3:]])
@@ -148,7 +149,7 @@ def _squared_distance(
 ) -> tf.Tensor:
     """The sum over the last `axes` of squared differences; the target has no gradient.
 
-    TensorFlow's backward pass computes both gradients, in five passes over images; this one takes
+    TensorFlow's backward pass computes both gradients, in five passes over the images; this takes
     two. With `error_weight` the gradient is weighted (`pixel_weights`).
     """
 
@@ -187,7 +188,7 @@ class SymlogNormal:
 
 
 class TwoHot:
-    """Categorical distribution over bins whose distances grow exponentially, for any scalar.
+    """Categorical distribution over exponentially spaced bins, for any scalar.
 
     A value between two bins is shared between both, so that its expectation is exact
     (arXiv:2301.04104v2).
@@ -211,8 +212,8 @@ class TwoHot:
         return tf.concat([-half[:0:-1], half], 0)
 
     def mean(self) -> tf.Tensor:
-        # Each bin together with its opposite: the sum of large terms would lose the small ones, and
-        # equal probabilities would not give exactly 0.
+        # Each bin is paired with its opposite: a plain sum would lose the small terms, and equal
+        # probabilities would not give exactly 0.
         probs, half = tf.nn.softmax(self.logits), self.BINS // 2
         odd = probs[..., half + 1 :] - tf.reverse(probs[..., :half], [-1])
         return tf.reduce_sum(odd * self.bins()[half + 1 :], -1)
@@ -255,12 +256,12 @@ def standard_normal(uniform: tf.Tensor) -> tf.Tensor:
 
 
 def normal_cdf(x: tf.Tensor) -> tf.Tensor:
-    """Distribution function of the standard normal."""
+    """CDF of the standard normal."""
     return 0.5 * tf.math.erfc(-x / math.sqrt(2))
 
 
 class Normal:
-    """Normal distribution with a learned deviation, independent over the last `rank` axes."""
+    """Normal distribution with learned mean and standard deviation over the last `rank` axes."""
 
     def __init__(self, mean: tf.Tensor, std: tf.Tensor, rank: int):
         self._mean, self._std = mean, std

@@ -1,4 +1,4 @@
-"""Encoder: images through convolutions, vectors through an MLP, joined to one embedding."""
+"""Encoder: images through convolutions, vectors through an MLP, concatenated to one embedding."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Shapes = Mapping[str, Sequence[int]]
 
 
 def select_keys(shapes: Shapes, pattern: str, rank: int) -> list[str]:
-    """Observation keys that match the regular expression and have `rank` axes, in their order."""
+    """Observation keys that match the regular expression and have `rank` axes, in order."""
     return [k for k, shape in shapes.items() if re.match(pattern, k) and len(shape) == rank]
 
 
@@ -29,10 +29,10 @@ class Encoder(tf.Module):
         shapes: shape of every observation key, without batch axes.
         cnn_keys: regular expression for the image keys (three axes).
         mlp_keys: regular expression for the vector keys (one axis).
-        cnn_depth: channels of the first convolution; they double with each.
+        cnn_depth: channels of the first convolution; doubled by each further one.
         cnn_kernels: kernel sizes of the stride-2 convolutions.
         mlp_layers: units of the layers for vectors.
-        symlog: whether vectors enter as their symlog (arXiv:2301.04104v2).
+        symlog: whether vectors are transformed by symlog (arXiv:2301.04104v2).
         kernels: how it is computed.
     """
 

@@ -1,4 +1,4 @@
-"""Tensors that are used in several places, whose gradients are added in one order."""
+"""Tensors used in several places, whose gradients are added in a fixed order."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import tensorflow as tf
 
 
 def forked(x: tf.Tensor, number: int = 2) -> list[tf.Tensor]:
-    """`x` so many times, for a tensor that is used in three or more places.
+    """`number` copies of `x`, for a tensor that is used in three or more places.
 
-    TensorFlow adds the gradients of more than two uses in an order that depends on which of their
-    buffers are free by then, so that equal runs differ in roundings. Those of two come to the same
-    in either order.
+    TensorFlow adds the gradients of more than two uses in an order that depends on which buffers
+    are free, so that equal runs differ in rounding. The sum of two is the same in either order.
     """
     if number == 1:
         return [x]
@@ -20,7 +19,7 @@ def forked(x: tf.Tensor, number: int = 2) -> list[tf.Tensor]:
         def gradient(*upstream):
             if number > 2:
                 return tf.reduce_sum(tf.stack(upstream), 0)
-            # Flat, or an optimisation would join this sum with others to one of many terms.
+            # Flat, or an optimisation would merge this sum with others into one of many terms.
             one, other = (tf.reshape(part, [-1]) for part in upstream)
             return tf.reshape(one + other, x.shape)
 

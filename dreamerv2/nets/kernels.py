@@ -1,8 +1,8 @@
-"""How the networks are computed: here as the formulas stand.
+"""How the networks are computed: here plainly, by their formulas.
 
-Every network is handed a `Kernels` when it is made. This one takes TensorFlow's own operations and
-gradients, a batch as a whole and a loop over time; `nets.cpu.CpuKernels` comes to the same numbers,
-up to rounding, by what is faster on a processor. Nothing else knows which of them computes.
+Every network gets a `Kernels` in its constructor. This one uses TensorFlow's own operations and
+gradients, the whole batch at once and a loop over time; `nets.cpu.CpuKernels` computes the same
+numbers, up to rounding, faster on a CPU. Nothing else depends on which is used.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ Activation = Callable[[tf.Tensor], tf.Tensor]
 class Kernels:
     """Plain kernels: each method is its formula.
 
-    In bfloat16 on a CPU, TensorFlow adds up the gradient of a bias in that type, which can be off
-    by as much as its size; a processor's own kernels and XLA add it up in float32.
+    In bfloat16 on a CPU, TensorFlow accumulates the gradient of a bias in bfloat16, with errors up
+    to its own size; the CPU kernels and XLA accumulate in float32.
 
     Attributes:
-        caller_acts: whether the policy is to be computed in the thread that asks for it.
+        caller_acts: whether the policy is computed in the caller's thread.
     """
 
     caller_acts: bool = False
@@ -109,15 +109,15 @@ class Kernels:
         modules: Sequence[tf.Module] = (),
         sharded: bool = False,
     ) -> Structure:
-        """The outputs `[time, N, ...]` of `scan` where every row is computed by itself.
+        """The outputs `[time, N, ...]` of a `scan` whose rows are independent.
 
         Args:
-            step: as for `scan`, with the entries of `steps` and `rows` together as its input.
+            step: as for `scan`, with the entries of `steps` and `rows` merged as its input.
             carry: structure of tensors `[N, ...]`.
             steps: dict of inputs `[time]`, the same for all rows.
             rows: dict of inputs `[time, N, ...]`.
             modules: whose weights the step uses, for kernels that prepare them; gradients with
-                respect to them flow as ever.
+            respect to them flow as usual.
             sharded: whether the rows may be computed in shards.
         """
         return scan(step, carry, {**steps, **rows})[1]

@@ -1,8 +1,8 @@
 """Layers as small modules: float32 parameters made in the constructor, computation in `dtype`.
 
-They hold the parameters; what is computed of them stands in `kernels`, from which a processor's
-faster kernels differ. They are our own rather than Keras's because those need the bare weights.
-Initialisation is that of DreamerV2: Glorot uniform kernels, zero biases.
+They hold the parameters; `kernels` does the computation. They are our own rather than Keras's
+because the CPU kernels need the bare weights. Initialisation is that of DreamerV2: Glorot uniform
+kernels, zero biases.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ class LayerNorm(tf.Module):
 def normed(
     layer: Callable[..., tf.Tensor], norm: LayerNorm | None, act: Activation, x: tf.Tensor
 ) -> tf.Tensor:
-    """`act` of the layer's output, normalised if there is a norm; else layer and `act` fuse."""
+    """`act` of the layer's output, normalised if there is a norm; if not, both fuse."""
     return act(norm(layer(x))) if norm else layer(x, act)
 
 

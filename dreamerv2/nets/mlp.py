@@ -47,7 +47,7 @@ class MLP(tf.Module):
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
         lead = x.shape[:-1]
-        # Two axes throughout, so that product, bias and activation fuse.
+        # Always two axes, so that product, bias and activation fuse.
         x = tf.reshape(tf.cast(x, self._dtype), [-1, x.shape[-1]])
         for dense, norm in zip(self._dense, self._norms, strict=True):
             x = normed(dense, norm, self._act, x)
@@ -63,7 +63,7 @@ class DistributionLayer(tf.Module):
         dist: `mse`, `symlog_mse`, `twohot` (scalars), `normal`, `binary`, `onehot`,
             `trunc_normal` or `tanh_normal`. The layer starts from zeros with `twohot`, so that the
             first predictions are 0.
-        min_std: least deviation of the continuous action distributions.
+        min_std: smallest standard deviation of the continuous action distributions.
         unimix: share of the uniform distribution in `onehot` (`distributions.mix_uniform`).
     """
 
@@ -133,7 +133,7 @@ class DistributionLayer(tf.Module):
 
 
 class Head(tf.Module):
-    """MLP with a distribution layer behind: reward, discount, critic and actor."""
+    """MLP followed by a distribution layer: reward, discount, critic and actor."""
 
     def __init__(
         self,

@@ -8,14 +8,14 @@ from typing import NamedTuple
 import tensorflow as tf
 
 OPTIMIZERS = ('adam', 'adamax', 'sgd', 'momentum')
-SCALE_GROWTH_STEPS = 2000  # Clean steps after which the loss scale doubles (arXiv:1710.03740).
+SCALE_GROWTH_STEPS = 2000  # Finite steps after which the loss scale doubles (arXiv:1710.03740).
 LEAST_NORM = 1e-3  # Of a parameter, for adaptive clipping: new biases are 0.
 
 
 def adaptively_clipped(gradient: tf.Tensor, parameter: tf.Tensor, share: float) -> tf.Tensor:
-    """A gradient whose norm is at most `share` of the parameter's norm, taken as at least 1e-3.
+    """A gradient whose norm is at most `share` of the parameter's norm, taken to be at least 1e-3.
 
-    Source: arXiv:2301.04104v2, which clips whole tensors; after arXiv:2102.06171.
+    Source: arXiv:2301.04104v2, which clips whole tensors, following arXiv:2102.06171.
     """
     most = share * tf.maximum(tf.norm(parameter), LEAST_NORM)
     return gradient / tf.maximum(tf.norm(gradient) / most, 1.0)
@@ -31,12 +31,12 @@ class Gradients(NamedTuple):
 
 
 class Optimizer(tf.Module):
-    """Updates `parameters` along the gradient of a loss.
+    """Updates `parameters` by the gradient of a loss.
 
     The order is DreamerV2's: clip by the global norm, then decay `w *= 1 - wd`, then the update.
-    Adaptive clipping, where it is on, comes after that by the global norm.
-    A step whose loss or gradient is not finite is skipped whole, decay and moments too. With
-    float16 the loss is scaled; such a step is counted in `skipped` and halves the scale.
+    Adaptive clipping, if enabled, follows that by the global norm.
+    A step whose loss or gradient is not finite is skipped entirely, including decay and moments.
+    With float16 the loss is scaled; such a step is counted in `skipped` and halves the scale.
 
     Args:
         parameters: name to variable; frozen ones must not be among them.
@@ -45,8 +45,8 @@ class Optimizer(tf.Module):
         eps: epsilon of Adam.
         clip: largest global norm; 0 for none.
         wd: decay per step, not scaled by the learning rate.
-        agc: largest norm of each parameter's gradient as a share of the parameter's norm, which
-            counts as at least 1e-3; 0 for none (arXiv:2301.04104v2 has 0.3).
+        agc: largest norm of each parameter's gradient relative to the parameter's norm, which is
+        taken to be at least 1e-3; 0 for none (arXiv:2301.04104v2 has 0.3).
         warmup: updates over which the learning rate rises linearly from 0; 0 for none.
         scaled: whether to scale the loss (float16).
     """
@@ -97,7 +97,7 @@ class Optimizer(tf.Module):
 
     def gradients(self, tape: tf.GradientTape, loss: tf.Tensor) -> Gradients:
         """Gradients of `loss`, a scalar on `tape`."""
-        if not self._parameters:  # All of them are frozen.
+        if not self._parameters:  # All are frozen.
             return Gradients(loss, [], tf.zeros([]), tf.math.is_finite(loss))
         factor = tf.stop_gradient(tf.convert_to_tensor(self.scale)) if self._scaled else None
         variables = self.variables_to_watch
@@ -128,7 +128,7 @@ class Optimizer(tf.Module):
 
     def _step(self, gradients: list[tf.Tensor], norm: tf.Tensor) -> tf.Tensor:
         if self._clip:
-            # Most steps need no clipping, and are spared a pass over all gradients.
+            # Most steps need no clipping and skip a pass over all gradients.
             shrink = self._clip / norm
             gradients = tf.cond(
                 norm > self._clip,

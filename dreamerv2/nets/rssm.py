@@ -3,9 +3,9 @@
 A state is a dict of tensors with the same leading axes: `deter [..., deter]`, `stoch` and the
 statistics it was drawn from: `logit` (categorical, like `stoch` `[..., stoch, discrete]`) or `mean`
 and `std` (Gaussian, `[..., stoch]`). The recurrent part is carried in float32 whatever the
-computation's type is, so that fifty small updates do not round away.
+computation's type, so that many small updates are not lost to rounding.
 
-Priors and all random draws are kept out of the time loop.
+Priors and all random draws are computed outside the time loop.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dreamerv2.nets.scan import scan
 
 State = dict[str, tf.Tensor]
 
-UPDATE_BIAS = -1.0  # The update gate starts nearly closed, so that memory lasts.
+UPDATE_BIAS = -1.0  # The update gate starts nearly closed, so that the state is remembered.
 
 
 class RSSM(tf.Module):
@@ -35,7 +35,7 @@ class RSSM(tf.Module):
         stoch, discrete: number of latents and their classes (0: Gaussian).
         deter, hidden: units of the GRU and of the layers around it.
         act, norm: activation and normalisation of the layers around it.
-        std_act, min_std: how a Gaussian's deviation comes from the layer's output.
+        std_act, min_std: how a Gaussian's standard deviation is computed from the layer's output.
         unimix: share of the uniform distribution in categorical latents (`mix_uniform`).
         kernels: how it is computed.
     """
@@ -169,7 +169,7 @@ class RSSM(tf.Module):
         state: State,
         noise: tf.Tensor | None,
     ) -> State:
-        """The posterior states of `observe`, one step after the other; the same arguments."""
+        """The posterior states of `observe`, step by step; the same arguments."""
 
         def step(state: State, now: State) -> tuple[State, State]:
             seen = now['embed'], now['action'], now['is_first']
@@ -241,7 +241,7 @@ class RSSM(tf.Module):
         return recur(self.gru_norm(tf.cast(parts, tf.float32)), deter)
 
     def statistics(self, raw: tf.Tensor) -> State:
-        """What a latent distribution is given by, from a layer's output `[..., stats]`."""
+        """Parameters of the latent distribution from a layer's output `[..., stats]`."""
         raw = tf.cast(raw, tf.float32)
         if self._discrete:
             logit = tf.reshape(raw, [*raw.shape[:-1], self._stoch, self._discrete])
@@ -278,5 +278,5 @@ def recur(gates: tf.Tensor, deter: tf.Tensor) -> tf.Tensor:
 
 
 def swap(x: tf.Tensor) -> tf.Tensor:
-    """Exchanges the first two axes."""
+    """Swaps the first two axes."""
     return tf.transpose(x, [1, 0, *range(2, x.shape.rank)])

@@ -24,7 +24,7 @@ def scan(
         step: one step; structures of tensors with static shapes in and out.
         carry: structure that goes from step to step.
         inputs: structure of tensors `[time, ...]`, with static `time`.
-        backwards: begin with the last input.
+        backwards: start with the last input.
 
     Returns:
         The carry after the last step, and the outputs `[time, ...]` in the order of the inputs.
@@ -36,7 +36,7 @@ def scan(
         tf.TensorArray(spec.dtype, size=length, element_shape=spec.shape)
         for spec in tf.nest.flatten(shapes)
     ]
-    # Read from arrays: the gradient of indexing is as large as the whole at every step.
+    # Read from arrays: the gradient of indexing is as large as the input at every step.
     sources = [
         tf.TensorArray(x.dtype, size=length, element_shape=x.shape[1:]).unstack(x)
         for x in tf.nest.flatten(inputs)
@@ -62,7 +62,7 @@ def scan(
 
 
 def _output_spec(step, carry, first) -> Structure:
-    """Shapes and types of one step's output, found by tracing the step apart."""
+    """Shapes and types of one step's output, found by tracing the step separately."""
     spec = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), (carry, first))
     traced = tf.function(lambda carry, now: step(carry, now)[1], autograph=False)
     return traced.get_concrete_function(*spec).structured_outputs

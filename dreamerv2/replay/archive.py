@@ -1,4 +1,4 @@
-"""The folder of episode files of one replay: what is loaded, written, dropped and put aside."""
+"""The folder of episode files of one replay: what is loaded, written, dropped and quarantined."""
 
 import logging
 from collections.abc import Mapping
@@ -17,10 +17,10 @@ logger = logging.getLogger(__name__)
 
 
 class EpisodeArchive:
-    """Files of one directory, which has no other writer.
+    """Files of one directory, without other writers.
 
     Attributes:
-        steps, episodes: of all undamaged files, loaded or not.
+        steps, episodes: of all intact files, loaded or not.
         next_serial: the lowest number above those of all files.
 
     Raises:
@@ -42,20 +42,20 @@ class EpisodeArchive:
         self._keep_on_disk = keep_on_disk
         self._writer = EpisodeWriter(hold)
         self._paths: dict[int, Path] = {}
-        # Files of evicted episodes: that the checkpoint before the last one may need, that the
-        # last one may need, and those since.
+        # Files of evicted episodes: those that the second to last checkpoint may need, those that
+        # the last one may need, and later ones.
         self._doomed: list[list[Path]] = [[], [], []]
         self._checkpointed = False
         if not hold:
             self.release()
 
     def release(self) -> None:
-        """Make the directory, and write from now on. Raises as the constructor."""
+        """Make the directory and start writing. Raises as the constructor."""
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError):
             raise UsageError(
-                f'{self.directory} is no directory: choose another logdir or move the file away'
+                f'{self.directory} is not a directory: choose another logdir or move the file away'
             ) from None
         self.levels = disk.keep_levels(self.directory, self.levels)
         disk.remove_leftovers(self.directory)
@@ -64,8 +64,8 @@ class EpisodeArchive:
     def load(self, capacity: int, loaded: Mapping[int, Episode]) -> list[Episode]:
         """The newest episodes of up to `capacity` steps (0: all), oldest first.
 
-        Every file is checked, also those that are not loaded; damaged ones are named and moved to
-        `quarantine/`. Episodes in `loaded`, by serial number, are not read again.
+        Every file is checked, loaded or not; damaged ones are logged and moved to `quarantine/`.
+        Episodes in `loaded`, by serial number, are not read again.
         """
         files = disk.list_files(self.directory)
         self.next_serial = files[-1].serial + 1 if files else 0
@@ -73,7 +73,7 @@ class EpisodeArchive:
         # zlib, lz4 and hashlib let other threads run.
         with ThreadPoolExecutor(min(16, usable_cores())) as pool:
             bad: set[disk.EpisodeFile] | None = None
-            while bad is None or bad:  # Older files take the place of damaged ones.
+            while bad is None or bad:  # Older files replace damaged ones.
                 wanted = newest_within(files, capacity)
                 unread = [file for file in wanted if file.serial not in episodes]
                 rest = files[: len(files) - len(wanted)]
@@ -102,9 +102,8 @@ class EpisodeArchive:
     def evict(self, episode: Episode) -> None:
         """Drop the file of an episode that left memory.
 
-        From the first checkpoint on this waits until the third next one, so that a run that
-        starts again from the last complete checkpoint, or from the one before it because the
-        last is damaged, finds what it had.
+        Once there are checkpoints this waits for three more, so that a run that resumes from the
+        last complete one, or the one before it because that is damaged, finds its episodes.
         """
         path = self._paths.pop(episode.serial, None)
         if path is None or self._keep_on_disk:
@@ -163,7 +162,7 @@ def newest_within(files: list[disk.EpisodeFile], capacity: int) -> list[disk.Epi
 
 
 def _read(file: disk.EpisodeFile) -> Episode | None:
-    """A file's episode; None if it is damaged, after putting it aside."""
+    """A file's episode; None if it is damaged and was quarantined."""
     try:
         return from_arrays(disk.read_episode(file), file.serial)
     except disk.DamagedEpisodeError as error:
@@ -172,7 +171,7 @@ def _read(file: disk.EpisodeFile) -> Episode | None:
 
 
 def _check(file: disk.EpisodeFile) -> bool:
-    """Whether a file is undamaged; if not, it is put aside."""
+    """Whether a file is intact; if not, it is quarantined."""
     try:
         disk.read_episode(file)
     except disk.DamagedEpisodeError as error:

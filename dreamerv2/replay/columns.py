@@ -1,6 +1,6 @@
 """Compact columns: one key of an episode in memory, lossless.
 
-A column is made once from all its rows and then only read. Every column has `shape` and `dtype` (of
+A column is immutable, made from all its rows. Every column has `shape` and `dtype` (of
 one row), `nbytes`, and `read(start, stop, out)`, which writes rows [start, stop) into `out`.
 """
 
@@ -9,8 +9,8 @@ import sys
 import lz4.block
 import numpy as np
 
-# Rows that are compressed together. More find more in common; fewer are decompressed in vain at
-# the two ends of a window.
+# Rows compressed together. More compress better; fewer are decompressed needlessly at the two ends
+# of a window.
 BLOCK_ROWS = 16
 
 
@@ -43,7 +43,7 @@ def is_one_hot(rows):
 
 
 def compact(rows):
-    """The smallest column for an array `[rows, ...]` that is no image."""
+    """The smallest column for an array `[rows, ...]` other than images."""
     if (rows == rows[:1]).all():
         return Constant(rows)
     if rows.dtype == np.float32 and rows.ndim == 2 and rows.shape[1] > 1:
@@ -91,7 +91,7 @@ class OneHot:
 
 
 class Frames:
-    """Images in compressed blocks of BLOCK_ROWS rows, so that a window unpacks what it touches."""
+    """Images in compressed blocks of BLOCK_ROWS rows, so that a window unpacks only its own."""
 
     def __init__(self, blocks, shape):
         self._blocks = blocks

@@ -1,8 +1,8 @@
-"""Episode files: one `.npz` an episode, never half-written under its final name.
+"""Episode files: one `.npz` per episode, written atomically.
 
 A name is `TIME-SERIAL-ROWS.npz`, such as `20240131T235959-000000012-183.npz`: the time of writing
 (UTC), the episode's number in the order of finishing, and its rows, the reset's included. Names
-therefore sort by time and say what they hold without being opened.
+therefore sort by time and describe their content without being opened.
 """
 
 import errno
@@ -29,12 +29,12 @@ _NAME = re.compile(r'(?P<time>\d{8}T\d{6})-(?P<serial>\d+)-(?P<rows>\d+)\.npz', 
 
 
 class DamagedEpisodeError(Exception):
-    """An episode file that is not what was written; one line with its path."""
+    """A damaged episode file; the message is one line with its path."""
 
 
 @dataclass(frozen=True, order=True)
 class EpisodeFile:
-    """What the name of an episode's file says. Sorts by serial number."""
+    """The parts of an episode file's name. Sorts by serial number."""
 
     serial: int
     rows: int
@@ -46,7 +46,7 @@ class EpisodeFile:
 
 
 def new_file(directory: Path, serial: int, rows: int) -> EpisodeFile:
-    """The name of an episode that is written now."""
+    """The name of an episode written now."""
     time = datetime.now(timezone.utc).strftime('%Y%m%dT%H%M%S')
     return EpisodeFile(serial, rows, directory / f'{time}-{serial:09d}-{rows}.npz')
 
@@ -60,7 +60,7 @@ def list_files(directory: Path) -> list[EpisodeFile]:
             files.append(EpisodeFile(int(match['serial']), int(match['rows']), path))
         else:
             logger.warning(
-                'Skipped %s: its name is not TIME-SERIAL-ROWS.npz, as of a stored episode.', path
+                'Skipped %s: not named TIME-SERIAL-ROWS.npz like a stored episode.', path
             )
     return sorted(files)
 
@@ -84,7 +84,7 @@ def read_episode(file: EpisodeFile) -> dict[str, np.ndarray]:
     """All arrays of an episode, checked.
 
     Raises:
-        DamagedEpisodeError: it is not what was written, or is no episode.
+        DamagedEpisodeError: it is damaged, or not an episode.
         OSError: the file cannot be read just now.
     """
     try:
@@ -97,9 +97,9 @@ def read_episode(file: EpisodeFile) -> dict[str, np.ndarray]:
 
 
 def _content(path: Path) -> bytes:
-    # A link may lead out of the folder, and a pipe or a device has no end.
+    # A link may point outside the folder, and a pipe or a device never ends.
     if not stat.S_ISREG(path.lstat().st_mode):
-        raise ValueError('it is a link or no file')
+        raise ValueError('it is a link or not a regular file')
     try:
         return path.read_bytes()
     except OSError as error:
@@ -109,7 +109,7 @@ def _content(path: Path) -> bytes:
 
 
 def move_aside(file: EpisodeFile, folder: str) -> Path:
-    """Move a file into a folder beside it, under a name that is free there; returns it."""
+    """Move a file into a folder beside it, under an unused name, which is returned."""
     target = file.path.parent / folder / file.path.name
     target.parent.mkdir(exist_ok=True)
     number = 1
@@ -121,7 +121,7 @@ def move_aside(file: EpisodeFile, folder: str) -> Path:
 
 
 def keep_levels(directory: Path, levels: list[str] | None) -> list[str] | None:
-    """Names of the levels that `level` counts, kept in `levels.json` beside the episodes.
+    """Names of the levels that `level` indexes, kept in `levels.json` beside the episodes.
 
     Raises:
         UsageError: the directory's episodes were collected with other levels.
@@ -132,7 +132,7 @@ def keep_levels(directory: Path, levels: list[str] | None) -> list[str] | None:
         try:
             stored = json.loads(path.read_text())
         except ValueError:
-            logger.warning('Skipped damaged file %s: it is no JSON list of level names.', path)
+            logger.warning('Skipped damaged file %s: not a JSON list of level names.', path)
     if levels is None:
         return stored
     levels = list(levels)

@@ -6,15 +6,15 @@ from dreamerv2.replay.columns import BLOCK_ROWS, Frames, compact, is_image, pack
 
 
 class Episode:
-    """A finished (or frozen) episode; never changes.
+    """A finished (or frozen) episode; immutable.
 
     Attributes:
-        serial: its number in the order of finishing, from 0; -1 for one that still grows.
+        serial: its number in the order of finishing, from 0; -1 for one that is still growing.
         rows: observations, the reset's included.
         steps: transitions, rows - 1.
-        level: which task of the run's list it is from.
-        finished: whether its last row ends it. One that still grows cannot go on past its end.
-        terminated: whether it truly ended there, rather than by a time limit.
+        level: index of its level in the run's list.
+        finished: whether its last row ends it; otherwise windows cannot continue past it.
+        terminated: whether it truly ended there rather than by a time limit.
         nbytes: memory it takes.
     """
 
@@ -92,7 +92,7 @@ class EpisodeBuilder:
                 continue
             self._shapes[key] = value.shape
             values = self._values.setdefault(key, [])
-            # A copy, for the environment may hand out a view of a screen that changes.
+            # A copy, since the environment may return a view of a screen that changes.
             values.append(np.array(value))
             if is_image(value.shape, value.dtype) and len(values) == BLOCK_ROWS:
                 self._blocks.setdefault(key, []).append(pack(np.stack(values)))

@@ -1,4 +1,4 @@
-"""The episodes in memory, in the order of finishing, with what is counted over them."""
+"""The episodes in memory, in the order of finishing, with their totals."""
 
 from collections import Counter, deque
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ class EpisodeIndex:
     """A queue of finished episodes, oldest first.
 
     `at_least(rows)` gives those long enough for a window; such a view is kept up to date from its
-    first use on, so that choosing an episode takes the same time however many there are.
+    first use on, so that choosing an episode takes constant time.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class EpisodeIndex:
         return iter(self._episodes)
 
     def at_least(self, rows: int) -> deque[Episode]:
-        """Episodes of at least so many rows, oldest first."""
+        """Episodes of at least `rows` rows, oldest first."""
         if rows <= 1:
             return self._episodes
         if rows not in self._views:
@@ -51,7 +51,7 @@ class EpisodeIndex:
         return episode
 
     def replace(self, episodes: Iterable[Episode]) -> None:
-        """Hold these episodes and no others, sorted by serial number."""
+        """Replace all episodes by these, sorted by serial number."""
         while self._episodes:
             self.pop_oldest()
         for episode in sorted(episodes, key=lambda episode: episode.serial):

@@ -16,10 +16,10 @@ def add_episode(replay: Replay, arrays: Mapping[str, np.ndarray], worker: int = 
 
 
 def fill(replay: Replay, episodes: Iterable[Mapping[str, np.ndarray]], steps: int) -> None:
-    """Fill a replay without directory to `steps` steps, with copies once the episodes run out.
+    """Fill an in-memory replay to `steps` steps, with copies once the episodes run out.
 
-    Copies take memory of their own, so that figures of a full replay are true to memory use and
-    to caches.
+    Copies take memory of their own, so that memory use and cache behaviour are those of a full
+    replay.
     """
     for arrays in episodes:
         add_episode(replay, arrays)

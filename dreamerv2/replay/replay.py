@@ -32,20 +32,21 @@ class Replay:
         directory: folder of the episode files, made if it does not exist and loaded if it does.
             None keeps everything in memory only.
         capacity: steps (transitions) kept, 0 for no limit. The newest episode always stays.
-        past_end: `short`: an episode shorter than the window starts at its first row and goes on
-            past its end; `all`: windows start anywhere and go on past the end of any episode;
+        past_end: `short`: an episode shorter than the window starts at its first row and continues
+            past its end; `all`: windows start anywhere and continue past the end of any episode;
             `off`: shorter episodes are never sampled.
-        prioritize_ends: gives the last window of an episode the weight of `minlen` more starts
+        prioritize_ends: weights the last window of an episode like `minlen` further starts
             (ignored with past_end `all`).
         seed: of the replay's own random generator.
-        levels: names of the levels that `level` counts; kept in `levels.json`. None takes them
-            from there.
+        levels: names of the levels that `level` indexes, kept in `levels.json`; None reads them
+        from there.
         minlen, maxlen: 0 is the window's length: every window is from one episode. Other values
             join pieces of at least `minlen` and at most `maxlen` rows, each starting with
             `is_first`, until the window is full.
         ongoing: sample unfinished episodes too, once they have `minlen` rows; never past their end.
         keep_on_disk: keep the files of episodes that the capacity drops from memory.
-        discrete: whether actions are one-hot (else in the box [-1, 1]); None tells from the data.
+        discrete: whether actions are one-hot (else in the box [-1, 1]); None infers it from the
+        data.
         hold: write nothing before `release`; for a directory that does not exist yet.
 
     Raises:
@@ -87,7 +88,7 @@ class Replay:
             self._load(self._archive)
 
     def release(self) -> None:
-        """Write to disk from now on, what was collected first; see `hold`."""
+        """Write what was collected so far, and to disk from now on; see `hold`."""
         if self._archive:
             self._archive.release()
 
@@ -100,13 +101,13 @@ class Replay:
             step: `image` uint8 or vectors float32, `action` float32 `[size]` (zeros in the first
                 row), `reward`, `is_first`, `is_last`, `is_terminal`, `level` (0 if absent), and
                 `log_*` entries, which go to disk only. The episode ends with `is_last`.
-            worker: which of several environments it is from.
+            worker: index of the environment.
 
         Raises:
             UsageError: keys, shapes or dtypes differ from earlier rows.
             ValueError: a key is missing, or an episode starts without `is_first`.
-            OSError: an earlier episode could not be written to disk. The step was not taken; the
-                episode is kept in memory and tried again.
+            OSError: an earlier episode could not be written to disk. The step was not added; the
+            episode stays in memory and is written later.
         """
         if self._archive:
             self._archive.check()
@@ -163,9 +164,9 @@ class Replay:
         return self.choose(batch, length)()
 
     def choose(self, batch: int, length: int) -> Callable[[], dict[str, np.ndarray]]:
-        """Draw windows now, to be put together later, in any thread, by the function returned.
+        """Draw windows now; the function returned assembles them later, in any thread.
 
-        What is added in between changes nothing. Returns and raises as `sample`.
+        Rows added in between do not matter. Returns and raises as `sample`.
         """
         with self._lock:
             ongoing = [b.freeze(finished=False) for b in self._partial.values() if self._ongoing]
@@ -184,7 +185,7 @@ class Replay:
         return assemble
 
     def can_sample(self, length: int) -> bool:
-        """Whether there is anything that windows of `length` rows can be made of."""
+        """Whether there are episodes from which windows of `length` rows can be sampled."""
         with self._lock:
             rows = [b.rows for b in self._partial.values() if self._ongoing]
             return self._sampler.can_choose(self._index, rows, length)
@@ -193,7 +194,7 @@ class Replay:
 
     @property
     def stats(self) -> dict[str, float]:
-        """Counts. Totals are of finished episodes ever added, `loaded_*` of those in memory.
+        """Statistics. Totals count all finished episodes ever added, `loaded_*` those in memory.
 
         `bytes` is their memory. `absorbing_fraction` and `filler_fraction` are of all rows sampled
         so far. With level names there are `loaded_episodes/NAME` and `loaded_steps/NAME`.
@@ -222,7 +223,7 @@ class Replay:
         """State for a checkpoint, of JSON types; waits until every episode is on disk.
 
         `next_serial` is the high-water mark: later episodes have this number or a higher one.
-        Unfinished episodes are not part of it: see `unfinished`.
+        Unfinished episodes are not included: see `unfinished`.
 
         Raises:
             OSError: an episode cannot be written.
@@ -238,12 +239,12 @@ class Replay:
             }
 
     def set_state(self, state: Mapping[str, Any], discard_newer: bool = True) -> None:
-        """Go on from a checkpoint of the same directory.
+        """Resume from a checkpoint of the same directory.
 
         Args:
             state: from `get_state`.
             discard_newer: drop the episodes added after it from memory and move their files to
-                `superseded/`, so that the run goes on exactly as it would have. False keeps them.
+                `superseded/`, so that the run continues exactly as it would have. False keeps them.
         """
         self.drop_partial()
         if self._archive:

@@ -29,7 +29,7 @@ def canonical(key, value):
 
 
 def describe_difference(spec, other):
-    """What of `{key: (shape, dtype)}` another one has different, as text; empty if nothing."""
+    """Describes where one `{key: (shape, dtype)}` differs from another; empty if nowhere."""
     if spec == other:
         return ''
     for key in sorted({*spec, *other}):

@@ -1,4 +1,4 @@
-"""Chooses what a batch is made of: which episodes, which rows, which actions past the end."""
+"""Chooses the content of a batch: episodes, rows, and actions past the end."""
 
 from collections.abc import Sequence
 
@@ -57,7 +57,7 @@ class Sampler:
         self._all_one_hot = True
 
     def see_actions(self, episode: Episode) -> None:
-        """Learn from an episode's actions whether they are one-hot or from a box."""
+        """Infer from an episode's actions whether they are one-hot or from a box."""
         if self._discrete is None and self._all_one_hot:
             self._all_one_hot = is_one_hot(episode.array('action'))
 

@@ -1,6 +1,6 @@
-"""Which rows a training window takes, and how it goes on past the end of an episode.
+"""Which rows a training window takes, and how it continues past the end of an episode.
 
-Everything here is a pure function of its arguments (and of the generator handed in). An episode is
+Everything here is a pure function of its arguments (and of the generator passed in). An episode is
 a dict of arrays with one row per observation; row 0 is the reset.
 """
 
@@ -36,10 +36,10 @@ def choose_start(rows, length, past_end, extra, rng):
         length: rows of the piece.
         past_end: `all` takes any row of the episode with equal chance. `short` and `off` keep the
             piece inside an episode that is long enough; `short` starts at row 0 of a shorter one.
-        extra: how much weight beyond its own the last possible start has: the upper bound of the
-            draw is raised by it and what lies beyond is clipped. With `prioritize_ends` it is the
-            shortest piece's length, so that the rare endings are seen more often; 0 gives every
-            start the same chance. Ignored with `all`.
+        extra: extra weight of the last possible start: the upper bound of the draw is raised by it
+            and the result clipped. With `prioritize_ends` it is the shortest piece's length, so
+            that the rare endings are seen more often; 0 gives every start the same chance. Ignored
+            with `all`.
         rng: `np.random.Generator`.
 
     Returns:
@@ -65,10 +65,10 @@ def random_actions(count, size, discrete, rng):
 def continue_past_end(out, begin, end, terminated, actions):
     """Fill rows [begin, end) of a window that has run past the last row of its episode.
 
-    A terminated episode goes on in its absorbing state (thesis, section 5.2): the last observation
-    is repeated, the reward is 0, `is_terminal` stays true and the actions are random. A truncated
-    one has no known continuation: the rows are padding with all flags false, zero actions and
-    `mask` 0.
+    A terminated episode continues in its absorbing state (thesis, section 5.2): the last
+    observation is repeated, the reward is 0, `is_terminal` stays true and the actions are random. A
+    truncated one has no known continuation: the rows are padding with all flags false, zero actions
+    and `mask` 0.
 
     Args:
         out: dict of arrays `[length, ...]`, written in place; row `begin - 1` holds the episode's
@@ -95,7 +95,7 @@ def continue_past_end(out, begin, end, terminated, actions):
 
 
 class Piece(NamedTuple):
-    """Rows [begin, end) of a window, taken from `start` of an episode on.
+    """Rows [begin, end) of a window, taken from an episode beginning at `start`.
 
     `actions` `[rows past the end, size]` are those of the absorbing state, None if there are none.
     """

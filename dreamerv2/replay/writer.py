@@ -10,11 +10,11 @@ from dreamerv2.replay import disk
 
 
 class EpisodeWriter:
-    """Writes one episode after another in a thread that lives while there is something to write.
+    """Writes one episode after another in a thread that runs while there is something to write.
 
     The thread is not a daemon, so the interpreter waits for it at exit. An episode that could not
-    be written stays queued; the error is raised once, by the next `check` or `flush`, and writing
-    is tried again after it.
+    be written stays queued; the error is raised once, by the next `check` or `flush`, after which
+    writing is retried.
 
     Args:
         hold: only queue, until `release`.
@@ -29,7 +29,7 @@ class EpisodeWriter:
         self._error = None
 
     def release(self) -> None:
-        """Write what is queued, and from now on at once."""
+        """Write what is queued, and from now on immediately."""
         with self._changed:
             self._held = False
             if self._queue:
@@ -52,7 +52,7 @@ class EpisodeWriter:
             path.unlink()
 
     def check(self) -> None:
-        """Raise the error of an earlier write, if there was one, and go on writing."""
+        """Raise the error of an earlier write, if there was one, and continue writing."""
         with self._changed:
             error, self._error = self._error, None
             if self._queue:
@@ -102,7 +102,7 @@ class EpisodeWriter:
             error = None
             try:
                 disk.write_episode(path, {**episode.arrays(), **logs})
-            except Exception as caught:  # handed on to the next caller of check
+            except Exception as caught:  # raised by the next check
                 error = caught
             with self._changed:
                 self._writing = None

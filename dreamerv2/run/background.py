@@ -1,4 +1,4 @@
-"""Work in a thread beside the main one, whose failure surfaces at once."""
+"""Work in a background thread, whose failures are raised in the main thread."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ Result = TypeVar('Result')
 
 
 class Background(Generic[Result]):
-    """Runs a function in a thread, from now on.
+    """Runs a function in a thread, starting now.
 
-    The thread is a daemon, so that a crash of the main thread is not held up by it.
+    The thread is a daemon, so that it does not delay a crash of the main thread.
     """
 
     def __init__(self, function: Callable[[], Result], name: str) -> None:
@@ -32,7 +32,7 @@ class Background(Generic[Result]):
             self._done.set()
 
     def check(self) -> None:
-        """Raises what the function raised, if it has failed by now."""
+        """Raises the function's exception, if it has failed by now."""
         if self._done.is_set() and self._error is not None:
             raise self._error
 
@@ -41,13 +41,13 @@ class Background(Generic[Result]):
         return self._done.is_set()
 
     def wait(self) -> None:
-        """Waits for the end without asking how it ended."""
+        """Waits for the end, ignoring failures."""
         self._thread.join()
 
     def result(self) -> Result:
-        """The function's result, waited for; raises what it raised.
+        """Waits for the function and returns its result, or raises its exception.
 
-        Waits in short turns, so that signals are handled meanwhile.
+        Waits in short intervals, so that signals are handled meanwhile.
         """
         while not self._done.wait(0.2):
             pass

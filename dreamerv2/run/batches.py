@@ -1,4 +1,4 @@
-"""Training batches, got ready in a thread while the agent acts and learns."""
+"""Training batches, prepared in a thread while the agent acts and learns."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from dreamerv2.run.types import Batch
 class Batches:
     """Draws batches in a fixed order, one ahead.
 
-    What a batch consists of is drawn by the caller's thread, right after the batch before it was
-    taken, so that a run repeats itself; only putting it together and on the device happens in a
-    thread. The batch ahead is part of a checkpoint: going on uses the very batch that a run
-    without interruption would have used.
+    The rows of a batch are drawn in the caller's thread, right after the previous batch was taken,
+    so that runs are reproducible; only gathering them and copying to the device happens in a
+    thread. The batch ahead is part of a checkpoint: a resumed run uses the same batch as an
+    uninterrupted one.
 
     Args:
-        replay: what is drawn from.
+        replay: what is sampled from.
         batch, length: the batch's size.
         place: copies a batch to the device.
     """
@@ -65,7 +65,7 @@ class Batches:
         """Takes what `get_state` gave.
 
         Raises:
-            UsageError: it is something else.
+            UsageError: it is invalid.
         """
         try:
             batch = npz.decode(state)

@@ -1,6 +1,6 @@
-"""What a run collects: it plays the environments, counts, and tells what comes of it.
+"""Collects a run's experience: steps the environments, counts, and logs episodes.
 
-It needs no agent, so that the random steps at the start may be made while the agent is.
+It needs no agent, so that the prefill can be played while the agent is being built.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dreamerv2.run.metrics.terminal import ProgressDisplay
 from dreamerv2.run.random_policy import RandomPolicy
 from dreamerv2.run.types import Policy
 
-LONG_EPISODE = 10_000  # Agent steps of one environment after which it is said that none has ended.
+LONG_EPISODE = 10_000  # Agent steps without the end of an episode, after which to warn.
 EXAMPLE_LIMIT = 1000  # A time limit to propose, in agent steps.
 
 
@@ -28,15 +28,15 @@ class Collector:
 
     Args:
         config: the run's.
-        plan: how much of what.
+        plan: budget and periods.
         envs: the environments.
-        turns: in how many groups they take turns, see `Driver`.
+        turns: number of groups that take turns, see `Driver`.
         replay: takes every row.
-        display: shows where the run stands.
+        display: shows the progress.
         logger: takes the episodes' metrics.
 
     Attributes:
-        progress: where the run stands.
+        progress: counters and schedules.
         driver: steps the environments.
         random_policy: acts in the prefill.
     """
@@ -64,8 +64,8 @@ class Collector:
             on_reset=[replay.drop_partial],
             video_keys=config.log_keys_video,
         )
-        # Episodes without a checkpoint are of a run that ended before its first one: they count,
-        # and the random steps to come are others than those.
+        # Episodes without a checkpoint are from a run that ended before its first one: they count,
+        # and the random steps to come must differ from theirs.
         found = int(replay.stats['total_steps'])
         self.progress = loop.Progress(plan, found)
         generator = random_streams.generator(config.seed, 'random_policy', found)
@@ -80,10 +80,10 @@ class Collector:
         return self.progress.step * self.config.action_repeat
 
     def prefill(self, policy: Policy, should_stop: Callable[[], bool]) -> None:
-        """Makes the steps before anything is learned that are still owed.
+        """Plays what is left of the prefill.
 
         Args:
-            policy: acts in them.
+            policy: acts.
             should_stop: asked before every step whether to end early.
         """
         stats = self.replay.stats
@@ -123,9 +123,9 @@ class Collector:
         )
 
     def stepped(self, transitions: int) -> None:
-        """Shows where the run stands after so many transitions.
+        """Updates the display after a number of transitions.
 
-        Says it once where no episode ends for long, or for the whole of a prefill.
+        Warns once where no episode ends for a long time, or during the whole prefill.
         """
         self._unended += transitions
         patience = LONG_EPISODE * len(self.envs)
@@ -135,7 +135,7 @@ class Collector:
             self._said_unended = True
             self.display.line(
                 f'No episode of {self.config.task} has ended in {self._unended} agent steps. If '
-                f'its episodes may go on for ever, stop the run and start anew with --time_limit '
+                f'its episodes may go on for ever, stop the run and start again with --time_limit '
                 f'{EXAMPLE_LIMIT}.'
             )
         self.display.update(self.frames, self.progress.updates)

@@ -1,4 +1,4 @@
-"""What the computation runs on: quiet start-up, memory, threads, precision.
+"""What the computation runs on: memory, threads, precision.
 
 Only `configure` imports TensorFlow.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib.metadata
-import logging
 import os
 import sys
 import tempfile
@@ -18,19 +17,20 @@ from typing import Any, NamedTuple
 
 from dreamerv2.cores import usable_cores
 from dreamerv2.errors import UsageError
+from dreamerv2.quiet import hide_noise
 
 PRECISIONS = ('float32', 'float16', 'bfloat16')
 
 
 @dataclasses.dataclass(frozen=True)
 class Device:
-    """What was found and chosen.
+    """The device found and the settings chosen for it.
 
     Attributes:
         kind: 'gpu' or 'cpu'.
-        name: the card's or the processor's kind.
+        name: model of the card or processor.
         precision: number format of the computation, one of `PRECISIONS`.
-        count: how many cards there are.
+        count: number of cards.
         branches: into how many shards a large batch is best split (`nets/cpu/shards.py`).
     """
 
@@ -41,20 +41,8 @@ class Device:
     branches: int = 1
 
 
-def hide_noise() -> None:
-    """Keeps TensorFlow's and its libraries' start-up messages from the user.
-
-    Takes effect only before TensorFlow is imported. A value that the user has set stays.
-    """
-    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
-    os.environ.setdefault('GRPC_VERBOSITY', 'ERROR')
-    os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')
-    for name in ('tensorflow', 'absl', 'jax'):
-        logging.getLogger(name).setLevel(logging.ERROR)
-
-
 def xla_cache() -> Path | None:
-    """Where compiled programs are kept for later runs, of one version of TensorFlow.
+    """Where compiled programs are cached, by version of TensorFlow.
 
     None without a home folder.
     """
@@ -67,10 +55,10 @@ def xla_cache() -> Path | None:
 
 
 def reuse_xla_programs(folder: Path | None) -> None:
-    """Has XLA keep its compiled programs in a folder and take them from there.
+    """Makes XLA cache its compiled programs in a folder.
 
-    Takes effect only before TensorFlow is imported. A folder that the user has set stays; without
-    a place to write to, every run compiles for itself.
+    Takes effect only before TensorFlow is imported. A folder set by the user is kept; where nothing
+    can be written, every run compiles again.
     """
     flags = os.environ.get('TF_XLA_FLAGS', '')
     if folder is None or '--tf_xla_persistent_cache_directory' in flags:
@@ -83,27 +71,12 @@ def reuse_xla_programs(folder: Path | None) -> None:
         os.environ['TF_XLA_FLAGS'] = f'{flags} {own} --tf_xla_persistent_cache_prefix=xla'.strip()
 
 
-def separate_stderr() -> None:
-    """Gives Python a standard error of its own, apart from the one that native code writes to.
-
-    From then on `hidden_native_stderr` silences only the latter. Does nothing where standard
-    error is already something else (under a test runner).
-    """
-    try:
-        if sys.stderr.fileno() != 2:
-            return
-    except (AttributeError, OSError, ValueError):
-        return
-    sys.stderr.flush()
-    sys.stderr = os.fdopen(os.dup(2), 'w', buffering=1, errors='backslashreplace')
-
-
 @contextlib.contextmanager
 def hidden_native_stderr() -> Iterator[None]:
-    """Keeps what native code writes to standard error from the user, unless an error ends it.
+    """Hides what native code writes to standard error, unless an error is raised inside.
 
-    TensorFlow's libraries write some start-up lines there whatever log level is set. Does nothing
-    unless `separate_stderr` was called: Python's own lines would go the same way.
+    TensorFlow's libraries print start-up lines there at every log level. Does nothing
+    unless `separate_stderr` was called: Python's own output would be hidden too.
     """
     try:
         shared = sys.stderr.fileno() == 2
@@ -163,7 +136,7 @@ def choose_precision(
 
 
 class Threads(NamedTuple):
-    """How a processor's cores are shared; for `branches` see `Device`.
+    """How a processor's cores are divided; for `branches` see `Device`.
 
     Attributes:
         within: threads of one operation.
@@ -176,11 +149,11 @@ class Threads(NamedTuple):
 
 
 def share_cores(cores: int) -> Threads:
-    """How so many cores are best shared.
+    """How to divide a number of cores.
 
-    Two branches keep two cores busy without sharing operations, which at small sizes costs much of
-    what it saves (`experiments/results/speed.md`); more cores share the operations of each. None of
-    these threads is kept for a policy that is called meanwhile: its caller's computes it.
+    Two branches keep two cores busy without splitting operations, which gains little at small sizes
+    (`experiments/results/speed.md`); further cores split the operations of each branch. No thread
+    is reserved for the policy, which runs in its caller's.
     """
     branches = min(2, cores)
     return Threads(branches, cores // branches, cores)
@@ -201,12 +174,12 @@ def configure(
         device: 'auto' (a GPU when there is one), 'cpu' or 'gpu'.
         gpu_memory: cap on the GPU's memory in GB, so that several runs share a card; 0 lets it
             grow as needed.
-        deterministic: only operations that repeat themselves bit for bit, which are slower on a
-            GPU; on a CPU all that are used here do anyway.
-        say: told one line about what is used.
+        deterministic: only bit-for-bit reproducible operations, slower on a GPU; on a CPU all that
+        are used here are.
+        say: prints one line about what is used.
 
     Raises:
-        UsageError: 'gpu' was asked for and there is none.
+        UsageError: 'gpu' was requested and there is none.
     """
     hide_noise()
     if device != 'cpu':
@@ -232,7 +205,7 @@ def configure(
             tf.config.experimental.set_memory_growth(gpu, True)
     if not gpus:
         threads = share_cores(usable_cores())
-        with contextlib.suppress(RuntimeError):  # The process has computed something before.
+        with contextlib.suppress(RuntimeError):  # TensorFlow has already been used in this process.
             if 'TF_NUM_INTRAOP_THREADS' not in os.environ:
                 tf.config.threading.set_intra_op_parallelism_threads(threads.within)
             if 'TF_NUM_INTEROP_THREADS' not in os.environ:

@@ -1,4 +1,4 @@
-"""Steps environments with a policy and hands on every row."""
+"""Steps environments with a policy and passes on every row."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def environment_action(act_space: Any, vector: np.ndarray) -> Any:
 
 
 def stack(rows: Sequence[Row]) -> dict[str, np.ndarray]:
-    """Rows as arrays `[N, ...]`, without what the agent must not see (`level`, `log_*`)."""
+    """Stacked rows `[N, ...]`, without what the agent must not see (`level`, `log_*`)."""
     return {
         key: np.array([row[key] for row in rows])  # `np.stack` takes four times as long.
         for key in _seen(tuple(rows[0]))
@@ -49,20 +49,20 @@ class Driver:
     """Plays episodes in N environments at once.
 
     Every row (the observation and the `action` vector that led to it, zeros at an episode's first
-    row) goes to each of `on_step` as `(row, worker)`. Environments are reset when a step needs
-    it, not before, so that nothing is drawn from their generators ahead of time.
+    row) goes to each of `on_step` as `(row, worker)`. Environments are reset only when a step needs
+    it, so that nothing is drawn from their generators ahead of time.
 
-    With several `turns` the environments form as many groups: while one group's rows are handed on,
-    learned from and acted upon, the others are at their steps. The order is fixed, whichever is
-    ready first, so that a run repeats itself; and an action always follows from the newest
-    observation and the weights that are there then.
+    With several `turns` the environments form that many groups: while the rows of one are stored,
+    learned from and acted on, the others are stepping. The order is fixed whichever is ready first,
+    so that runs are reproducible; an action is always computed from the newest observation and the
+    current weights.
 
     Args:
         envs: the environments; a multiple of `turns`.
         turns: number of groups; with one, all environments step together.
         on_step: called with every row and its environment's index.
-        on_reset: called when unfinished episodes are forgotten; whoever gathers rows must forget
-            them too, or the next episode would be glued to their beginnings.
+        on_reset: called when unfinished episodes are forgotten; whoever collects rows must drop
+        them too, or the next episode would be appended to them.
         video_keys: image keys whose frames are kept in the episodes' summaries.
 
     Attributes:
@@ -93,13 +93,13 @@ class Driver:
         if rest:
             raise ValueError(f'{len(envs)} environments cannot form {turns} groups of equal size')
         self.groups = [range(start, start + size) for start in range(0, len(envs), size)]
-        self._next = 0  # The group whose rows are handed on next.
-        self._begun: dict[int, np.ndarray] = {}  # Actions of the steps that are under way.
-        self._arrived: dict[int, Row] = {}  # Rows of finished steps, to be handed on.
+        self._next = 0  # The group whose rows are passed on next.
+        self._begun: dict[int, np.ndarray] = {}  # Actions of the steps in progress.
+        self._arrived: dict[int, Row] = {}  # Rows of finished steps, not passed on yet.
         self.policy_states: list[PolicyState] = [None] * turns
 
     def reset(self) -> None:
-        """Forgets unfinished episodes and the policy's states; the next step starts afresh."""
+        """Drops unfinished episodes and the policy's states; the next step starts new ones."""
         self.arrived()
         self._arrived = {}
         self._next = 0
@@ -109,7 +109,7 @@ class Driver:
             callback()
 
     def step(self, policy: Policy) -> StepResult:
-        """One transition in every environment of a group, each group in its turn.
+        """One transition in every environment of a group, the groups taking turns.
 
         Environments whose episode ended are reset before they act.
         """
@@ -119,7 +119,7 @@ class Driver:
         group = self.groups[self._next]
         self._next = (self._next + 1) % len(self.groups)
         self._wait(group)
-        # An environment that did not come back when the run was resumed has none.
+        # An environment that could not be restored has none.
         rows = {index: self._arrived.pop(index) for index in group if index in self._arrived}
         ended = []
         for index, row in rows.items():
@@ -134,7 +134,7 @@ class Driver:
         return tuple(self._finish(index) for index in unfinished)
 
     def arrived(self) -> dict[int, Row]:
-        """Waits for the steps under way; by environment the rows that are still to be handed on."""
+        """Waits for the steps in progress; returns the rows not passed on yet, by environment."""
         self._wait(range(len(self.envs)))
         return dict(self._arrived)
 
@@ -149,21 +149,21 @@ class Driver:
         unfinished: Mapping[int, Mapping[str, np.ndarray]],
         arrived: Mapping[int, Row] | None = None,
     ) -> dict[int, int]:
-        """Goes on from what `get_state` gave.
+        """Continues from what `get_state` returned.
 
-        The rows of the unfinished episodes are handed on again. An episode that its environment
-        cannot go on with is cut off: its last row, the arrived one if there is one, is handed on
-        as one of a time limit.
+        The rows of the unfinished episodes are passed on again. An episode that its environment
+        cannot continue is cut off as by a time limit: its last row (the arrived one, if any) gets
+        `is_last`.
 
         Args:
             state: from `get_state`.
-            unfinished: the rows of the episodes that were going on, arrays `[rows, ...]` for each
-                environment's index.
+            unfinished: the rows of the unfinished episodes, arrays `[rows, ...]` by environment
+            index.
             arrived: from `arrived`.
 
         Returns:
-            For each environment whose episode was cut off its transitions, the arrived one among
-            them.
+            For each environment whose episode was cut off, its number of transitions including the
+            arrived one.
         """
         self.reset()
         self._next = state.get('next', 0) % len(self.groups)

@@ -27,11 +27,10 @@ TABLE_NOTE = (
 
 
 def share_interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Share of ones among zeros and ones, and the ends of its 95 % interval.
+    """Proportion of ones among zeros and ones, and the ends of its 95 % interval.
 
-    Clopper and Pearson's (1934), which covers any share at least as often as it says; that none or
-    all of n episodes were completed leaves more than one share possible. The ends are NaN for a
-    single value, all three for none.
+    Clopper and Pearson's (1934), which covers at least 95 %; 0 or n completed out of n still gives
+    an interval. The ends are NaN for a single value, all three for none.
     """
     from scipy import special  # Only here, so that a run does not wait for it to start.
 
@@ -48,10 +47,10 @@ def share_interval(values: Sequence[float]) -> tuple[float, float, float]:
 def mean_interval(
     values: Sequence[float], lowest: float = -math.inf, highest: float = math.inf
 ) -> tuple[float, float, float]:
-    """Mean and the ends of its 95 % interval by Student's t, within what is possible.
+    """Mean and the ends of its 95 % interval by Student's t, within the possible range.
 
-    The ends are NaN where the values say nothing about their spread, because there are fewer than
-    two or all are the same; all three are for no values.
+    The ends are NaN where the spread is unknown, with fewer than two values or all equal; without
+    values all three are.
 
     Args:
         values: `[n]`.
@@ -73,8 +72,8 @@ def mean_interval(
 def longest_episode(time_limit: int, budget: int = LONGEST_EPISODE) -> int:
     """Agent steps after which an evaluation cuts an episode off; the time limit, if there is one.
 
-    Else more than any episode of Mario or Atari takes, 27,000 in the latter, but in a run no more
-    than its whole budget (at least 1,000).
+    Otherwise more than any Mario or Atari episode takes (27,000 on Atari), but in a run no more
+    than its budget (at least 1,000).
     """
     return time_limit or min(LONGEST_EPISODE, max(budget, 1000))
 
@@ -113,11 +112,12 @@ class Evaluator:
         say: Callable[[str], Any] = lambda line: print_line(line, sys.stderr),
         progress: Callable[[str, int, int], Any] = lambda level, played, steps: None,
     ) -> list[EpisodeSummary] | None:
-        """Plays `episodes` episodes on each level; None when stopped before the end.
+        """Plays `episodes` episodes on each level; returns None when stopped early.
 
         An episode that does not end within `longest` steps is cut off, as by a time limit, and is
-        the last of its level: `say` is told. After every step `progress` is told the level, the
-        episodes played on all levels so far, and the agent steps made in the one going on.
+        the last of its level; `say` reports it. After every step `progress` is called with the
+        level, the number of episodes played so far on all levels, and the agent steps of the
+        current one.
         """
         results: list[EpisodeSummary] = []
         for number, level in enumerate(self._makers):
@@ -196,11 +196,11 @@ def _statistic(mean: float, low: float, high: float) -> dict[str, float | None]:
 def level_results(
     episodes: Sequence[EpisodeSummary], time_limit: int = 0
 ) -> dict[str, dict[str, Any]]:
-    """By level: number of episodes, and mean with 95 % interval of return, length and so on.
+    """Statistics by level: number of episodes; mean and 95 % interval of return, length and so on.
 
-    `progress`, `completed` and `furthest_x` are there only where the environment tells them, with
-    `completed` their number, `count`. A statistic that cannot be computed is None. `values` has
-    what they are made from, by episode. Episodes are no longer than `time_limit`, if there is one.
+    `progress`, `completed` and `furthest_x` are present only where the environment reports them;
+    `completed` also has the `count`. A statistic that cannot be computed is None. `values` holds
+    the value of each episode. Episodes are no longer than `time_limit`, if there is one.
     """
     longest = time_limit or math.inf
     bounds = {'progress': (0.0, 1.0), 'furthest_x': (0.0, math.inf)}
@@ -231,7 +231,7 @@ def level_results(
 
 
 def evaluation_metrics(episodes: Sequence[EpisodeSummary]) -> dict[str, float]:
-    """The means over an evaluation by the names of `metrics.jsonl`, in all and by level."""
+    """Means over an evaluation, overall and by level, named as in `metrics.jsonl`."""
     metrics = {
         'eval_return': float(np.mean([episode.score for episode in episodes])),
         'eval_length': float(np.mean([episode.length for episode in episodes])),
@@ -245,10 +245,10 @@ def evaluation_metrics(episodes: Sequence[EpisodeSummary]) -> dict[str, float]:
 
 
 def score(metrics: Mapping[str, float]) -> float | tuple[float, float, float]:
-    """How good an evaluation was, to tell the best checkpoint by.
+    """How good an evaluation was; decides which checkpoint is the best.
 
-    Completion, then progress, then return, each the mean over levels, where the environment tells
-    them: a policy that walks a loop has a high return. The mean return elsewhere.
+    Completion, then progress, then return, each the mean over levels, where the environment reports
+    them, since a policy that walks in circles has a high return. Elsewhere the mean return.
 
     Args:
         metrics: as of `evaluation_metrics`.
@@ -313,7 +313,7 @@ def _flags(entry: Mapping[str, Any]) -> str:
 
 
 def _completed(entry: Mapping[str, Any]) -> str:
-    """`3 of 10 [0.07, 0.65]`: flags, and the 95 % interval of their share where there is one."""
+    """`3 of 10 [0.07, 0.65]`: flags, and the 95 % interval of the proportion if there is one."""
     if 'completed' not in entry:
         return '-'
     return f'{_flags(entry)}{_interval(entry["completed"], 2)}'
@@ -326,7 +326,7 @@ def _interval(statistic: Mapping[str, Any], digits: int) -> str:
 
 
 def _shown(statistic: Mapping[str, float | None] | None, digits: int) -> str:
-    """Mean with its 95 % interval in brackets, where there is one."""
+    """Mean, with its 95 % interval in brackets if there is one."""
     if statistic is None or statistic['mean'] is None:
         return '-'
     return f'{statistic["mean"]:.{digits}f}{_interval(statistic, digits)}'

@@ -1,7 +1,7 @@
-"""The training loop: acts, learns, and says what happened and what is due.
+"""The training loop: acts, learns, and yields what happened and what is due.
 
-It knows nothing of logging, saving or evaluation: whoever iterates over its events does these
-between two steps. All counts are agent steps (transitions).
+It knows nothing of logging, saving or evaluation: its caller does these between two events. All
+counts are agent steps (transitions).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class EpisodeEnded:
 
 @dataclasses.dataclass(frozen=True)
 class PrefillEnded:
-    """All random steps are made."""
+    """All random steps have been made."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +64,7 @@ Event = Stepped | EpisodeEnded | PrefillEnded | Updated | LogDue | EvaluationDue
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """How much of what; counts are agent steps, but `train_steps` and `pretrain` are updates."""
+    """Budget and periods in agent steps, but `train_steps` and `pretrain` in updates."""
 
     steps: int
     prefill: int = 0
@@ -79,12 +79,12 @@ class Plan:
 class Every:
     """Counts the periods that end up to a step.
 
-    With `at_start`, the first question is answered with one period, as in DreamerV2: the first
+    With `at_start`, the first call counts one period, as in DreamerV2: the first
     training step after the prefill updates, logs and evaluates at once.
 
     Args:
         period: agent steps between two occurrences; 0 means never.
-        at_start: whether the first question counts as an occurrence.
+        at_start: whether the first call counts as an occurrence.
     """
 
     def __init__(self, period: float, at_start: bool = True) -> None:
@@ -93,7 +93,7 @@ class Every:
         self.last: int | None = None
 
     def pending(self, step: int) -> int:
-        """How many periods ended since the last advance, up to `step`."""
+        """Number of periods that ended since the last advance, up to `step`."""
         if not self.period:
             return 0
         if self.last is None:
@@ -101,7 +101,7 @@ class Every:
         return max(0, step - self.last) // self.period
 
     def advance(self, step: int) -> int:
-        """Like `pending`, and starts counting anew from the last of those periods."""
+        """Like `pending`, and counts from the end of the last of those periods afterwards."""
         count = self.pending(step)
         if self.last is None:
             self.last = step
@@ -110,7 +110,7 @@ class Every:
         return count
 
     def get_state(self) -> int | None:
-        """The step counted from, or None before the first question."""
+        """The step counted from, or None before the first call."""
         return self.last
 
     def set_state(self, state: int | None) -> None:
@@ -119,7 +119,7 @@ class Every:
 
 
 class Progress:
-    """Where a run stands: what a checkpoint keeps of the loop.
+    """The loop's counters and schedules, as they are saved in a checkpoint.
 
     Attributes:
         step: agent steps so far, prefill included.
@@ -172,11 +172,11 @@ def prefill(
     most: float = math.inf,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Event]:
-    """Plays `steps` transitions, and on until `ready` (something is there to learn from).
+    """Plays `steps` transitions, and more until `ready` (there is something to learn from).
 
-    Not on beyond `most` steps of the run in all. Afterwards, if any episode has `ended`, the driver
-    is reset: the unfinished episodes are dropped, so that no episode is half random and half the
-    agent's. Ends early, without `PrefillEnded`, on `should_stop`.
+    At most until the run has made `most` steps. Afterwards, if any episode has `ended`, the driver
+    is reset: unfinished episodes are dropped, so that none is half random, half played by the
+    agent. Ends early, without `PrefillEnded`, on `should_stop`.
     """
     made = 0
     while made < steps or not ready():
@@ -209,8 +209,8 @@ def interact(
     As in DreamerV2: `pretrain` updates first; then, while steps are left, an evaluation every
     `eval_every` steps (the first before anything is learned) and `train_steps` updates every
     `train_every` steps, the first at the first step. A save is due after every evaluation but
-    the first, every `save_every`, and at the end. An evaluation during which the stop came is
-    counted as not made.
+    the first, every `save_every`, and at the end. An evaluation that is stopped midway counts as
+    not made.
     """
     for _ in range(progress.updates, plan.pretrain):
         if should_stop():
@@ -236,7 +236,7 @@ def interact(
             yield SaveDue()
         result = driver.step(policy)
         progress.step += result.transitions
-        # With many environments one step may owe several updates.
+        # With many environments several updates may be due after one step.
         owed = progress.train.advance(progress.step) * plan.train_steps
         yield from _updated(updater.update(owed, progress.step), progress)
         yield from _ended(result.episodes, progress, prefill=False)

@@ -1,4 +1,4 @@
-"""Runs an agent's world model over recorded episodes and gathers what the measures need."""
+"""Runs an agent's world model over recorded episodes to measure it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from dreamerv2.run.metrics import insight
 from dreamerv2.run.metrics.insight import Arrays
 from dreamerv2.run.types import Row
 
-LENGTH, OVERLAP, CONTEXT = 64, 20, 5  # Rows of a window, of them shared, seen before imagining.
+# Rows of a window, shared with the one before, and seen before imagining.
+LENGTH, OVERLAP, CONTEXT = 64, 20, 5
 BATCH = 8
 IMAGE = 'image'
 
@@ -20,13 +21,13 @@ IMAGE = 'image'
 def look_at(
     agent: Any, episodes: Sequence[Arrays], discount: float, *, behavior: bool = True
 ) -> dict[str, float]:
-    """The measures of an agent on episodes, by their names in `metrics.jsonl`.
+    """Measures of an agent on episodes, named as in `metrics.jsonl`.
 
     Args:
         agent: see `Agent.foresee`.
         episodes: arrays `[rows, ...]` with the boxes, of one environment.
-        discount: of one step.
-        behavior: whether actor and critic are of interest: they have learned, and played these.
+        discount: per step.
+        behavior: whether to measure actor and critic, which must be trained and have played these.
     """
     sprites = insight.SpriteErrors()
     rows = [len(episode['reward']) for episode in episodes]
@@ -76,7 +77,7 @@ def look_at(
 
 
 class Recorder:
-    """Gathers the rows that a driver of one environment hands on.
+    """Collects the rows that a driver of one environment passes on.
 
     Args:
         most: rows kept of an episode, its last ones; None for all.
@@ -99,7 +100,7 @@ class Recorder:
 
 
 def has_boxes(episode: Arrays) -> bool:
-    """Whether an episode tells where Mario is, as those recorded by earlier versions do not."""
+    """Whether an episode records where Mario is; those of earlier versions do not."""
     return {IMAGE, 'log_player', 'log_enemies', 'log_x', 'log_completed'} <= set(episode)
 
 
@@ -128,7 +129,7 @@ def predictions(
 
 
 def cut(episode: Arrays, start: int, stop: int) -> dict[str, np.ndarray]:
-    """Rows of an episode as a window, filled up to `LENGTH` rows that do not count."""
+    """Rows of an episode as a window, padded to `LENGTH` rows."""
     rows = {key: value[start:stop] for key, value in episode.items() if not key.startswith('log_')}
     rows['mask'] = np.ones(stop - start, np.float32)
     empty = LENGTH - (stop - start)
@@ -141,6 +142,6 @@ def cut(episode: Arrays, start: int, stop: int) -> dict[str, np.ndarray]:
 
 
 def stacked(cuts: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """A batch of always as many windows, so that it is compiled once."""
+    """A batch of a fixed number of windows, so that it is compiled once."""
     cuts = [*cuts, *[cuts[0]] * (BATCH - len(cuts))]
     return {key: np.stack([one[key] for one in cuts]) for key in cuts[0]}

@@ -1,4 +1,4 @@
-"""Uniformly random actions, in plain NumPy: it acts before TensorFlow is there."""
+"""Uniformly random actions in plain NumPy, needed before TensorFlow is imported."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class RandomPolicy:
     def __call__(
         self, obs: dict[str, np.ndarray], state: PolicyState = None
     ) -> tuple[np.ndarray, PolicyState]:
-        """Actions `[N, A]` for the stacked observations `[N, ...]`; the state is handed through."""
+        """Actions `[N, A]` for the stacked observations `[N, ...]`; the state is passed through."""
         count = len(obs['is_first'])
         if self._discrete:
-            # One at a time gives the same numbers, and sooner where they are few.
+            # One at a time gives the same numbers, faster where there are few.
             chosen = [self._generator.integers(self._size) for _ in range(count)]
             action = self._one_hot[chosen]
         else:

@@ -1,6 +1,6 @@
-"""Every random stream of a run, derived from its one seed.
+"""All random streams of a run, derived from its seed.
 
-Each stream has a fixed number, so that a new one changes none of the others.
+Each stream has a fixed number, so that adding one changes no other.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ STREAMS = {
 
 
 def sequence(seed: int, stream: str, index: int = 0) -> np.random.SeedSequence:
-    """The seed sequence of one of a stream's members (a worker, an evaluation level).
+    """The seed sequence of one member of a stream (a worker, an evaluation level).
 
     Raises:
         KeyError: there is no such stream.

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from dreamerv2.cli import FINISHED
 from dreamerv2.config import Config
 from dreamerv2.envs.workers import Workers
 from dreamerv2.errors import UsageError
@@ -29,7 +30,7 @@ from dreamerv2.run.metrics import jsonl
 from dreamerv2.run.metrics.logger import Logger, MetricMeans
 from dreamerv2.run.metrics.tensorboard import EventFile
 from dreamerv2.run.metrics.terminal import ProgressDisplay
-from dreamerv2.run.training_run import FINISHED, TrainingRun
+from dreamerv2.run.training_run import TrainingRun
 from dreamerv2.run.types import Agent, Policy
 from dreamerv2.signals import StopRequest
 
@@ -42,15 +43,15 @@ def train(
     *,
     command: Sequence[str] | None = None,
 ) -> int:
-    """Trains until the budget is used or a stop is asked for; goes on where the logdir is.
+    """Trains until the budget is used or a stop is requested; resumes the run in the logdir.
 
     A start that is refused leaves the logdir as it was: nothing is written before environment,
-    networks and checkpoints are known to fit each other.
+    networks and checkpoint are known to fit.
 
     Args:
         config: the configuration.
-        parts: makes the parts of the run, given what prints a line; by default those that the
-            configuration names.
+        parts: makes the parts of the run, given a function that prints a line; by default those of
+        the configuration.
         command: the command line, for the record.
 
     Returns:
@@ -93,11 +94,11 @@ def train(
             warm_up(config, agent, envs)
             return agent, device
 
-        # The thread that imports TensorFlow starts before everything that it need not wait for.
+        # The thread that imports TensorFlow starts before everything that can be done meanwhile.
         maker = Background(ready_agent, 'agent')
         stack.callback(maker.wait)
-        # With episodes there already, as after a stop, reading them may move some aside: wait. In a
-        # new logdir episodes are collected meanwhile, and held back.
+        # Reading episodes that are already there may move damaged ones aside, so wait with it. In a
+        # new logdir episodes are collected meanwhile, and kept in memory.
         fresh = saved is None and not (path / 'train_episodes').exists()
         while not fresh and not fits.wait(0.2):
             maker.check()
@@ -114,12 +115,12 @@ def train(
         snapshots = Snapshots(
             collector.progress, replay, collector.driver, collector.random_policy, evaluator, means
         )
-        # Restoring may count a step more; what was logged is kept up to the checkpoint only.
+        # Restoring may add a step; the log is kept only up to the checkpoint.
         begin = _Beginning(path, config, saved, replay, logger, collector.frames)
         if saved is not None:
             snapshots.restore(saved, display.line)
-            display.line(f'Going on from {saved.path} ({collector.frames} frames).')
-        # Asked for first: a prefill that is stopped may leave environments at their steps.
+            display.line(f'Resuming from {saved.path} ({collector.frames} frames).')
+        # Read now: a prefill that is stopped may leave environments in the middle of a step.
         environment = envs.describe()
         goes_on = collector.progress.prefilled
         if not goes_on:
@@ -143,7 +144,7 @@ def train(
         stack.callback(batches.close)
         if snapshots.batch is not None:
             batches.set_state(snapshots.batch)
-        if goes_on:  # Else the policy starts anew, or is in the middle of the prefill.
+        if goes_on:  # Otherwise the policy starts fresh, or the prefill is not over.
             snapshots.restore_policy(agent)
         run = TrainingRun(
             config,
@@ -171,10 +172,10 @@ def _prefill(
     begin: _Beginning,
     stop: StopRequest,
 ) -> None:
-    """Makes the steps before anything is learned, at random while the agent is being made.
+    """Plays the prefill, at random while the agent is being built.
 
-    Begins to write as soon as the agent `fits` and there is something to learn from: what is
-    collected until then is of no use if the run is refused.
+    Starts writing as soon as the agent `fits` and there is something to learn from: nothing is left
+    behind if the run is refused before.
     """
     collector.display.phase('prefill')
     policy: Policy = collector.random_policy
@@ -194,15 +195,15 @@ def _prefill(
 
 
 class _Beginning:
-    """The first writing to a logdir, made once: nothing is refused from there on.
+    """The first write to a logdir, made once; from then on the run is not refused.
 
     Args:
         path: the logdir.
         config: of the new or resumed run.
         saved: the checkpoint it resumes from.
-        replay: may write from then on.
+        replay: allowed to write from then on.
         logger: likewise.
-        frames: where a run without a checkpoint begins.
+        frames: where a run without a checkpoint starts.
 
     Attributes:
         made: whether it has been called.
@@ -244,8 +245,8 @@ def check(
     Args:
         config: the configuration.
         parts: as of `train`.
-        say: told what a run would take from the checkpoint of `--init.from`, and what it computes
-            on; prints on standard error by default.
+        say: prints what a run would take from the checkpoint of `--init.from` and the device it
+        would use; on standard error by default.
     """
     say = say or functools.partial(print, file=sys.stderr, flush=True)
     path = expand_home(config.logdir)
@@ -268,7 +269,7 @@ def check(
 
 
 def _check_request(config: Config, path: Path) -> Checkpoint | None:
-    """What can be told of a configuration before anything is made; the checkpoint it starts from.
+    """Checks a configuration before anything is made; returns the checkpoint it starts from.
 
     Raises:
         UsageError: the budget is below the prefill, or there is no such checkpoint.
@@ -298,7 +299,7 @@ def _nothing_to_do(config: Config, path: Path, say: Callable[[str], Any] | None 
 def _make_envs(
     config: Config, parts: PartsMaker | None, say: Callable[[str], Any]
 ) -> tuple[Parts, Workers]:
-    """The parts of a run and its environments, which encoder and decoder can make something of."""
+    """The parts of a run and its environments, checked against encoder and decoder."""
     made = (parts or functools.partial(default_parts, config))(say)
     envs = made.envs()
     try:

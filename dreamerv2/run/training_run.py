@@ -1,4 +1,4 @@
-"""A training run that is ready to learn: what is done at each event of the loop."""
+"""A training run that is ready to learn, and what it does at each event of the loop."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from dreamerv2.cli import FINISHED, STOPPED
 from dreamerv2.config import Config
 from dreamerv2.errors import UsageError
 from dreamerv2.run import checkpoint, evaluation, loop, model_evaluation
@@ -24,29 +25,27 @@ from dreamerv2.run.types import Agent, Batch, PolicyState
 from dreamerv2.run.updater import Updater
 from dreamerv2.signals import StopRequest
 
-FINISHED = 0
-STOPPED = 75
 SKIPS = 'skipped_updates', 'skipped_in_a_row'
-LOOKED_AT = 1000  # Rows of an evaluation by which the world model is measured.
-MOST_SKIPS = 100  # Updates in a row that may be left out because they were not finite.
+LOOKED_AT = 1000  # Rows of an evaluation on which the world model is measured.
+MOST_SKIPS = 100  # Consecutive updates that may be skipped because they were not finite.
 
 
 class TrainingRun:
-    """A run that is ready to learn, and what is done at each event of its loop.
+    """A run that is ready to learn.
 
     Args:
         config: the run's.
         path: its logdir.
-        collector: plays the environments; the prefill is made, unless it was stopped.
+        collector: plays the environments; the prefill is complete, unless it was stopped.
         evaluator: plays evaluations.
         agent: acts and learns.
         batches: what it learns from.
         updater: makes its updates.
-        means: gathers their metrics.
-        snapshots: what a checkpoint holds.
+        means: collects their metrics.
+        snapshots: saves the state of all parts.
         provenance: the content of `provenance.json`.
         lock: holds the logdir.
-        stop: says when to end early.
+        stop: tells when to end early.
     """
 
     def __init__(
@@ -106,7 +105,7 @@ class TrainingRun:
         if not self.progress.prefilled or self.progress.step < self.plan.steps:
             self.display.line(
                 f'Stopped by {self.stop.signal_name} at {self.frames} frames, checkpoint saved: '
-                'start again with the same command to go on.'
+                'the same command resumes from here.'
             )
             return STOPPED
         folder.mark_finished(self.path, self.frames, self.progress.updates)
@@ -169,8 +168,8 @@ class TrainingRun:
         broken = [k for k, v in scalars.items() if k.endswith('_loss') and not math.isfinite(v)]
         if broken:
             self.display.line(
-                f'Not finite at {self.frames} frames: {", ".join(broken)}. Such updates are left '
-                f'out ({int(self.skips.get("skipped_updates", 0))} so far).'
+                f'Not finite at {self.frames} frames: {", ".join(broken)}. Such updates are '
+                f'skipped ({int(self.skips.get("skipped_updates", 0))} so far).'
             )
         scalars.update({name: int(value) for name, value in self.skips.items()})
         scalars.update(self.throughput.take(self.progress.step, self.progress.updates))
@@ -217,7 +216,7 @@ class TrainingRun:
         self.display.evaluating(level, played, total, steps)
 
     def _check_updates(self) -> None:
-        """Ends the run where nothing was learned for long; the last checkpoint stays as it is."""
+        """Ends the run after too many skipped updates in a row; the last checkpoint is kept."""
         in_a_row = int(self.skips.get('skipped_in_a_row', 0))
         if in_a_row >= MOST_SKIPS:
             self.saver.wait()
@@ -225,7 +224,7 @@ class TrainingRun:
             where = f'the last checkpoint is {newest[-1]}' if newest else 'there is no checkpoint'
             raise UsageError(
                 f'{in_a_row} updates in a row were not finite, up to {self.frames} frames; '
-                f'{where}: go on from there with --accept_changes True and a lower '
+                f'{where}: resume from there with --accept_changes True and a lower '
                 'model_opt.lr, or --precision float32.'
             )
 
@@ -246,7 +245,7 @@ class TrainingRun:
         )
 
         def write() -> None:
-            self.logger.flush()  # What was logged before a checkpoint is on disk with it.
+            self.logger.flush()  # Everything logged before a checkpoint is on disk when it is.
             save()
 
         self.saver.start(write)

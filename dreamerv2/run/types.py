@@ -1,4 +1,4 @@
-"""What the training run expects of its agent, and the shapes of what it passes on."""
+"""What the training run expects of its agent, and the types of what it passes around."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """Updates of the agent: in turn with acting, or beside it in a thread.
 
 Both make the same number of updates at the same agent steps, on batches drawn in the same order
-(`batches`), so a run repeats itself in either mode. In turn, the agent acts with weights that every
-owed update has already changed. Beside it, while an update is computed the agent acts with a copy
-of the weights from before it: behind by the updates of one training step, never by more. Updates
-that are made ahead (see `Agent.train_ahead`) add one: by it the actor is behind, too.
+(`batches`), so a run is reproducible in either mode. In turn, the agent acts with fully updated
+weights. In a thread, while an update is computed the agent acts with a copy of the weights from
+before it: it lags by the updates of one training step, never more. Updates that are made ahead (see
+`Agent.train_ahead`) add one update to the lag of the actor.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ Metrics = dict[str, Any]
 
 
 class Updater(Protocol):
-    """How updates are made."""
+    """Makes updates of the agent."""
 
     def update(self, number: int, step: int) -> list[Metrics]:
-        """Starts `number` updates at agent step `step`; metrics of those that ended."""
+        """Starts `number` updates at agent step `step`; returns the metrics of those that ended."""
 
     def drain(self) -> list[Metrics]:
-        """Waits for what was started; its metrics. The agent acts with the newest weights then."""
+        """Waits for what was started; returns its metrics. Then the newest weights act."""
 
     def close(self) -> None:
-        """Waits for what was started and lets go of it."""
+        """Waits for what was started and ends."""
 
     @property
     def staleness(self) -> int:
-        """By how many updates the acting weights are behind."""
+        """Number of updates that the acting weights lag behind."""
 
 
 class _Trainer:
@@ -54,7 +54,7 @@ class _Trainer:
 
 
 class InTurn:
-    """Makes updates where they are asked for.
+    """Makes updates in the caller's thread.
 
     Args:
         agent: the agent.
@@ -77,11 +77,11 @@ class InTurn:
 
 
 class Beside:
-    """Makes updates in a thread while the environments go on (`async_collect`).
+    """Makes updates in a thread while the environments step (`async_collect`).
 
-    The next updates are handed over while the last are still computed, so that the thread goes from
-    one to the other without waiting for this one to be woken. In between it renews the acting
-    weights, for which it waits until nothing acts: until the caller waits for it.
+    The next updates are queued while the last are still being computed, so that the thread need not
+    wait for the caller to wake up. In between it renews the acting weights, for which it waits
+    until nothing acts: until the caller waits for it.
 
     Args:
         agent: an agent that acts with a copy of its weights, renewed by `sync_policy`.
@@ -96,7 +96,7 @@ class Beside:
         self._waited_for = threading.Semaphore(0)  # Once for each that may renew the weights.
         self._failed = False
         self._ahead = ahead
-        self._number = 0  # Updates that are computed now.
+        self._number = 0  # Updates being computed.
         self._pending = 0  # Pending updates before them.
 
     @property
@@ -113,7 +113,7 @@ class Beside:
         return ended
 
     def wait(self) -> list[Metrics]:
-        """Waits for what is being computed; metrics of the updates that ended."""
+        """Waits for what is being computed; returns the metrics of the updates that ended."""
         running, self._running = self._running, None
         return self._end(running)
 
@@ -126,7 +126,7 @@ class Beside:
         return ended
 
     def _train(self, batches: list[Batch], step: int) -> list[Metrics | None]:
-        if self._failed:  # What follows a failure would start from its ruins.
+        if self._failed:  # What is queued after a failure would start from a broken state.
             return []
         train = self._trainer.train_ahead if self._ahead else self._trainer.train
         try:

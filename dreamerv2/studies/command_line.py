@@ -8,10 +8,9 @@ import functools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
+from dreamerv2.cli import FAILED, FINISHED, STOPPED, Parser, exit_code_of, whole_number
 from dreamerv2.errors import UsageError
-from dreamerv2.exit_codes import exit_code_of
 from dreamerv2.paths import expand_home
 from dreamerv2.run.logdir.folder import opened
 from dreamerv2.run.logdir.lock import Lock
@@ -21,18 +20,11 @@ from dreamerv2.studies import status_tables
 from dreamerv2.studies.definition import Definition, Job, make_jobs, select
 from dreamerv2.studies.engines.options import add_arguments, check_arguments, make_engine
 from dreamerv2.studies.evaluations import evaluate_parents
-from dreamerv2.studies.runner import FAILED, FINISHED, STOPPED, run_jobs, write_plan
+from dreamerv2.studies.runner import run_jobs, write_plan
 from dreamerv2.studies.state import State, read_state, read_states
 from dreamerv2.studies.study_file import read_definition
 
 DEFINITION = 'study.yaml'
-
-
-class Parser(argparse.ArgumentParser):
-    """Raises UsageError instead of ending the program."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f'{message}; see --help')
 
 
 def main(argv: Sequence[str] | None = None, stages: Sequence[str] = ()) -> int:
@@ -43,7 +35,7 @@ def main(argv: Sequence[str] | None = None, stages: Sequence[str] = ()) -> int:
 
 def status_main(argv: Sequence[str] | None = None) -> int:
     """The command that shows how far a study is; returns its exit code."""
-    return exit_code_of(show_status, argv, 'Interrupted.')
+    return exit_code_of(show_status, argv)
 
 
 def run_study(argv: Sequence[str], stages: Sequence[str] = ()) -> int:
@@ -127,7 +119,9 @@ def _parse(argv: Sequence[str], stages: Sequence[str]) -> argparse.Namespace:
     parser.add_argument('--dry_run', action='store_true', help='only show the plan')
     parser.add_argument('--sets', nargs='+', default=[], metavar='SET', help='only these')
     parser.add_argument('--levels', nargs='+', default=[], metavar='LEVEL', help='only these')
-    parser.add_argument('--seeds', nargs='+', type=int, default=[], metavar='N', help='only these')
+    parser.add_argument(
+        '--seeds', nargs='+', type=whole_number(), default=[], metavar='N', help='only these'
+    )
     add_arguments(parser)
     args = parser.parse_args(argv)
     check_arguments(args)

@@ -13,9 +13,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dreamerv2.cli import did_you_mean
 from dreamerv2.config import load_config
 from dreamerv2.config.sets import named_sets
-from dreamerv2.errors import UsageError, nearest
+from dreamerv2.errors import UsageError
 
 PLAN = 'plan.json'  # at the root of a study, beside its runs
 
@@ -497,10 +498,11 @@ def select(
         for value in wanted:
             if value not in known:
                 names = [str(name) for name in known if name != '']
-                hint = nearest(str(value).rpartition('_')[2], names) if key != 'seed' else ''
+                name = str(value).rpartition('_')[2]
+                hint = did_you_mean(name, names, lead='; ') if key != 'seed' else ''
                 raise UsageError(
                     f'--{key}s {value}: not in this study; there are {", ".join(names) or "none"}'
-                    f'{f"; {hint}" if hint else ""}'
+                    f'{hint}'
                 )
         if wanted:
             found = [(place, job) for place, job in found if getattr(place, key) in wanted]

@@ -7,26 +7,20 @@ figure 8 of the thesis. `frames` and `reconstructions` are uint8 `[K, height, wi
 
 from __future__ import annotations
 
-import argparse
 import functools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
+from dreamerv2.cli import Parser, exit_code_of, whole_number
 from dreamerv2.config import Config
 from dreamerv2.errors import UsageError
-from dreamerv2.exit_codes import exit_code_of
 from dreamerv2.paths import expand_home
 
 FILE = 'reconstructions.npz'
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f'{message}; see --help')
 
 
 def run(argv: Sequence[str]) -> int:
@@ -35,14 +29,18 @@ def run(argv: Sequence[str]) -> int:
     Raises:
         UsageError: a mistake in the command line.
     """
-    parser = _Parser(prog='reconstruct', description='What a world model makes of a level.')
+    parser = Parser(prog='reconstruct', description='What a world model makes of a level.')
     parser.add_argument('logdir', type=Path, help='logdir of a training run')
     parser.add_argument('--task', required=True, help='such as mario_1-1')
-    parser.add_argument('--steps', type=int, default=60, help='agent steps that are played (60)')
-    parser.add_argument('--frames', type=int, default=6, help='how many of them are kept (6)')
+    parser.add_argument(
+        '--steps', type=whole_number(1), default=60, help='agent steps that are played (60)'
+    )
+    parser.add_argument(
+        '--frames', type=whole_number(1), default=6, help='how many of them are kept (6)'
+    )
     parser.add_argument('--out', type=Path, help=f'default: LOGDIR/{FILE}')
     args = parser.parse_args(argv)
-    if not 1 <= args.frames <= args.steps:
+    if args.frames > args.steps:
         raise UsageError(f'--frames {args.frames}: expected 1 to --steps {args.steps}')
     from dreamerv2.envs import check_task
     from dreamerv2.evaluate import load_agent
@@ -104,8 +102,8 @@ def _one_level(names: Sequence[str], task: str) -> Sequence[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; 0 finished, 1 crashed, 2 bad input."""
-    return exit_code_of(run, argv, 'Interrupted.')
+    """Runs the command; returns its exit code."""
+    return exit_code_of(run, argv)
 
 
 if __name__ == '__main__':

@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from dreamerv2.cli import BAD_INPUT, STOPPED
 from dreamerv2.durable import to_json, write_durably
 from dreamerv2.studies.definition import PLAN, Definition, Job, plan_of
 from dreamerv2.studies.process import LOG
 from dreamerv2.studies.state import clear_failure, read_failure, read_state, write_failure
 
-FINISHED, FAILED, BAD_INPUT, STOPPED = 0, 1, 2, 75
 LAST_LINE = 4096  # bytes read from the end of a run's output
 
 

@@ -16,19 +16,19 @@ frames_per_second: 77       of one run, for the estimate of hours (optional)
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dreamerv2.cli import did_you_mean
 from dreamerv2.config import Config, load_config
 from dreamerv2.config.files import Entry, read_entries
 from dreamerv2.config.merge import merge
 from dreamerv2.config.schema import SCHEMA
 from dreamerv2.envs import check_task, parse_task
-from dreamerv2.errors import UsageError, nearest, printable, shown
+from dreamerv2.errors import UsageError, printable, shown
 from dreamerv2.studies.definition import STAGES, Definition, by_stage
 
 KEYS = ('configs', 'family', 'frames', 'seeds', *STAGES, 'frames_per_second')
@@ -124,7 +124,7 @@ def _unknown_key(key: str, value: Any) -> str:
     if key in MAPPINGS:
         return f'{key} {shown(value)}: expected keys and values, such as {key}: {MAPPINGS[key]}'
     head = key.split('.')[0]
-    near = SYNONYMS.get(key) or nearest(key, (*KEYS, *MAPPINGS))
+    near = SYNONYMS.get(key) or did_you_mean(key, (*KEYS, *MAPPINGS))
     if head in KEYS:
         hint = f'{head} holds no keys of its own'
     elif near:
@@ -142,8 +142,7 @@ def _name(path: Path) -> str:
 
 def _family(entry: Entry) -> str:
     if entry.value not in FAMILIES:
-        near = difflib.get_close_matches(str(entry.value)[:200], FAMILIES, 1)
-        hint = f'; did you mean {near[0]}?' if near else ''
+        hint = did_you_mean(str(entry.value), FAMILIES, lead='; ')
         raise UsageError(
             f'{entry.where}: family {shown(entry.value)}: expected {", ".join(FAMILIES)}{hint}'
         )
@@ -199,8 +198,7 @@ def _set(
     """The levels of a pre-training set."""
     if name in known or f'{family}_{name}' in known:
         return _levels(dataclasses.replace(entry, value=name, items=()), family, known)
-    near = difflib.get_close_matches(name.removeprefix(f'{family}_')[:200], known, 1)
-    hint = f'; did you mean {printable(near[0])}?' if near else ''
+    hint = did_you_mean(name.removeprefix(f'{family}_'), known, lead='; ')
     listed = printable(', '.join(known), 100)
     where = dict(zip(_names(entry), entry.items, strict=False)).get(name, entry.where)
     raise UsageError(f'{where}: {shown(name)} is no set of levels: there are {listed}{hint}')

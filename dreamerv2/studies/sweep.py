@@ -8,19 +8,18 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from dreamerv2.cli import FAILED, FINISHED, STOPPED, Parser, exit_code_of
 from dreamerv2.config import load_config
 from dreamerv2.envs import check_task
 from dreamerv2.errors import UsageError
-from dreamerv2.exit_codes import exit_code_of
 from dreamerv2.paths import expand_home
 from dreamerv2.run.logdir.folder import opened
 from dreamerv2.run.logdir.lock import Lock
 from dreamerv2.run.metrics.terminal import print_line as say
 from dreamerv2.signals import StopRequest
-from dreamerv2.studies.command_line import Parser
 from dreamerv2.studies.definition import Job
 from dreamerv2.studies.engines.options import add_arguments, check_arguments, make_engine
-from dreamerv2.studies.runner import FAILED, FINISHED, STOPPED, run_jobs
+from dreamerv2.studies.runner import run_jobs
 from dreamerv2.studies.state import read_states
 from dreamerv2.studies.status_tables import summary_line
 

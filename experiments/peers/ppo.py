@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dreamerv2.cli import exit_code_of
 from dreamerv2.config import Config, load_config
 from dreamerv2.envs.gymnasium_view import GymnasiumView
 from dreamerv2.errors import UsageError
@@ -126,18 +127,17 @@ def train(config: Config) -> None:
         envs.close()
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command; takes the flags of `train.py`, on top of the preset mario_small."""
-    argv = list(sys.argv[1:] if argv is None else argv)
+def run(argv: Sequence[str]) -> None:
+    """Takes the flags of `train.py`, on top of the preset mario_small."""
     if {'-h', '--help'} & {*argv}:
         print(__doc__)
-        return 0
-    try:
+    else:
         train(load_config(['--configs', 'mario_small', *argv]))
-    except UsageError as error:
-        print(f'ppo: {error}', file=sys.stderr)
-        return 2
-    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    return exit_code_of(run, argv)
 
 
 if __name__ == '__main__':

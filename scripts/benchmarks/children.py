@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
-from dreamerv2.run import devices
+from dreamerv2 import quiet
 
 
 def in_child(function: Callable[..., Any], *args: Any) -> Any:
@@ -67,8 +67,8 @@ def _serve(connection: Connection, make: Callable[..., Callable[[], Any]], args:
 
 def quietly(function: Callable[..., Any], *args: Any) -> Any:
     """What `function(*args)` returns, without what it prints or its libraries write."""
-    devices.hide_noise()
-    devices.separate_stderr()
+    quiet.hide_noise()
+    quiet.separate_stderr()
     with (
         open(os.devnull, 'w') as nowhere,
         contextlib.redirect_stdout(nowhere),

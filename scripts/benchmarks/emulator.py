@@ -29,7 +29,7 @@ class BareGame:
     """Level 1-1 in nes-py itself with fixed buttons, without anything of ours."""
 
     def __init__(self) -> None:
-        from dreamerv2.envs.quiet import quiet
+        from dreamerv2.quiet import quiet
 
         with quiet():
             from gym_super_mario_bros.smb_env import SuperMarioBrosEnv

@@ -15,8 +15,8 @@ import sys
 import time
 from typing import Any
 
+from dreamerv2 import quiet
 from dreamerv2.config import load_config
-from dreamerv2.run import devices
 
 from . import watched
 from .timing import Clock
@@ -24,8 +24,8 @@ from .timing import Clock
 
 def main(argv: list[str]) -> int:
     """Trains, and returns the exit code of training."""
-    devices.hide_noise()
-    devices.separate_stderr()
+    quiet.hide_noise()
+    quiet.separate_stderr()
     config = load_config(argv)
     clock = Clock()
     clock.last['begin'] = time.monotonic()  # Where nothing is left to be played at random.

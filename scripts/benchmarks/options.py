@@ -8,11 +8,11 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from dreamerv2.cli import Parser, whole_number
 from dreamerv2.config import Config, load_config
 from dreamerv2.envs import check_task
-from dreamerv2.errors import UsageError
 from dreamerv2.run.build import task_sets
 
 from .report import Report, Table
@@ -88,25 +88,10 @@ class Options:
         return Report(self.command, self.machine, list(tables), data)
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f'{message}; see bench.py --help.')
-
-
-def _count(text: str) -> int:
-    try:
-        value = float(text)
-        if value != int(value) or value < 1:
-            raise ValueError
-    except (ValueError, OverflowError):
-        raise argparse.ArgumentTypeError(f'{text!r} is not a whole number from 1') from None
-    return int(value)
-
-
 def make_parser() -> argparse.ArgumentParser:
     """The flags that are not the configuration's."""
     what = '\n'.join(f'  {name:<10} {line}' for name, (line, _) in BENCHMARKS.items())
-    parser = _Parser(
+    parser = Parser(
         prog='bench.py',
         description=f'Measures speed and memory. WHAT is one of\n{what}',
         epilog=EPILOG,
@@ -115,13 +100,15 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument('what', metavar='WHAT', choices=list(BENCHMARKS), help='see above')
     parser.add_argument('--preset', nargs='+', metavar='P', help='presets of configs.yaml')
-    parser.add_argument('--repeat', type=_count, default=5, metavar='N', help='repetitions (5)')
     parser.add_argument(
-        '--steps', type=_count, default=0, metavar='N',
+        '--repeat', type=whole_number(1), default=5, metavar='N', help='repetitions (5)'
+    )
+    parser.add_argument(
+        '--steps', type=whole_number(1), default=0, metavar='N',
         help='agent steps: played (envs, train, memory), or held (replay)',
     )  # fmt: skip
     parser.add_argument(
-        '--episodes', type=_count, default=200, metavar='N',
+        '--episodes', type=whole_number(1), default=200, metavar='N',
         help='real episodes, from all levels, that a replay is filled from (200)',
     )  # fmt: skip
     parser.add_argument(

@@ -8,7 +8,7 @@ import hashlib
 import json
 import random
 
-from dreamerv2.envs.quiet import quiet
+from dreamerv2.quiet import quiet
 
 LEVELS = [f'{world}-{stage}' for world in range(1, 9) for stage in range(1, 5)]
 FRAMES = 240

@@ -8,8 +8,8 @@ import pytest
 
 from dreamerv2.envs import make_env
 from dreamerv2.envs.mario import button_bytes
-from dreamerv2.envs.quiet import import_quietly
 from dreamerv2.errors import UsageError
+from dreamerv2.quiet import import_quietly
 
 TRACES = np.load(pathlib.Path(__file__).parents[1] / 'reference' / 'mario_traces.npz')
 

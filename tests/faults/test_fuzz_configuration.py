@@ -6,10 +6,10 @@ import random
 
 import pytest
 
+from dreamerv2.cli import exit_code_of
 from dreamerv2.config import Config, load_config
 from dreamerv2.config.files import default_file
 from dreamerv2.errors import UsageError, printable, shown
-from dreamerv2.exit_codes import exit_code_of
 from tests.faults import configuration_inputs as inputs
 from tests.faults.fuzz_configuration import fuzz, set_apart, table, wrong_line
 

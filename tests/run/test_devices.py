@@ -35,9 +35,10 @@ def test_precision(wanted, capability, cpuinfo, expected):
 
 NATIVE = """
 import os, sys
+from dreamerv2.quiet import separate_stderr
 from dreamerv2.run import devices
 from dreamerv2.errors import UsageError
-devices.separate_stderr()
+separate_stderr()
 os.write(2, b'native before\\n')
 try:
     with devices.hidden_native_stderr():

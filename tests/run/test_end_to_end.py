@@ -45,7 +45,7 @@ def test_train_stop_resume_evaluate(tmp_path, root, python_env):
 
     result = subprocess.run(command, capture_output=True, text=True, env=python_env, timeout=150)
     assert result.returncode == 0, result.stderr
-    assert f'Going on from {saved.path} ({saved.frames} frames)' in result.stderr
+    assert f'Resuming from {saved.path} ({saved.frames} frames)' in result.stderr
     assert json.loads((logdir / 'done.json').read_text())['step'] == 2000
     rows = [json.loads(line) for line in metrics.read_text().splitlines()]
     steps = [row['step'] for row in rows]

@@ -18,11 +18,11 @@ from run_fakes import (
     without_time,
 )
 
+from dreamerv2.cli import FINISHED, STOPPED
 from dreamerv2.envs.factory import make_workers
 from dreamerv2.run import checkpoint
 from dreamerv2.run.build import Parts
 from dreamerv2.run.training import train
-from dreamerv2.run.training_run import FINISHED, STOPPED
 
 
 def assert_same_end(one, other):
@@ -68,7 +68,7 @@ def test_an_episode_that_cannot_be_played_again_is_said_to_end(tmp_path, capfd):
     code, _ = run(tmp_path, steps=127, length=9)  # Other pictures of progress come out.
     assert code == FINISHED
     said = ''.join(capfd.readouterr())
-    assert 'Environment 0 did not come back to where it was' in said and '5 steps' in said
+    assert 'Environment 0 could not be restored' in said and '5 steps' in said
     saved = checkpoint.find(tmp_path)
     assert saved.state['progress']['episodes'] == 13
     assert saved.state['replay']['totals'] == {
@@ -90,7 +90,7 @@ def test_a_step_under_way_counts_where_its_environment_is_gone(tmp_path, capfd):
         file.write(json.dumps({'step': frames + 4, 'train_return': 7}) + '\n')
     capfd.readouterr()
     run(tmp_path, steps=150, **options(2))
-    assert ''.join(capfd.readouterr()).count('did not come back to where it was') == 2
+    assert ''.join(capfd.readouterr()).count('could not be restored') == 2
     saved = checkpoint.find(tmp_path)
     with np.load(saved.path / checkpoint.UNFINISHED) as content:
         rows = [content[f'rows/{index}/is_first'] for index in range(2)]

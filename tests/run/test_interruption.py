@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from run_fakes import fake_parts, small_config
 
+from dreamerv2.cli import FINISHED, STOPPED
 from dreamerv2.errors import UsageError
 from dreamerv2.run import checkpoint
 from dreamerv2.run.training import train
-from dreamerv2.run.training_run import FINISHED, STOPPED
 from dreamerv2.signals import STOP_SIGNALS
 
 FAKES = Path(__file__).with_name('run_fakes.py')
@@ -50,7 +50,7 @@ def test_a_signal_saves_and_the_run_goes_on(tmp_path, python_env, number):
         [*command, str(step + 20)], capture_output=True, text=True, env=python_env, timeout=60
     )
     assert result.returncode == FINISHED, result.stderr
-    assert f'Going on from {saved.path}' in result.stderr
+    assert f'Resuming from {saved.path}' in result.stderr
     assert checkpoint.find(tmp_path).state['progress']['step'] == step + 20
 
 

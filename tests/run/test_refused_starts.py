@@ -3,6 +3,7 @@
 import pytest
 from run_fakes import CountingEnv, NumpyAgent, fake_parts, in_process, lines, small_config
 
+from dreamerv2.cli import FINISHED
 from dreamerv2.config import load_config
 from dreamerv2.errors import UsageError
 from dreamerv2.run import build, checkpoint
@@ -10,7 +11,6 @@ from dreamerv2.run.build import Parts
 from dreamerv2.run.devices import Device
 from dreamerv2.run.logdir.lock import Lock
 from dreamerv2.run.training import check, train
-from dreamerv2.run.training_run import FINISHED
 from dreamerv2.train import main
 
 TINY = ['--configs', 'mario', 'debug', '--task', 'pixel', '--action_repeat', '1', '--sticky', '0']

@@ -130,7 +130,7 @@ BAD = {
     'evaluate text': ('evaluate', ['{root}/text'], 'damaged'),
     'evaluate an unknown step': ('evaluate', ['{root}/good', '--step', '7'], 'step 7'),
     'evaluate an unknown task': ('evaluate', ['{root}/good', '--tasks', 'mario_0-1'], '0-1'),
-    'no episodes': ('evaluate', ['{root}/good', '--episodes', '0'], 'not above 0'),
+    'no episodes': ('evaluate', ['{root}/good', '--episodes', '0'], 'whole number from 1'),
     'half an episode': ('evaluate', ['{root}/good', '--episodes', '1.5'], 'whole number'),
     'NaN episodes': ('evaluate', ['{root}/good', '--episodes', 'nan'], 'whole number'),
     'unknown policy': ('evaluate', ['{root}/good', '--policy', 'best'], 'best'),

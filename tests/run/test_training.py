@@ -20,11 +20,11 @@ from run_fakes import (
 )
 
 import dreamerv2.api
+from dreamerv2.cli import FINISHED
 from dreamerv2.errors import UsageError
 from dreamerv2.run import checkpoint
 from dreamerv2.run.build import Parts
 from dreamerv2.run.training import train
-from dreamerv2.run.training_run import FINISHED
 
 
 def test_logdir_holds_everything(tmp_path):

@@ -6,13 +6,13 @@ import signal
 import pytest
 from run_fakes import CountingEnv, NumpyAgent, in_process, lines, random_policy, small_config
 
+from dreamerv2.cli import FINISHED, STOPPED
 from dreamerv2.errors import UsageError
 from dreamerv2.run import checkpoint, collector
 from dreamerv2.run.build import Parts
 from dreamerv2.run.devices import Device
 from dreamerv2.run.evaluation import LONGEST_EPISODE, Evaluator, longest_episode
 from dreamerv2.run.training import train
-from dreamerv2.run.training_run import FINISHED, STOPPED
 
 FOREVER = 10**9
 

@@ -30,6 +30,6 @@ def test_summary():
     assert entry['return'] == {'mean': 2.0, 'std': pytest.approx(2**0.5, abs=1e-4)}
 
 
-def test_too_few_episodes():
-    with pytest.raises(SystemExit, match='2'):
-        measure_random.main(['--episodes', '1'])
+def test_too_few_episodes(capsys):
+    assert measure_random.main(['--episodes', '1']) == 2
+    assert "'1' is not a whole number from 2" in capsys.readouterr().err

@@ -128,13 +128,13 @@ def test_a_missing_parent_is_named(command, tmp_path):
         ('study.py', [], ['STUDY.yaml', 'required']),
         ('study.py', ['nowhere.yaml', '--logdir', 'x'], ['nowhere.yaml', 'cannot be read']),
         ('study.py', ['{study}', '--logdir', 'x', '--seeds', '9'], ['--seeds 9', 'there are 0']),
-        ('study.py', ['{study}', '--logdir', 'x', '--jobs', '-1'], ['--jobs -1']),
+        ('study.py', ['{study}', '--logdir', 'x', '--jobs', '-1'], ['--jobs', "'-1'"]),
         ('study.py', ['{study}', '--logdir', 'x', '--gpus', '0', '--gpus_per_run', '0'], ['0.0']),
         ('pretrain.py', ['{study}', '--logdir', 'x', '--sets', 'e4'], ['--sets e4', 'pair']),
         ('status.py', ['nowhere'], ['no study']),
         ('videos.py', ['nowhere'], ['nowhere']),
         ('reconstruct.py', ['nowhere', '--task', 'mario_1-1'], ['nowhere does not exist']),
-        ('reconstruct.py', ['x', '--task', 'mario_1-1', '--frames', '0'], ['--frames 0']),
+        ('reconstruct.py', ['x', '--task', 'mario_1-1', '--frames', '0'], ['--frames', "'0'"]),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(command, tmp_path, script, arguments, words):

@@ -42,9 +42,9 @@ DRIVER = """
 import pathlib, sys
 from dreamerv2.studies import process
 from dreamerv2.studies.sweep import run_sweep
-from dreamerv2.exit_codes import exit_code_of
+from dreamerv2.cli import exit_code_of
 process.TRAIN = pathlib.Path(sys.argv[1])
-sys.exit(exit_code_of(run_sweep, sys.argv[2:], 'Interrupted.'))
+sys.exit(exit_code_of(run_sweep, sys.argv[2:]))
 """
 
 

@@ -1,4 +1,4 @@
-"""The kernels that are fast on processors: the same results as the plain formulas give."""
+"""Kernels that are fast on CPUs, with the same results as the plain formulas."""
 
 from dreamerv2.nets.cpu.kernels import CpuKernels
 

@@ -1,9 +1,9 @@
-"""Convolutions with stride 2 and no padding, each in the fastest of several equal ways.
+"""Convolutions with stride 2 and no padding, each in the fastest of several equivalent ways.
 
-What they compute is `Kernels.conv`: TensorFlow's `conv2d`. Written that way, few channels on many
-pixels leave a processor's matrix units idle. Grouping 2x2 or 4x4 pixels as channels (a block) makes
-a stride-1 convolution of one; two layers in a row can hand blocks on to each other. Their
-transposes are in `transposed_convolutions`.
+They compute `Kernels.conv`, TensorFlow's `conv2d`, which leaves a CPU's matrix units idle for few
+channels on many pixels. Grouping 2x2 or 4x4 pixels as channels (a block) turns it into a stride-1
+convolution, and consecutive layers can pass on blocks. For the transposes see
+`transposed_convolutions`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from dreamerv2.nets.kernels import Activation, Weights
 from dreamerv2.nets.layers import Conv
 
 FEW_POSITIONS = 4  # Up to this many output pixels a convolution is faster as a matrix product.
-FEW_FOR_GRADIENT = 36  # And up to this many its kernel's gradient, as one for each tap.
+FEW_FOR_GRADIENT = 36  # And up to this many its kernel's gradient, as one product per tap.
 
 
 def conv(x: tf.Tensor, weights: Weights, act: Activation = tf.identity) -> tf.Tensor:
-    """As `Kernels.conv`, in whichever of three equal ways is fastest for the sizes."""
+    """As `Kernels.conv`, in whichever of three equivalent ways is fastest for the sizes."""
     kernel, bias = weights
     size, _, inputs, units = kernel.shape
     height, width = ((side - size) // 2 + 1 for side in x.shape[1:3])
@@ -29,8 +29,8 @@ def conv(x: tf.Tensor, weights: Weights, act: Activation = tf.identity) -> tf.Te
         out = linear(rows, (tf.reshape(kernel, [-1, units]), bias), act)
         return tf.reshape(out, [-1, height, width, units])
     if size % 2 == 0 and kernel.dtype != tf.float32:
-        # Four pixels side by side as channels: a stride-1 convolution with half the size.
-        # In float32 it is faster as it is.
+        # 2x2 pixels as channels: a stride-1 convolution of half the size.
+        # In float32 the plain one is faster.
         seen = [2 * (side - 1) + size for side in (height, width)]
         x = x if seen == x.shape[1:3] else tf.slice(x, [0, 0, 0, 0], [-1, *seen, -1])
         return convolve(space_to_depth(x, 2), blocked_kernel(kernel, 2), bias, act)
@@ -45,13 +45,13 @@ def strided(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
 def strided_gradients(
     x: tf.Tensor, kernel: tf.Tensor, upstream: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Gradients of image and kernel in `strided(x, kernel)`, from that of the result."""
+    """Gradients of image and kernel in `strided(x, kernel)`, given that of the result."""
     of_x = tf.nn.conv2d_transpose(upstream, kernel, tf.shape(x), 2, 'VALID')
     return of_x, correlation(x, upstream, kernel.shape[0], 2)
 
 
 def convolve(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor, act: Activation) -> tf.Tensor:
-    """Stride 1, no padding; the bias is repeated as often as the kernel's units need."""
+    """Stride 1, no padding; the bias is repeated to match the kernel's units."""
     bias = tf.tile(bias, [kernel.shape[3] // bias.shape[0]])
 
     def gradients(x, kernel, upstream):
@@ -72,16 +72,16 @@ def turned(kernel: tf.Tensor) -> tf.Tensor:
 
 
 def gradient_of_kernel(x: tf.Tensor, upstream: tf.Tensor) -> tf.Tensor:
-    """The gradient of the kernel in `valid(x, kernel)`, in the faster of two equal ways."""
+    """The gradient of the kernel in `valid(x, kernel)`, in the faster of two equivalent ways."""
     size = x.shape[1] - upstream.shape[1] + 1
     few = upstream.shape[1] * upstream.shape[2] <= FEW_FOR_GRADIENT
-    # In float32 they are equally fast at full size, and at a small one the second is faster.
+    # In float32 both are equally fast at full size, and the second at small sizes.
     by_taps = few and x.dtype != tf.float32
     return products_of_taps(x, upstream, size) if by_taps else correlation(x, upstream, size, 1)
 
 
 def correlation(x: tf.Tensor, upstream: tf.Tensor, size: int, stride: int) -> tf.Tensor:
-    """The gradient of a kernel `[size, size, ...]` without padding, from that of the result."""
+    """The gradient of a kernel `[size, size, ...]` without padding, given that of the result."""
     return tf.raw_ops.Conv2DBackpropFilter(
         input=x, filter_sizes=[size, size, x.shape[3], upstream.shape[3]], out_backprop=upstream,
         strides=[1, stride, stride, 1], padding='VALID',
@@ -102,7 +102,7 @@ def products_of_taps(x: tf.Tensor, upstream: tf.Tensor, size: int) -> tf.Tensor:
 
 
 def space_to_depth(x: tf.Tensor, block: int) -> tf.Tensor:
-    """`tf.nn.space_to_depth` as a transposition, which a processor does far faster."""
+    """`tf.nn.space_to_depth` as a transposition, far faster on a CPU."""
     height, width, channels = x.shape[1:]
     x = tf.reshape(x, [-1, block, width // block, block * channels])
     shape = [-1, height // block, width // block, block**2 * channels]
@@ -130,7 +130,7 @@ def blocked_kernel(kernel: tf.Tensor, block: int) -> tf.Tensor:
 
 
 def quadrupled_kernel(kernel: tf.Tensor, stride: int, reach: int) -> tf.Tensor:
-    """A kernel for 2x2 neighbouring outputs at once.
+    """A kernel that computes 2x2 neighbouring outputs at once.
 
     Args:
         kernel: `[size, size, inputs, units]`.
@@ -153,7 +153,7 @@ def quadrupled_kernel(kernel: tf.Tensor, stride: int, reach: int) -> tf.Tensor:
 def can_pair(first: Conv, second: Conv, x: tf.Tensor) -> bool:
     """Whether `conv_pair` computes these two layers on images `x [N, H, W, inputs]`.
 
-    Not for a single image, for which regrouping the kernels takes longer than it saves.
+    Not for a single image, where regrouping the kernels takes longer than it saves.
     """
     sides_fit = all(side % 4 == 0 and side >= 16 for side in x.shape[1:3])
     return first.size == second.size == 4 and sides_fit and x.shape[0] != 1
@@ -164,7 +164,7 @@ def conv_pair(
 ) -> tf.Tensor:
     """`last(second(act(first(x))))`, with the pixels in between as channels of 2x2 blocks.
 
-    `act` and `last` work elementwise. The image is read once as blocks of 4x4 pixels.
+    `act` and `last` are elementwise. The image is read once as blocks of 4x4 pixels.
     """
     kernel, bias = first.weights()
     kernel = blocked_kernel(quadrupled_kernel(kernel, 2, 8), 4)

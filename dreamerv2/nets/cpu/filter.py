@@ -1,7 +1,7 @@
-"""The RSSM's filter with everything out of the time loop that does not depend on the recurrence.
+"""The RSSM's filter with everything that does not depend on the recurrence outside the time loop.
 
-That is the embedding's and the action's share of the first layers, the casting of the weights, and
-the gradients of the weights (see `scan`).
+These are the contributions of embedding and action to the first layers, the casts of the weights,
+and the gradients of the weights (see `scan`).
 """
 
 from __future__ import annotations

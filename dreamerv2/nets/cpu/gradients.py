@@ -1,4 +1,4 @@
-"""Gradients written by hand where TensorFlow's own are imprecise or slow."""
+"""Hand-written gradients where TensorFlow's own are imprecise or slow."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def affine(
     weights: Weights,
     act: Activation = tf.identity,
 ) -> tf.Tensor:
-    """`act(product(x, kernel) + bias)`, with gradients of its own.
+    """`act(product(x, kernel) + bias)`, with hand-written gradients.
 
-    TensorFlow's gradient of a bias adds up in the computation's type: in bfloat16, over the rows
-    and pixels of a batch, it can be off by as much as its size. Here it is added in float32.
+    TensorFlow accumulates the gradient of a bias in the computation's type: in bfloat16, over the
+    rows and pixels of a batch, it can be off by its own size. Here it is accumulated in float32.
 
     Args:
-        product: what is linear in both `x` and the kernel; the result's last axis is the bias's.
+        product: bilinear in `x` and the kernel; the result's last axis is the bias's.
         gradients: those of `x` and of the kernel.
         x: input.
         weights: kernel and bias in the computation's type.
-        act: works elementwise; inside, so that it fuses with product and bias.
+        act: elementwise; applied here so that it fuses with product and bias.
     """
 
     @tf.custom_gradient
@@ -50,8 +50,8 @@ def affine(
 
 
 def sum_of_rows(x: tf.Tensor) -> tf.Tensor:
-    """The sum of `x [..., units]` over all axes but the last, added up in float32."""
-    # Cast first: without instructions for it a processor rounds a product of bfloat16 in between.
+    """The sum of `x [..., units]` over all axes but the last, accumulated in float32."""
+    # Cast first: a CPU without bfloat16 instructions rounds the product in between.
     rows = tf.cast(tf.reshape(x, [-1, x.shape[-1]]), tf.float32)
     return tf.cast(tf.matmul(tf.ones([1, tf.shape(rows)[0]]), rows)[0], x.dtype)
 
@@ -64,7 +64,7 @@ def matmul_gradients(
 
 
 def linear(x: tf.Tensor, weights: Weights, act: Activation = tf.identity) -> tf.Tensor:
-    """As `Kernels.linear`, with gradients of its own."""
+    """As `Kernels.linear`, with hand-written gradients."""
     if x.shape.rank == 2:
         return affine(tf.matmul, matmul_gradients, x, weights, act)
     units = weights[0].shape[-1]

@@ -1,4 +1,4 @@
-"""How a processor computes the networks: rearranged operations and gradients written by hand."""
+"""How a CPU computes the networks: rearranged operations and hand-written gradients."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from dreamerv2.nets.layers import Dense, normed
 from dreamerv2.nets.rssm import RSSM, State
 from dreamerv2.nets.scan import Step, Structure, scan
 
-LEAST_IMAGES = 32  # Of a shard; with fewer it is not worth its operations.
+LEAST_IMAGES = 32  # Of a shard; fewer are not worth the overhead.
 LEAST_ROLLOUTS = 64
 
 
 class CpuKernels(Kernels):
-    """Kernels for processors; the methods are those of `Kernels`.
+    """Kernels for CPUs; the methods are those of `Kernels`.
 
     Args:
-        branches: into how many shards large batches are split, which cores compute side by side.
-        caller_acts: compute the policy in the thread that asks for it
+        branches: number of shards into which large batches are split, computed in parallel.
+        caller_acts: compute the policy in the caller's thread
             (`dreamerv2/agent/cpu/acting_session.py`).
-        least_images, least_rollouts: fewest rows of a shard.
+        least_images, least_rollouts: smallest number of rows in a shard.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class CpuKernels(Kernels):
     def _holding(self, modules: Sequence[tf.Module]) -> Iterator[None]:
         """Inside, the modules' dense layers use weights that were read and cast on entering.
 
-        Around a loop: what is read and cast inside its body is so at every step.
+        For use around a loop: what is read and cast in its body is so at every step.
         """
         layers = [m for module in modules for m in (module, *module.submodules) if type(m) is Dense]
         self._held = {layer.kernel.ref(): layer.weights() for layer in layers}
@@ -126,7 +126,7 @@ class CpuKernels(Kernels):
 
 
 def convolve_in_pairs(encoder: Encoder, x: tf.Tensor) -> tf.Tensor:
-    """As `Encoder.convolve`, with the first two convolutions as one where that is possible."""
+    """As `Encoder.convolve`, with the first two convolutions merged where possible."""
     layers = list(zip(encoder.convs, encoder.norms, strict=True))
     act = encoder.act
     if len(layers) > 1 and layers[0][1] is None and can_pair(layers[0][0], layers[1][0], x):
@@ -139,7 +139,7 @@ def convolve_in_pairs(encoder: Encoder, x: tf.Tensor) -> tf.Tensor:
 
 
 def deconvolve_in_pairs(decoder: Decoder, features: tf.Tensor) -> tf.Tensor:
-    """As `Decoder.deconvolve`, with the last two convolutions as one where that is possible."""
+    """As `Decoder.deconvolve`, with the last two convolutions merged where possible."""
     x = decoder.start(features)
     *hidden, last = decoder.convs
     for layer, norm in zip(hidden[:-1], decoder.norms, strict=False):

@@ -1,4 +1,4 @@
-"""A loop over time whose backward pass leaves the gradients of kernels to one product behind it."""
+"""A loop over time whose kernels get their gradients from one product after the backward pass."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ def scan_with_products(
     """Like `scan`, with the gradients of kernels taken out of the loop.
 
     In TensorFlow's backward pass through a loop, each step adds an outer product as large as the
-    kernel to its gradient. Here the backward pass only finds the gradient of each step's product,
-    and one matrix product over all steps makes the kernel's: the same sum. It is a loop of our own,
-    too, which starts each step from its products and carry and computes again what lies between
-    them; TensorFlow's would have every value in between put on a stack and taken off again.
+    kernel to its gradient. Here the backward pass only computes the gradient of each step's
+    product, and one matrix product over all steps gives the kernel's: the same sum. The backward
+    loop is our own, too: it recomputes each step from its products and carry, where TensorFlow
+    would push every intermediate value on a stack.
 
     Args:
         step: `step(product, others, carry, input) -> (carry, output)`; `product(name, x)` is
             `x [batch, in]` times the kernel of that name plus its addend, each used once a step.
-        carry: structure that goes from step to step.
+        carry: structure passed from step to step.
         inputs: structure of tensors `[time, ...]` without gradients.
         products: name to kernel `[in, out]` and addend, a bias `[out]` or one for each step
             `[time, batch, out]`.
-        others: further tensors with gradients that the step uses. What it captures has none.
+        others: further tensors with gradients that the step uses. What it captures gets none.
 
     Returns:
         As `scan`.
@@ -42,8 +42,8 @@ def scan_with_products(
 
     @tf.custom_gradient
     def run(*flat):
-        # Out of sight of tapes around this one: TensorFlow would prepare the loop for its own
-        # backward pass, which makes the forward pass much longer.
+        # Hidden from outer tapes: TensorFlow would prepare the loop for its own backward pass,
+        # which makes the forward pass much slower.
         flat = tuple(tf.stop_gradient(x) for x in flat)
         products, others, carry, inputs = tf.nest.pack_sequence_as(sources, flat)
         kernels = {name: kernel for name, (kernel, _) in products.items()}

@@ -1,8 +1,8 @@
-"""Rows computed side by side: shards of a batch as branches of one graph.
+"""Rows computed in parallel: shards of a batch as branches of one graph.
 
-A processor's cores can share a single operation or compute different ones. Where operations are
-short, as in small networks, sharing one costs much of what it saves; branches have work of their
-own from the first layer to the last and wait for each other only at the end.
+A CPU's cores can share one operation or compute different ones. For short operations, as in small
+networks, sharing costs almost what it saves; branches run independently from the first layer to the
+last and wait for each other only at the end.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ def in_shards(
 ) -> Structure:
     """`function(inputs)`, computed for `number` equal shards of the rows and joined.
 
-    Gradients of what the function captures are sums over the shards. With two of them the sum
-    does not depend on which is ready first; more would need `forked`.
+    Gradients of captured tensors are sums over the shards. With two the sum does not depend on
+    which is ready first; more would need `forked`.
 
     Args:
-        function: computes each row by itself.
-        inputs: structure of tensors that have their rows along one axis.
-        number: of shards.
-        least: fewest rows of a shard; where there are fewer, all rows are computed at once.
+        function: computes each row independently.
+        inputs: structure of tensors with rows along one axis.
+        number: number of shards.
+        least: smallest number of rows in a shard; with fewer, all rows are computed at once.
         axis: of the rows, in all tensors in and out.
 
     Returns:

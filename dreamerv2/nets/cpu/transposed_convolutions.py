@@ -1,7 +1,8 @@
-"""Transposed convolutions with stride 2 and no padding, each in the fastest of several equal ways.
+"""Transposed convolutions with stride 2 and no padding, each in the fastest of several equivalent
+ways.
 
-What they compute is `Kernels.conv_transpose`: TensorFlow's `conv2d_transpose`, which multiplies
-mostly zeros. Blocks of pixels as channels (see `convolutions`) make a stride-1 convolution of one.
+They compute `Kernels.conv_transpose`, TensorFlow's `conv2d_transpose`, which multiplies mostly
+zeros. Blocks of pixels as channels (see `convolutions`) turn it into a stride-1 convolution.
 """
 
 from __future__ import annotations
@@ -24,17 +25,17 @@ from dreamerv2.nets.layers import ConvTranspose
 
 
 def conv_transpose(x: tf.Tensor, weights: Weights, act: Activation = tf.identity) -> tf.Tensor:
-    """As `Kernels.conv_transpose`: a stride-1 convolution and a depth-to-space that it equals.
+    """As `Kernels.conv_transpose`: as an equivalent stride-1 convolution and depth-to-space.
 
     The pixels of each of the four parities are an ordinary convolution of the input with every
-    other tap of the kernel. An odd kernel grows by a row and a column of zeros in that; in float32
-    it is faster as it is. Bias and `act` come before the depth-to-space, so that they fuse with the
-    convolution.
+    other tap of the kernel. An odd kernel is padded by a row and a column of zeros; in float32 the
+    plain operation is faster. Bias and `act` come before the depth-to-space, so that they fuse with
+    the convolution.
     """
     kernel, bias = weights
     size, _, units, inputs = kernel.shape
     height, width = x.shape[1:3]
-    if height == width == 1:  # A matrix product in disguise.
+    if height == width == 1:  # It is a matrix product.
         flat = tf.reshape(kernel, [-1, inputs]), tf.tile(bias, [size**2])
         out = affine(to_all_pixels, to_all_pixels_gradients, x[:, 0, 0], flat, act)
         return tf.reshape(out, [-1, size, size, units])
@@ -42,18 +43,18 @@ def conv_transpose(x: tf.Tensor, weights: Weights, act: Activation = tf.identity
         return affine(spread, spread_gradients, x, weights, act)
     out = depth_to_space(blocks(x, weights, act), 2)
     sides = [2 * (side - 1) + size for side in (height, width)]
-    # The gradient of a slice by size is a padding, that of one by index far slower.
+    # The gradient of a slice by size is padding, that of a slice by index far slower.
     return tf.slice(out, [0, 0, 0, 0], [-1, *sides, units])
 
 
 def blocks(x: tf.Tensor, weights: Weights, act: Activation) -> tf.Tensor:
-    """The output with 2x2 pixels as channels; an odd side has a row and a column too many."""
+    """The output with 2x2 pixels as channels; odd sides have an extra row and column."""
     kernel, bias = weights
     return convolve_padded(x, subpixel_kernel(kernel), bias, act)
 
 
 def to_all_pixels(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """`x [N, inputs]` times the kernel `[outputs, inputs]`, which is not transposed for it."""
+    """`x [N, inputs]` times the kernel `[outputs, inputs]`, without transposing it."""
     return tf.matmul(x, kernel, transpose_b=True)
 
 
@@ -74,14 +75,14 @@ def spread(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
 def spread_gradients(
     x: tf.Tensor, kernel: tf.Tensor, upstream: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Gradients of image and kernel in `spread(x, kernel)`, from that of the result."""
+    """Gradients of image and kernel in `spread(x, kernel)`, given that of the result."""
     return strided(upstream, kernel), correlation(upstream, x, kernel.shape[0], 2)
 
 
 def convolve_padded(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor, act: Activation) -> tf.Tensor:
-    """As `convolve`, of `x` between as many zeros as the kernel can reach beyond it.
+    """As `convolve`, with `x` padded by as many zeros as the kernel reaches beyond it.
 
-    The backward pass leaves the zeros out, which are up to half of the forward pass.
+    The backward pass skips the zeros, which are up to half of the forward pass.
     """
     bias = tf.tile(bias, [kernel.shape[3] // bias.shape[0]])
 
@@ -96,7 +97,7 @@ def convolve_padded(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor, act: Activ
 
 
 def padded(x: tf.Tensor, pixels: int) -> tf.Tensor:
-    """`x [N, H, W, C]` with zeros around it."""
+    """`x [N, H, W, C]` padded with zeros."""
     return tf.pad(x, [[0, 0], [pixels, pixels], [pixels, pixels], [0, 0]])
 
 
@@ -108,9 +109,9 @@ def can_pair_transposed(first: ConvTranspose, second: ConvTranspose, x: tf.Tenso
 def conv_transpose_pair(
     first: ConvTranspose, second: ConvTranspose, x: tf.Tensor, act: Activation
 ) -> tf.Tensor:
-    """`second(act(first(x)))`, with the pixels in between left as channels of 2x2 blocks.
+    """`second(act(first(x)))`, with the pixels in between kept as channels of 2x2 blocks.
 
-    `act` works elementwise. Blocks of 4x4 pixels are put in their places at the end.
+    `act` is elementwise. Blocks of 4x4 pixels are rearranged at the end.
     """
     x = blocks(x, first.weights(), act)
     kernel, bias = second.weights()
@@ -126,8 +127,8 @@ def conv_transpose_pair(
 def subpixel_kernel(kernel: tf.Tensor) -> tf.Tensor:
     """Regroups a transposed convolution's kernel `[size, size, units, inputs]` by output parity.
 
-    Returns `[taps, taps, inputs, 4 units]` with `taps = ceil(size / 2)`; the last axis is ordered
-    as depth-to-space wants it.
+    Returns `[taps, taps, inputs, 4 units]` with `taps = ceil(size / 2)`; the last
+    axis is ordered as depth-to-space expects.
     """
     size, _, units, inputs = kernel.shape
     taps = (size + 1) // 2

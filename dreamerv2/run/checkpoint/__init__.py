@@ -1,4 +1,4 @@
-"""Checkpoints: saving, loading, and starting from one. What others need is named here."""
+"""Checkpoints: saving, loading, and starting from one. The public names."""
 
 from dreamerv2.run.checkpoint.checkpoint import (
     ARRAYS,

@@ -1,17 +1,17 @@
-"""Checkpoints: one folder each, whole or not there, checked when read.
+"""Checkpoints: one folder each, written atomically, verified when read.
 
     checkpoints/0000040000/
         agent.safetensors   the agent's arrays by name
-        batch.npz           the next batch, drawn already (once training has begun)
-        unfinished.npz      the episodes that are going on, and the policy's state
+        batch.npz           the next batch, already drawn (once training has started)
+        unfinished.npz      the unfinished episodes, and the policy's state
         state.json          counters, random-number states, environments, replay
         config.yaml         the run's configuration
         provenance.json     what made it
         manifest.json       size and SHA-256 of each file above, and a score; written last
 
 The folder's name is the number of frames. It is written under a temporary name and renamed when
-it is complete; only then is the oldest one deleted. The one with the highest score is not deleted,
-nor is one with a file named `keep` in its folder.
+it is complete; only then is the oldest one deleted. The one with the highest score is never
+deleted, nor one with a file named `keep` in it.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Checkpoint:
         frames: the step it was written at, in frames.
         state: the documents of `state.json`.
         files: the names of its files.
-        score: of the evaluation of its agent; None if there was none.
+        score: of the evaluation of its agent; None without one.
     """
 
     path: Path
@@ -75,7 +75,7 @@ class Checkpoint:
         return tensors.read(self.path / ARRAYS)
 
     def file(self, name: str) -> bytes | None:
-        """Content of one of the files that not every checkpoint has, or None."""
+        """Content of an optional file, or None."""
         return (self.path / name).read_bytes() if name in self.files else None
 
     @property
@@ -94,7 +94,7 @@ def save(
     keep: int = 2,
     score: store.Score | None = None,
 ) -> Path:
-    """Writes a checkpoint, then deletes those older than the newest `keep`, but for the best.
+    """Writes a checkpoint, then deletes all but the newest `keep` and the best.
 
     Args:
         root: the folder `checkpoints` of a logdir.
@@ -103,15 +103,15 @@ def save(
         state: what `state.json` holds; plain values.
         files: further files by name.
         keep: how many checkpoints stay; 0 keeps all.
-        score: of an evaluation of this agent, the higher the better, by the first number that
-            differs; None, or what is not finite, if there was none.
+        score: of an evaluation of this agent, higher is better, compared lexicographically; None or
+        not finite without one.
 
     Returns:
-        The checkpoint's folder. An undamaged checkpoint with the same state is left as it is.
+        The checkpoint's folder. An intact checkpoint with the same state is kept.
 
     Raises:
-        StorageError: it cannot be written, DiskFullError for want of room. Nothing of it stays and
-            the others are as they were; should only deleting an old one have failed, it is there.
+        StorageError: it cannot be written; DiskFullError where the disk is full. Nothing of it is
+        left and the others are unchanged; if only deleting an old one failed, it is complete.
     """
     target = root / store.folder_name(frames)
     contents: dict[str, Iterable[Any]] = {
@@ -141,9 +141,9 @@ def save(
 
 
 def record_score(root: Path, frames: int, score: store.Score) -> None:
-    """Notes the score of the evaluation of a checkpoint's agent that was made after saving it.
+    """Records the score of an evaluation made after the checkpoint was saved.
 
-    Not while a checkpoint is being saved. Raises DamagedCheckpointError, or StorageError.
+    Not to be called while one is being saved. Raises DamagedCheckpointError, or StorageError.
     """
     path = root / store.folder_name(frames)
     if store.is_score(score):
@@ -155,7 +155,7 @@ def load(path: Path) -> Checkpoint:
     """Reads and verifies a checkpoint.
 
     Raises:
-        DamagedCheckpointError: it is incomplete or not as its manifest says.
+        DamagedCheckpointError: it is incomplete or does not match its manifest.
     """
     manifest = store.read_manifest(path)
     for name in (ARRAYS, STATE, CONFIG):
@@ -175,13 +175,13 @@ def load(path: Path) -> Checkpoint:
 def load_newest(
     root: Path, say: Callable[[str], Any] = print, *, set_aside: bool = False
 ) -> Checkpoint | None:
-    """The newest undamaged checkpoint, or None when there is none at all.
+    """The newest intact checkpoint, or None when there is none at all.
 
     Args:
         root: the folder `checkpoints` of a logdir.
-        say: told one line about each damaged one on the way.
-        set_aside: rename damaged ones to `STEP.damaged` once a good one is found, and clear away
-            what a crash left. Only for the run that owns the logdir.
+        say: prints one line about each damaged one found.
+        set_aside: rename damaged ones to `STEP.damaged` once an intact one is found, and remove
+        what a crash left. Only for the run that owns the logdir.
 
     Raises:
         UsageError: there are checkpoints, but all of them are damaged.
@@ -207,7 +207,7 @@ def load_newest(
 
 
 def tidy(root: Path, newest: Checkpoint | None) -> None:
-    """Clears away what a crash left, and renames the damaged ones to `STEP.damaged`.
+    """Removes what a crash left, and renames damaged ones to `STEP.damaged`.
 
     Only for the run that owns the logdir.
 
@@ -223,7 +223,7 @@ def tidy(root: Path, newest: Checkpoint | None) -> None:
 
 
 def load_best(root: Path, say: Callable[[str], Any] = print) -> Checkpoint | None:
-    """The undamaged checkpoint with the highest score, or None; each damaged one is said."""
+    """The intact checkpoint with the highest score, or None; `say` prints each damaged one."""
     for path in store.by_score(root):
         try:
             return load(path)
@@ -240,7 +240,7 @@ def find(
     """A logdir's checkpoint at `frames`, the one with the best evaluation, or its newest.
 
     Raises:
-        UsageError: the logdir is none, holds no checkpoint, not that one, or a damaged one.
+        UsageError: not a logdir, no checkpoint in it, not that one, or it is damaged.
     """
     if meant := store.enclosing(logdir):
         place, step = meant
@@ -265,7 +265,7 @@ def find(
         best = load_best(root, say)
         if best is None:
             raise UsageError(
-                f'{logdir} has no undamaged checkpoint with an evaluation: choose one by its step, '
+                f'{logdir} has no intact checkpoint with an evaluation: choose one by its step,  '
                 f'or the newest.'
             )
         return best

@@ -1,4 +1,4 @@
-"""Checkpoints on their way to disk, beside training."""
+"""Writes checkpoints in the background."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from dreamerv2.run.background import Background
 class Saver:
     """Writes one checkpoint at a time in a thread.
 
-    What a writing raised is raised by the next call here.
+    An exception of a write is raised by the next call.
     """
 
     def __init__(self) -> None:
         self._running: Background[Any] | None = None
 
     def start(self, write: Callable[[], Any]) -> None:
-        """Calls `write` in a thread, once the writing before it has ended."""
+        """Calls `write` in a thread, after the previous write has ended."""
         self.wait()
         self._running = Background(write, 'checkpoint')
 
     def check(self) -> None:
-        """Raises what a writing raised, without waiting for one."""
+        """Raises the exception of a write that failed, without waiting."""
         if self._running is not None and self._running.done():
             self.wait()
 
@@ -34,6 +34,6 @@ class Saver:
             running.result()
 
     def close(self) -> None:
-        """Waits, and does not ask how it ended: for the way out after another error."""
+        """Waits and ignores failures: for cleaning up after another error."""
         if self._running is not None:
             self._running.wait()

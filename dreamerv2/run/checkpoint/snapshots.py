@@ -1,4 +1,4 @@
-"""What a checkpoint of a run holds, gathered from the run's parts and given back to them."""
+"""Collects the state of a run's parts for a checkpoint, and restores it."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def pack_unfinished(
     policy: Mapping[str, np.ndarray],
     arrived: Mapping[int, Row],
 ) -> bytes:
-    """The episodes that are going on, and the policy's state, as an `.npz` file.
+    """The unfinished episodes and the policy's state, as an `.npz` file.
 
-    Rows that the environments have given and the driver has not handed on yet are kept apart.
+    Rows that have arrived from the environments but were not passed on yet are stored separately.
 
     Args:
-        rows: for each environment's index its episode so far, arrays `[rows, ...]`.
+        rows: the episode so far, arrays `[rows, ...]`, by environment index.
         policy: the policy's state by name.
-        arrived: by environment the row to be handed on next.
+        arrived: the row to be passed on next, by environment.
     """
     arrays = {f'rows/{i}/{key}': value for i, own in rows.items() for key, value in own.items()}
     arrays |= {f'policy/{name}': value for name, value in policy.items()}
@@ -48,7 +48,7 @@ def pack_unfinished(
 
 
 def unpack_unfinished(content: bytes) -> tuple[dict[int, Arrays], Arrays, dict[int, Row]]:
-    """What `pack_unfinished` was given. Raises UsageError where the content is something else."""
+    """Inverse of `pack_unfinished`. Raises UsageError where the content is invalid."""
     rows: dict[int, Arrays] = {}
     policy: Arrays = {}
     arrived: dict[int, Row] = {}
@@ -71,12 +71,13 @@ def unpack_unfinished(content: bytes) -> tuple[dict[int, Arrays], Arrays, dict[i
 
 
 class Snapshots:
-    """Takes a run's state and gives it back.
+    """Saves and restores a run's state.
 
     Args: the run's parts.
 
     Attributes:
-        batch: what a restored run trains on next, until it is taken; None where it has to draw.
+        batch: what a restored run trains on next, until it is taken; None where one has to be
+        drawn.
     """
 
     def __init__(
@@ -106,7 +107,8 @@ class Snapshots:
         files: Mapping[str, bytes],
         score: Score | None = None,
     ) -> Callable[[], Any]:
-        """The state as it is now; returns what writes it to a checkpoint, in any thread.
+        """Captures the current state; returns a function that writes it to a checkpoint from any
+        thread.
 
         Args:
             root: the folder `checkpoints`.
@@ -143,7 +145,7 @@ class Snapshots:
         return write
 
     def restore(self, saved: checkpoint.Checkpoint, say: Callable[[str], Any]) -> None:
-        """Gives everything but the agent's arrays back to the run's parts."""
+        """Restores everything but the agent's arrays."""
         state = saved.state
         self._progress.set_state(state['progress'])
         self._replay.set_state(state['replay'])
@@ -155,16 +157,16 @@ class Snapshots:
         rows, arrays, arrived = unpack_unfinished(content) if content else ({}, {}, {})
         for index, steps in self._driver.set_state(state['driver'], rows, arrived).items():
             self._progress.episodes += 1
-            self._progress.step += index in arrived  # A row handed on only now, as its last.
+            self._progress.step += index in arrived  # A row passed on only now, as its last.
             say(
-                f'Environment {index} did not come back to where it was: its unfinished episode '
+                f'Environment {index} could not be restored: its unfinished episode '
                 f'ends after {steps} steps, as by a time limit.'
             )
-        if len(arrays.get('action', ())) == len(self._driver.envs):  # Else of another number.
+        if len(arrays.get('action', ())) == len(self._driver.envs):  # Else their number changed.
             self._policy_arrays = arrays
 
     def restore_policy(self, agent: Agent) -> None:
-        """Has the policy go on from the restored state; it starts anew where there is none."""
+        """Lets the policy continue from the restored state, or start fresh where there is none."""
         for number, group in enumerate(self._driver.groups):
             part = {name: value[[*group]] for name, value in self._policy_arrays.items()}
             self._driver.policy_states[number] = agent.policy_state(part)

@@ -1,7 +1,7 @@
-"""Starting from a checkpoint: which of its arrays an agent takes, start fresh, or stay fixed.
+"""Starting from a checkpoint: which arrays an agent loads, starts fresh, or freezes.
 
-A resumed run takes the whole state, an evaluation the parameters, and a new run what
-`--init` chooses. Matched by name, and checked by the agent itself.
+A resumed run loads the whole state, an evaluation the parameters, and a new run what `--init`
+selects. Arrays are matched by name; the agent checks them.
 """
 
 from __future__ import annotations
@@ -15,32 +15,33 @@ from typing import Any, Literal
 
 import numpy as np
 
+from dreamerv2.cli import did_you_mean
 from dreamerv2.config import Config
 from dreamerv2.config.merge import plain
 from dreamerv2.durable import sha256
-from dreamerv2.errors import UsageError, nearest, printable, shown
+from dreamerv2.errors import UsageError, printable, shown
 from dreamerv2.paths import expand_home
 from dreamerv2.run import checkpoint
 from dreamerv2.run.checkpoint import Checkpoint, store
 
 Arrays = Mapping[str, np.ndarray]
 PARAMETERS = 'parameters/'
-# The state of float16's loss scaling: there only in that precision, and of no use in another. The
+# The state of float16's loss scaling exists only in that precision and is useless in another. The
 # counts of skipped updates are not in older checkpoints.
 _NOT_ALWAYS = re.compile(r'\w+_opt/(scale|clean|skipped)|skipped/\w+')
 NAMED_AT_MOST = 4
-SLOW = 'slow_critic/'  # Follows the critic, wherever that comes from.
+SLOW = 'slow_critic/'  # Copied from the critic after loading.
 
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """What is to be done with each parameter; regular expressions match its full name.
+    """What to do with each parameter; regular expressions match its full name.
 
     Attributes:
-        include: taken from the checkpoint; empty for all.
-        exclude: fresh all the same; empty for none.
-        freeze: not changed by training; empty for none.
-        optimizer: whether what is taken keeps its optimizer's moments.
+        include: loaded from the checkpoint; empty for all.
+        exclude: not loaded all the same; empty for none.
+        freeze: not trained; empty for none.
+        optimizer: whether the optimizer's moments of what is loaded are loaded too.
     """
 
     include: str = ''
@@ -49,13 +50,13 @@ class Choice:
     optimizer: bool = False
 
     def takes(self, name: str) -> bool:
-        """Whether the parameter comes from the checkpoint."""
+        """Whether the parameter is loaded from the checkpoint."""
         included = not self.include or re.fullmatch(self.include, name)
         excluded = self.exclude and re.fullmatch(self.exclude, name)
         return bool(included and not excluded)
 
     def freezes(self, name: str) -> bool:
-        """Whether the parameter stays as it starts."""
+        """Whether the parameter is frozen."""
         return bool(self.freeze and re.fullmatch(self.freeze, name))
 
 
@@ -66,7 +67,7 @@ def choice_of(config: Config) -> Choice:
 
 
 def parse_source(text: str) -> tuple[Path, int | Literal['best'] | None]:
-    """Takes `LOGDIR`, `LOGDIR@STEP` or `LOGDIR@best` apart; the step is in frames."""
+    """Parses `LOGDIR`, `LOGDIR@STEP` or `LOGDIR@best`; the step is in frames."""
     folder, at, step = text.rpartition('@')
     if at and not expand_home(text).exists():
         if step == 'best':
@@ -87,16 +88,16 @@ def find_parent(source: str, own: Path, say: Callable[[str], Any] = print) -> Ch
     Args:
         source: `LOGDIR`, `LOGDIR@STEP` or `LOGDIR@best`.
         own: the logdir of the run that starts from it.
-        say: told one line about each damaged checkpoint on the way.
+        say: prints one line about each damaged checkpoint found.
 
     Raises:
-        UsageError: there is none, its configuration is none, or it is the run's own.
+        UsageError: there is none, its configuration is invalid, or it is the run's own.
     """
     folder, step = parse_source(source)
     if folder.resolve() == own.resolve():
         raise UsageError(
             f'--init.from {source} is the run itself: give another --logdir to start a new run '
-            'from it, or leave --init.from out to go on with it.'
+            'from it, or omit --init.from to resume it.'
         )
     if meant := store.enclosing(folder):
         logdir, own_step = meant
@@ -108,16 +109,16 @@ def find_parent(source: str, own: Path, say: Callable[[str], Any] = print) -> Ch
         )
     try:
         found = checkpoint.find(folder, step, say)
-        Config.load(found.config_path)  # It may be untrusted: refused before anything is made.
+        Config.load(found.config_path)  # It may be untrusted: checked before anything is made.
     except UsageError as error:
         raise UsageError(f'--init.from {source}: {error}') from error
     return found
 
 
 def check_actions(parent: Config, own: Config, choice: Choice) -> None:
-    """Raises UsageError where parameters that know Mario's actions by number meet other actions.
+    """Raises UsageError where loaded parameters were trained with other Mario actions.
 
-    Other actions of the same number would fit in shape and mean something else.
+    Another list of the same length would fit in shape but mean something else.
     """
     if parent.mario_actions == own.mario_actions or not parent.task.startswith('mario'):
         return
@@ -125,7 +126,7 @@ def check_actions(parent: Config, own: Config, choice: Choice) -> None:
         theirs, ours = (shown(plain(config.mario_actions)) for config in (parent, own))
         raise UsageError(
             f'--init.from {printable(parent.logdir, 200)} has mario_actions {theirs}, this run has '
-            f'{ours}: use the same, or leave out what knows them with --init.exclude '
+            f'{ours}: use the same, or leave out what depends on them with --init.exclude '
             "'actor/.*|rssm/img_in/.*'"
         )
 
@@ -153,7 +154,7 @@ def recorded_parent(provenance: Path) -> dict[str, Any] | None:
 
 def parent_line(parent: Mapping[str, Any]) -> str:
     """One line about where a run started from."""
-    # As a provenance says, which may be untrusted: anything may stand in it.
+    # From a provenance file, which may be untrusted and hold anything.
     values = {
         key: printable(str(parent.get(key) or ''), 200) for key in ('logdir', 'step', 'sha256')
     }
@@ -162,14 +163,14 @@ def parent_line(parent: Mapping[str, Any]) -> str:
 
 
 def whole_state(saved: Arrays, own: Arrays) -> dict[str, np.ndarray]:
-    """A saved state for the agent of a resumed run, also in another precision than it was saved in.
+    """A saved state for the agent of a resumed run, which may have another precision.
 
     Args:
         saved: the checkpoint's arrays.
-        own: the agent's present ones.
+        own: the agent's current ones.
 
     Returns:
-        The saved arrays, with the loss scaling's as the agent has it.
+        The saved arrays, with the agent's own loss scaling.
     """
 
     def optional(name: str) -> bool:
@@ -181,29 +182,29 @@ def whole_state(saved: Arrays, own: Arrays) -> dict[str, np.ndarray]:
 
 
 def parameters_only(saved: Arrays, own: Arrays) -> dict[str, np.ndarray]:
-    """The agent's present state with all parameters replaced by the saved ones."""
+    """The agent's current state with all parameters replaced by the saved ones."""
     kept = {name: value for name, value in own.items() if not name.startswith(PARAMETERS)}
     taken = {name: value for name, value in saved.items() if name.startswith(PARAMETERS)}
     return {**kept, **taken}
 
 
 def inherit(saved: Arrays, own: Arrays, choice: Choice) -> tuple[dict[str, np.ndarray], str]:
-    """A fresh agent's state with what it takes from a checkpoint.
+    """A fresh agent's state with what it loads from a checkpoint.
 
-    Everything that is no parameter stays fresh, but for the moments of what is taken where the
-    choice says so. The slow critic is a copy of the critic.
+    Everything else starts fresh, except the optimizer's moments of loaded parameters if the choice
+    says so. The slow critic is a copy of the critic.
 
     Args:
         saved: the checkpoint's arrays by name.
         own: the fresh agent's.
-        choice: what is taken.
+        choice: what is loaded.
 
     Returns:
-        The state, and a table of what was done with how many parameters of each module.
+        The state, and a table with the number of loaded, fresh and frozen parameters by module.
 
     Raises:
-        UsageError: what is to be taken is missing or has another shape, or a pattern matches no
-            parameter.
+        UsageError: what is to be loaded is missing or has another shape, or a pattern matches no
+        parameter.
     """
     parameters = [name.removeprefix(PARAMETERS) for name in own if name.startswith(PARAMETERS)]
     chosen = [name for name in parameters if not name.startswith(SLOW)]
@@ -211,7 +212,7 @@ def inherit(saved: Arrays, own: Arrays, choice: Choice) -> tuple[dict[str, np.nd
         pattern = getattr(choice, key)
         if pattern and not any(re.fullmatch(pattern, name) for name in chosen):
             modules = [f'{name}/.*' for name in dict.fromkeys(map(_module, chosen))]
-            hint = nearest(pattern, modules) or f'{key} all of a module with {modules[0]}'
+            hint = did_you_mean(pattern, modules) or f'{key} all of a module with {modules[0]}'
             raise UsageError(
                 f'--init.{key} {pattern!r} matches no parameter: it must match whole names such '
                 f'as {chosen[0]}; {hint}'
@@ -229,7 +230,7 @@ def inherit(saved: Arrays, own: Arrays, choice: Choice) -> tuple[dict[str, np.nd
 
 
 def _moments(own: Arrays, taken: list[str]) -> set[str]:
-    """The optimizers' entries that belong to the parameters taken, with their counters."""
+    """The optimizers' entries of the loaded parameters, with their counters."""
     entries = set()
     for name in taken:
         module, _, rest = name.partition('/')
@@ -253,7 +254,7 @@ def _check(saved: Arrays, own: Arrays, entries: set[str]) -> None:
         groups = (('of another shape', differ), ('missing', missing), ('only there', extra))
         parts = [f'{what}: {_some(names)}' for what, names in groups if names]
         raise UsageError(
-            f'The checkpoint of --init.from does not fit, nothing was taken; {"; ".join(parts)}. '
+            f'The checkpoint of --init.from does not fit, nothing was loaded; {"; ".join(parts)}. '
             f'Use the same networks, or {_remedy(own, entries, {*missing, *unequal})}.'
         )
 
@@ -262,10 +263,10 @@ def _remedy(own: Arrays, entries: set[str], bad: set[str]) -> str:
     """What to leave out so that the rest fits."""
     modules = {_module(name) for name in bad if name.startswith(PARAMETERS)}
     if not modules:
-        return 'leave the optimizers out with --init.optimizer False'
+        return 'leave out the optimizers with --init.optimizer False'
     taken = {_module(name) for name in entries if name.startswith(PARAMETERS)}
     if modules == taken:
-        return 'leave --init.from out: no module of it fits'
+        return 'omit --init.from: no module of it fits'
     names = [name for name in dict.fromkeys(map(_module, own)) if name in modules]
     pattern = names[0] if len(names) == 1 else f'({"|".join(names)})'
     return f"leave out what does not fit with --init.exclude '{pattern}/.*'"

@@ -1,8 +1,8 @@
-"""The folders of checkpoints: what is in one, listing them, putting them in place, clearing away.
+"""The folders of checkpoints: manifests, listing, writing atomically, deleting.
 
 A checkpoint's manifest names its step, the score of its agent's evaluation if there was one, and
-the size and SHA-256 of each file; its last entry is its own SHA-256. Format 1 had neither score nor
-that.
+the size and SHA-256 of each file; its last entry is its own SHA-256. Format 1 had neither a score
+nor its own hash.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ FORMAT = 2
 DIGITS = 10
 
 
-# How good an agent's evaluation was, the higher the better: a number, or several of which the first
-# that differs decides.
+# How good an agent's evaluation was, higher is better: a number, or several that are compared
+# lexicographically.
 Score = float | tuple[float, ...]
 
 
 class DamagedCheckpointError(Exception):
-    """A checkpoint that is incomplete or whose content is not what its manifest says."""
+    """A checkpoint that is incomplete or does not match its manifest."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-    """What a manifest says.
+    """The content of a manifest.
 
     Attributes:
         frames: the step the checkpoint was written at.
         files: by name, `{'bytes': size, 'sha256': digest}`.
-        score: of the evaluation of its agent; None if there was none.
+        score: of the evaluation of its agent; None without one.
     """
 
     frames: int
@@ -53,10 +53,10 @@ class Manifest:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of a checkpoint's folder; its files are not looked at.
+    """The manifest of a checkpoint's folder; its files are not checked.
 
     Raises:
-        DamagedCheckpointError: it is missing, was changed, or says what cannot be.
+        DamagedCheckpointError: it is missing, was changed, or is invalid.
     """
     try:
         text = (folder / MANIFEST).read_bytes()
@@ -78,14 +78,14 @@ def read_manifest(folder: Path) -> Manifest:
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise DamagedCheckpointError(f'{folder / MANIFEST} cannot be read ({error})') from error
     if folder.name.isdigit() and int(folder.name) != manifest.frames:
-        raise DamagedCheckpointError(f'{folder} is of {manifest.frames} frames')
+        raise DamagedCheckpointError(f'{folder} is a checkpoint of {manifest.frames} frames')
     if not is_score(manifest.score):
-        raise DamagedCheckpointError(f'{folder / MANIFEST} has a score that is no number')
+        raise DamagedCheckpointError(f'{folder / MANIFEST} has a score that is not a number')
     return manifest
 
 
 def is_score(value: Any) -> bool:
-    """Whether a value can stand for a score: none, a finite number or several."""
+    """Whether a value is a valid score: None, a finite number or several."""
     if value is None:
         return True
     numbers = value if isinstance(value, tuple) else (value,)
@@ -102,15 +102,15 @@ def verify(folder: Path, manifest: Manifest) -> None:
     """Compares the files of a checkpoint with its manifest.
 
     Raises:
-        DamagedCheckpointError: one is missing or not what was written.
+        DamagedCheckpointError: one is missing or was changed.
     """
     for name, expected in manifest.files.items():
         file = folder / name
         try:
             status = file.lstat()
-            # A link may lead out of the folder, and a pipe or a device has no end.
+            # A link may point outside the folder, and a pipe or a device never ends.
             if not stat.S_ISREG(status.st_mode):
-                raise DamagedCheckpointError(f'{file} is a link or no file')
+                raise DamagedCheckpointError(f'{file} is a link or not a regular file')
             if status.st_size != expected['bytes']:
                 raise DamagedCheckpointError(
                     f'{file} has {status.st_size} bytes instead of {expected["bytes"]}'
@@ -124,14 +124,14 @@ def verify(folder: Path, manifest: Manifest) -> None:
 
 
 def _check_name(name: str) -> None:
-    """Refuses names that are not of a file right in the folder."""
+    """Refuses names that are not of a file directly in the folder."""
     if name in ('', '.', '..', MANIFEST) or '/' in name or '\\' in name or '\0' in name:
-        raise ValueError(f'{name!r} is no name of a file in it')
+        raise ValueError(f'{name!r} is not the name of a file in it')
 
 
 def _count(value: Any) -> int:
     if type(value) is not int or value < 0:
-        raise ValueError(f'{value!r} is no count')
+        raise ValueError(f'{value!r} is not a count')
     return value
 
 
@@ -148,9 +148,9 @@ def available(root: Path) -> list[Path]:
 
 
 def enclosing(path: Path) -> tuple[Path, int | None] | None:
-    """The logdir that a path leads into, and the frames of the checkpoint it names, if any.
+    """The logdir that a path is inside of, and the frames of the checkpoint it names, if any.
 
-    None for a path that does not lead into a logdir, such as that of a logdir itself.
+    None for a path that is not inside a logdir, such as a logdir itself.
     """
     inside = ('checkpoints', 'train_episodes', 'config.yaml', 'metrics.jsonl', 'provenance.json')
     for place in path.parents:
@@ -163,10 +163,10 @@ def enclosing(path: Path) -> tuple[Path, int | None] | None:
 
 
 def by_score(root: Path) -> list[Path]:
-    """The folders of the checkpoints with a score, the best first; of equals the newest first.
+    """The folders of the checkpoints with a score, best first; among equals the newest first.
 
-    A score of several numbers stands before one of fewer, which an earlier version has written.
-    Not verified: damaged manifests are left out, and other files not looked at.
+    A score of several numbers ranks above one of fewer, written by an earlier version. Damaged
+    manifests are left out; other files are not checked.
     """
     scored = []
     for path in available(root):
@@ -179,7 +179,7 @@ def by_score(root: Path) -> list[Path]:
 
 
 def recover(root: Path) -> None:
-    """Clears away what a crash left: half-written checkpoints, and half-made replacements."""
+    """Removes what a crash left: partly written checkpoints and replacements."""
     if not root.is_dir():
         return
     restore_replaced(root)
@@ -190,7 +190,7 @@ def recover(root: Path) -> None:
 
 
 def restore_replaced(root: Path) -> None:
-    """Gives a checkpoint whose replacement a crash kept from its place its name again."""
+    """Restores the name of a checkpoint whose replacement was interrupted by a crash."""
     for path in root.glob('.*.old'):
         target = root / path.name[1 : -len('.old')]
         if not target.exists():
@@ -200,7 +200,7 @@ def restore_replaced(root: Path) -> None:
 def write(
     folder: Path, frames: int, contents: Mapping[str, Iterable[Any]], score: Score | None
 ) -> None:
-    """Makes a folder with the files and their manifest, durable but for the folder's own name."""
+    """Makes a folder of the files and their manifest, durable except for the folder's own name."""
     folder.mkdir()
     written = {}
     for name, chunks in contents.items():
@@ -211,7 +211,7 @@ def write(
 
 
 def put(temporary: Path, target: Path) -> None:
-    """Gives a complete folder its name; what had that name before stays until then."""
+    """Gives a complete folder its final name; a previous folder of that name stays until then."""
     old = target.with_name(f'.{target.name}.old')
     replaces = target.exists()
     if replaces:
@@ -233,7 +233,7 @@ def prune(root: Path, keep: int, written: Path) -> None:
     spared = [written, *by_score(root)[:1]]
     for path in paths[:-keep] if keep else []:
         if path not in spared and not (path / 'keep').exists():
-            # Renamed first: a crash while deleting leaves no half checkpoint behind.
+            # Renamed first, so that a crash while deleting leaves no partial checkpoint.
             dying = root / f'.{path.name}.tmp'
             os.rename(path, dying)
             shutil.rmtree(dying, ignore_errors=True)

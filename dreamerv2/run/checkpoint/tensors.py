@@ -1,7 +1,7 @@
 """Arrays by name as one safetensors file: a header in JSON, then the arrays one after another.
 
-Writing is done here and not by the library, so that an array goes to disk from where it is, every
-write can fail in an orderly way, and the digest is taken on the way. Reading is the library's.
+Writing is done here and not by the library, so that arrays are written without a copy, a failed
+write is cleaned up, and the digest is computed while writing. Reading is the library's.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def size_of(arrays: Mapping[str, np.ndarray]) -> int:
 
 
 def chunks(arrays: Mapping[str, np.ndarray]) -> Iterator[Any]:
-    """The file's content, piece by piece; larger items come first, so that all are aligned."""
+    """The file's content in chunks; larger dtypes come first, so that all arrays are aligned."""
     values = {name: np.asarray(value) for name, value in arrays.items()}
     names = sorted(values, key=lambda name: (-values[name].itemsize, name))
     header, end = {}, 0
@@ -60,10 +60,10 @@ def chunks(arrays: Mapping[str, np.ndarray]) -> Iterator[Any]:
 
 
 def check(path: Path) -> None:
-    """Compares all sizes in the header with each other and with the file's; reads no array.
+    """Checks the sizes in the header against each other and the file's; reads no array.
 
     Raises:
-        ValueError: they do not agree.
+        ValueError: they disagree.
     """
     try:
         with safetensors.safe_open(path, framework='np'):
@@ -76,7 +76,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
     """The arrays by name.
 
     Raises:
-        ValueError: the file is no such file, or its sizes do not agree.
+        ValueError: not a safetensors file, or its sizes disagree.
     """
     try:
         return dict(safetensors.numpy.load_file(path))

@@ -1,4 +1,4 @@
-"""The folder of a run: who may use it, with which configuration, and whether it is finished."""
+"""The folder of a run: making it, the configuration of a resume, whether it is finished."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def make_logdir(path: Path) -> None:
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[None]:
-    """The folder of a run, made; afterwards folders that were made and stayed empty are removed.
+    """Makes the folder of a run; on leaving removes new folders that stayed empty.
 
     Raises:
         UsageError: as `make_logdir`.
     """
     made = []
-    with contextlib.suppress(OSError):  # Of impossible paths, which are refused below.
+    with contextlib.suppress(OSError):  # Impossible paths are refused below.
         made = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
         make_logdir(path)
@@ -78,16 +78,16 @@ def check_same_run(
     config: Config,
     say: Callable[[str], Any] | None = None,
 ) -> list[str]:
-    """Compares a run with the one that the logdir holds.
+    """Compares a run with the one in the logdir.
 
     Args:
         path: the logdir.
-        config: the run that is asked for.
-        say: told what differs, a line a key, where the run is refused; prints on standard error
-            by default.
+        config: the run to start.
+        say: prints what differs, one line per key, where the run is refused; on standard error by
+        default.
 
     Returns:
-        What to say about changes with which the run goes on: one line, or none.
+        What to report about accepted changes: one line, or none.
 
     Raises:
         UsageError: the logdir holds a run with settings that cannot change, or whose change
@@ -105,7 +105,7 @@ def check_same_run(
 
 
 def _changes(path: Path, config: Config) -> list[resume_policy.Change]:
-    """How a run that is asked for differs from the one in the logdir, if one has begun there."""
+    """How a run differs from the one already in the logdir, if there is one."""
     saved = path / 'config.yaml'
     learned = any((path / 'checkpoints').glob('*'))
     begun = learned or any((path / 'train_episodes').glob('*.npz'))
@@ -115,14 +115,14 @@ def _changes(path: Path, config: Config) -> list[resume_policy.Change]:
 
 
 def save_config(path: Path, config: Config) -> None:
-    """Writes `config.yaml` of a run that starts or goes on; it is not finished any more.
+    """Writes `config.yaml` of a run that starts or resumes, and removes `done.json`.
 
     What changed is noted in `provenance.json` first, for `save_provenance`.
     """
     found = resume_policy.recorded(_changes(path, config))
     provenance = _read_provenance(path)
     if found and provenance is not None:
-        earlier = provenance.get(CHANGED, {})  # of a start that ended before it went on
+        earlier = provenance.get(CHANGED, {})  # of a start that ended before it resumed
         provenance[CHANGED] = earlier | {
             key: [earlier.get(key, [old])[0], new] for key, (old, new) in found.items()
         }
@@ -132,7 +132,7 @@ def save_config(path: Path, config: Config) -> None:
 
 
 def save_provenance(path: Path, description: dict[str, Any], frames: int) -> bytes:
-    """Writes `provenance.json`, or adds to it how a run goes on; returns its content."""
+    """Writes `provenance.json`, or adds to it how a run is resumed; returns its content."""
     content = _read_provenance(path)
     if content is None:
         content = description
@@ -147,7 +147,7 @@ def save_provenance(path: Path, description: dict[str, Any], frames: int) -> byt
 
 
 def _read_provenance(path: Path) -> dict[str, Any] | None:
-    """What `provenance.json` says, or None where there is none that can be read."""
+    """The content of `provenance.json`, or None where it cannot be read."""
     try:
         content = json.loads((path / PROVENANCE).read_text())
     except (OSError, ValueError, RecursionError):

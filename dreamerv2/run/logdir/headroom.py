@@ -1,4 +1,4 @@
-"""Whether memory and disk will do for what a run has before it."""
+"""Checks memory and disk headroom for the rest of a run."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ CHECKPOINTS = 3  # Two are kept while another is written.
 
 
 def available_memory(root: Path = Path('/')) -> float | None:
-    """Bytes of memory that may be taken: what is available and the control group allows.
+    """Bytes of memory that can still be used: what is available, within the control group's limit.
 
     Args:
         root: where `proc` and `sys` are.
 
     Returns:
-        None where the system does not tell.
+        None where the system does not say.
     """
     limits = []
     try:
@@ -31,7 +31,7 @@ def available_memory(root: Path = Path('/')) -> float | None:
             float((group / 'memory.max').read_text())
             - float((group / 'memory.current').read_text())
         )
-    except (OSError, ValueError):  # No such file, or no limit: it reads `max`.
+    except (OSError, ValueError):  # No such file, or no limit (`max`).
         pass
     return min(limits, default=None)
 
@@ -56,16 +56,16 @@ def shortages(
     free_memory: float | None,
     free_disk: float,
 ) -> list[str]:
-    """What will not do, one line each; the steps so far tell what a step takes.
+    """What will not be enough, one line each, extrapolated from the steps so far.
 
     Args:
-        steps: agent steps that are left.
+        steps: remaining agent steps.
         stats: of the replay.
         on_disk: bytes of its files.
         capacity: of the replay in steps, 0 for no limit.
-        keep_on_disk: whether the files of episodes that the capacity drops stay.
+        keep_on_disk: whether the files of episodes dropped from memory are kept.
         checkpoint: bytes of the agent's arrays.
-        free_memory, free_disk: bytes; None where that is not known.
+        free_memory, free_disk: bytes; None where unknown.
     """
     stored = max(1.0, stats['loaded_steps'])
     growth = min(steps, max(0.0, capacity - stored)) if capacity else steps
@@ -95,7 +95,7 @@ def shortages_of_run(
     keep_on_disk: bool,
     checkpoint: int,
 ) -> list[str]:
-    """`shortages` of a run in the logdir `path`, on this machine as it is now."""
+    """`shortages` of a run in the logdir `path`, on this machine at this moment."""
     return shortages(
         steps=steps,
         stats=stats,

@@ -1,4 +1,4 @@
-"""One training run a logdir: a lock file with the owner's host and process."""
+"""One training run per logdir: a lock file with the owner's host and process."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class LockLostError(Exception):
 
 
 def process_start(pid: int) -> str | None:
-    """When a process of this machine began, in the kernel's ticks; None when it is gone.
+    """Start time of a process of this machine in clock ticks; None if it is gone.
 
-    Together with the number it names a process for good: numbers are used again.
+    Together with the process id it identifies a process, since ids are reused.
     """
     try:
         stat = Path(f'/proc/{pid}/stat').read_text()
@@ -39,7 +39,7 @@ def process_start(pid: int) -> str | None:
 
 
 def abandoned(path: Path, holder: dict[str, Any], silence: float = SILENCE_SECONDS) -> bool:
-    """Whether nobody stands behind a lock any more.
+    """Whether a lock's owner is gone.
 
     Args:
         path: the lock's file.
@@ -57,16 +57,16 @@ def abandoned(path: Path, holder: dict[str, Any], silence: float = SILENCE_SECON
 
 
 def holder_of(logdir: Path) -> dict[str, Any] | None:
-    """Host and process that use a logdir now, or None."""
+    """Host and process that hold a logdir now, or None."""
     path = logdir / 'lock'
     holder = _read(path)
     return None if holder is None or abandoned(path, holder) else holder
 
 
 def in_use(logdir: Path, holder: dict[str, Any]) -> str:
-    """The line that refuses a logdir which another process holds."""
+    """The error message for a logdir that another process holds."""
     who = 'another process'
-    if 'pid' in holder:  # Else its lock cannot be read: it may be written just now.
+    if 'pid' in holder:  # Otherwise the lock cannot be read: it may be being written.
         who = f'process {holder["pid"]} on {holder.get("host")}'
     return f'{logdir} is in use by {who}: stop that run, or choose another --logdir.'
 
@@ -79,7 +79,7 @@ class Lock:
 
     Args:
         logdir: an existing folder.
-        refresh: seconds between two refreshments.
+        refresh: seconds between two updates of the file.
         silence: seconds after which another host's lock counts as abandoned.
     """
 
@@ -132,7 +132,7 @@ class Lock:
             )
 
     def _create(self) -> bool:
-        # Written apart and linked, so that nobody ever reads half a lock.
+        # Written under another name and linked, so that nobody ever reads half a lock.
         temporary = self.path.with_name(f'.lock.{self._owner["token"]}')
         content = to_json(self._owner)
         with explained(self.path, len(content)):
@@ -142,8 +142,8 @@ class Lock:
             except FileExistsError:
                 return False
             except OSError:
-                # No hard links here, as on many network drives. Made and written in two steps: in
-                # between it reads as a lock that is held by somebody unknown.
+                # No hard links here, as on many network drives. Created and written in two steps;
+                # in between it reads as a lock of an unknown owner.
                 return self._create_exclusively(content)
             finally:
                 with contextlib.suppress(OSError):
@@ -176,7 +176,7 @@ class Lock:
             if holder is None or holder.get('token') != self._owner['token']:
                 self._lost = True
                 return
-            # After a short failure of a network file system the next turn tries again.
+            # A network file system may fail for a moment; the next update tries again.
             with contextlib.suppress(OSError):
                 os.utime(self.path)
 

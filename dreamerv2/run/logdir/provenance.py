@@ -1,4 +1,4 @@
-"""Where a run comes from: versions, environment, revision, command, machine."""
+"""How a run was made: versions, environment, revision, command, machine."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PACKAGES = (
 
 
 def package_versions(names: Sequence[str] = PACKAGES) -> dict[str, str]:
-    """Versions of those of the packages that are installed."""
+    """Versions of the packages, as far as they are installed."""
     versions = {}
     for name in names:
         try:
@@ -84,11 +84,11 @@ def describe_run(
     parent: Mapping[str, Any] | None = None,
     command: Sequence[str] | None = None,
 ) -> dict[str, Any]:
-    """Everything needed to say how a run was made, ready for JSON.
+    """How a run was made, ready for JSON.
 
     Args:
         seed: the run's seed.
-        environment: what `env.describe()` says (the ROM's hash among it).
+        environment: what `env.describe()` returns (including the ROM's hash).
         levels: the levels' names.
         device: what the computation runs on.
         parent: the checkpoint the parameters came from, if any.

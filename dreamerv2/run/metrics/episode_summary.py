@@ -1,4 +1,4 @@
-"""Episodes in brief: what the log says of one that has ended."""
+"""Summaries of finished episodes, as they are logged."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class EpisodeSummary:
         level: its level's name.
         score: sum of its rewards.
         length: agent steps (transitions: the reset's row does not count).
-        progress: furthest x over the level's length, or None where there is no such thing.
-        completed: 1.0 when the level was completed, 0.0 when not, None as above.
+        progress: furthest x over the level's length, or None where it has none.
+        completed: 1.0 if the level was completed, else 0.0; None as above.
         furthest_x: furthest position, None as above.
         worker: index of the environment it was played in.
-        entries: per name, one value a row: the reward and every `log_*` scalar.
+        entries: one value per row, by name: the reward and every `log_*` scalar.
         videos: per kept key the frames, uint8 `[length + 1, H, W, C]`.
     """
 
@@ -81,8 +81,8 @@ def episode_metrics(
 ) -> dict[str, float]:
     """The scalars of one episode, by the names of `metrics.jsonl`.
 
-    The last three are regular expressions, matched against the names of `episode.entries`: those
-    entries' sum, mean or maximum is told too.
+    The last three are regular expressions; the sum, mean or maximum of each matching entry of
+    `episode.entries` is included.
     """
     values: dict[str, float] = {
         f'{prefix}_return': episode.score,

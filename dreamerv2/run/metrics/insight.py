@@ -1,7 +1,7 @@
 """How well a world model sees and foresees: measures on recorded episodes, in NumPy.
 
 An episode is a dict of arrays `[rows, ...]` as its file holds them, row 0 the reset's. A row is
-predicted with its image seen (0 steps ahead: the posterior), or open loop from so many steps
+predicted from its own image (0 steps ahead: the posterior), or open loop from a number of steps
 before, with the actions taken.
 """
 
@@ -19,9 +19,10 @@ LEAST_CONTRAST = 0.01
 
 
 def pixels_of(box: np.ndarray, height: int, width: int) -> tuple[slice, slice]:
-    """The pixels of a box (top, left, bottom, right), its ends rounded, at least one each way.
+    """The pixels of a box (top, left, bottom, right), its edges rounded, at least one in each
+    direction.
 
-    Empty slices where there is no box (no area) or none of it is in the image.
+    Empty slices for an empty box, or one outside the image.
     """
     top, left, bottom, right = (float(value) for value in box)
     if bottom <= top or right <= left:
@@ -37,14 +38,14 @@ def pixels_of(box: np.ndarray, height: int, width: int) -> tuple[slice, slice]:
 def blind_drawing(
     image: np.ndarray, player: np.ndarray, enemies: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What would be drawn by one who sees neither Mario nor enemies.
+    """What a model that sees neither Mario nor enemies would draw.
 
     Each box holds the median color of the ring of one pixel around it; the rest, for comparison,
-    that of every fourth row and column of the image.
+    the median of every fourth row and column of the image.
 
     Args:
         image: `[height, width, channels]` in [0, 1].
-        player, enemies: boxes `[4]` and `[N, 4]` in pixels, without area where there is none.
+        player, enemies: boxes `[4]` and `[N, 4]` in pixels, empty where there is none.
 
     Returns:
         The drawing, and by pixel the region as an index into `REGIONS`.
@@ -97,11 +98,11 @@ class SpriteErrors:
             self._sums[STEPS_AHEAD.index(steps)] += np.stack([error, blind, values], -1)
 
     def metrics(self) -> dict[str, float]:
-        """Errors as shares of the blind drawing's, 1 for blind and 0 for perfect.
+        """Errors relative to the blind drawing's: 1 is blind and 0 perfect.
 
         `player`, `enemies` and `rest`, with `_5` and `_15` for open loop, and the contrasts: the
-        blind drawing's mean squared error. A region of less than `LEAST_CONTRAST` has no share:
-        where sprite and background are alike, as in gray, it would say little.
+        blind drawing's mean squared error. A region with less than `LEAST_CONTRAST` is left out:
+        where sprite and background look alike, as in gray, the ratio says little.
         """
         found = {}
         for region, name in enumerate(REGIONS):
@@ -120,10 +121,10 @@ class SpriteErrors:
 
 
 def windows(rows: int, length: int, overlap: int) -> list[tuple[int, int, int]]:
-    """Windows over an episode, as (start, stop, first row that counts), the last row in the last.
+    """Windows over an episode, as (start, stop, first row that counts); the last ends with it.
 
-    Each row counts in one window; where it does, `overlap` rows before it are in the window too,
-    unless the episode begins there.
+    Each row counts in one window, which also holds the `overlap` rows before it, unless the episode
+    begins there.
     """
     found = []
     stop = rows
@@ -137,7 +138,7 @@ def windows(rows: int, length: int, overlap: int) -> list[tuple[int, int, int]]:
 
 
 def held_out(serials: Sequence[int], every: int = 10) -> list[bool]:
-    """Which episodes are kept from training: every tenth by its number; the last if that is none.
+    """Which episodes are held out from training: every tenth by number, or else the last.
 
     Args:
         serials: numbers of the episodes.
@@ -152,16 +153,16 @@ def held_out(serials: Sequence[int], every: int = 10) -> list[bool]:
 # Deaths
 
 AHEAD = (0, 4, 8)  # Steps before a death.
-SURVIVED = 16  # Steps after a row that are known to be survived.
-NEAR = 16.0  # Pixels of the level, either way, that count as the same place.
+SURVIVED = 16  # Steps after a row that were survived.
+NEAR = 16.0  # Distance in the level, in pixels, that counts as the same place.
 FALSE_ALARMS = 0.05
 
 
 def deaths_within(episode: Arrays, steps: int) -> np.ndarray:
-    """Whether an episode's death follows within so many steps, by row; 0: is the row itself.
+    """Whether a death follows within `steps` steps, by row; with 0, whether the row is one.
 
-    NaN where it is not known: after the death there is no row, but an episode that was cut off
-    ends before its fate is seen. Reaching the flag is no death.
+    NaN where it is unknown, near the end of an episode that was cut off. Reaching the flag is no
+    death.
 
     Returns:
         float64 `[rows]`: 1, 0 or NaN.
@@ -177,11 +178,11 @@ def deaths_within(episode: Arrays, steps: int) -> np.ndarray:
 def deaths_foreseen(
     episodes: Sequence[Arrays], predicted: Sequence[Mapping[int, np.ndarray]]
 ) -> dict[str, float]:
-    """How well deaths are told from rows at the same place that were survived.
+    """How well deaths are distinguished from survived rows at the same place.
 
-    Each row so many steps before a death is compared with all rows of its level within `NEAR`
-    pixels of its `log_x` after which at least `SURVIVED` steps were survived: against any other
-    row, a model that knows dangerous places only would look good.
+    Each row a number of steps before a death is compared with all rows of its level within `NEAR`
+    pixels of its `log_x` after which at least `SURVIVED` steps were survived: compared with
+    arbitrary rows, a model that only knows dangerous places would look good.
 
     Args:
         episodes: with `is_terminal`, `level`, `log_x` and `log_completed`.
@@ -189,10 +190,10 @@ def deaths_foreseen(
             within them, `[rows]`, NaN where there is none.
 
     Returns:
-        By name with the steps behind, such as `auc_4`: `auc`, the share of pairs in the right order
-        (ties count half); `recall`, the share of deaths rated above all but `FALSE_ALARMS` of their
-        rows; `brier_skill` over all rows, 1 - squared error / that of always saying how often
-        it happens; `mean`, the mean prediction before deaths; and `deaths`, how many were compared.
+        By name with the steps appended, such as `auc_4`: `auc`, the share of correctly ordered
+        pairs (ties count half); `recall`, the share of deaths rated above all but `FALSE_ALARMS` of
+        their rows; `brier_skill` over all rows, 1 - squared error / that of always predicting the
+        base rate; `mean`, the mean prediction before deaths; and `deaths`, how many were compared.
     """
     found = {}
     x = np.concatenate([episode['log_x'] for episode in episodes])
@@ -246,9 +247,9 @@ _LOW = 0.85  # Share of the image's height: below the ground, whose top is at 0.
 def events(episode: Arrays) -> dict[str, np.ndarray]:
     """The rows of each event, bool `[rows]` by name.
 
-    `hit` and `fall` are deaths, told apart by Mario's box: he falls where its top was last
-    drawn below where he stands on the ground. `flag` is a level's end, `standing` a step on the
-    spot.
+    `hit` and `fall` are deaths, distinguished by Mario's box: he fell if its top was last drawn
+    below its place when he stands on the ground. `flag` is a completed level, `standing` a step
+    without moving.
     """
     rows = len(episode['is_terminal'])
     found = {name: np.zeros(rows, bool) for name in EVENTS}
@@ -274,7 +275,7 @@ def reward_accuracy(
         learned: the rewards as the model learns them, clipped.
 
     Returns:
-        `correlation`, `error` (the root of the mean square), `error_EVENT` (the mean of predicted
+        `correlation`, `error` (root mean square), `error_EVENT` (the mean of predicted
         minus true) and `rows_EVENT`.
     """
     guess, truth = np.concatenate(predicted), np.concatenate(learned)
@@ -294,15 +295,15 @@ def reward_accuracy(
 
 
 def discounted_returns(reward: np.ndarray, discount: float, terminal: bool) -> np.ndarray:
-    """What followed each row, as the critic counts it: the row's own reward included.
+    """Discounted return from each row, its own reward included, as the critic predicts it.
 
     Args:
         reward: as learned from, `[rows]`.
-        discount: by step.
+        discount: per step.
         terminal: whether the episode truly ended.
 
     Returns:
-        float64 `[rows]`; NaN where the episode was cut off: what would have followed is unknown.
+        float64 `[rows]`; NaN where the episode was cut off, since the rest is unknown.
     """
     if not terminal:
         return np.full(len(reward), np.nan)
@@ -316,15 +317,15 @@ def discounted_returns(reward: np.ndarray, discount: float, terminal: bool) -> n
 def critic_accuracy(
     value: np.ndarray, followed: np.ndarray, imagined: np.ndarray | None = None
 ) -> dict[str, float]:
-    """The critic against what followed; rows with NaN do not count.
+    """The critic against the discounted returns that followed; rows with NaN do not count.
 
     Args:
-        value, followed, imagined: of all rows the critic's values, `discounted_returns`, and
-            lambda-returns of rollouts that the policy imagines there.
+        value, followed, imagined: for every row the critic's value, `discounted_returns`, and the
+        lambda-return of a rollout imagined from there.
 
     Returns:
-        `mean`, `followed` (means), `bias` (their difference as a share of the latter's size),
-        `correlation`, and `imagined`, the mean of those.
+        `mean`, `followed` (means), `bias` (their difference relative to the latter's magnitude),
+        `correlation`, and `imagined`, its mean.
     """
     known = np.isfinite(value) & np.isfinite(followed)
     if not known.any():
@@ -339,7 +340,7 @@ def critic_accuracy(
 
 
 def correlation(left: np.ndarray, right: np.ndarray) -> float:
-    """Pearson's; NaN where one of them does not vary."""
+    """Pearson correlation; NaN where either is constant."""
     if len(left) < 2 or not np.std(left) or not np.std(right):
         return float('nan')
     return float(np.corrcoef(left, right)[0, 1])

@@ -15,7 +15,7 @@ SUPERSEDED = 'metrics.superseded.jsonl'
 
 
 def json_line(step: int, values: Mapping[str, Any]) -> str:
-    """One line without its end; numbers that JSON does not have (NaN, infinities) become null."""
+    """One line without a newline; numbers that JSON does not have (NaN, infinities) become null."""
     plain: dict[str, Any] = {'step': step}
     for key, value in values.items():
         number = float(value)
@@ -27,10 +27,10 @@ def json_line(step: int, values: Mapping[str, Any]) -> str:
 
 
 def truncate(logdir: Path, step: int) -> int:
-    """Takes the lines after `step` out of `metrics.jsonl`, and the unreadable ones.
+    """Removes the lines after `step`, and unreadable ones, from `metrics.jsonl`.
 
-    They are appended to `metrics.superseded.jsonl`: a run that goes on from a checkpoint lives
-    through those steps again.
+    They are appended to `metrics.superseded.jsonl`: a run that resumes from a checkpoint makes
+    those steps again.
 
     Returns:
         The number of lines moved.
@@ -51,7 +51,7 @@ def truncate(logdir: Path, step: int) -> int:
 
 
 class JsonLines:
-    """Appends to `metrics.jsonl`; a line that a crash left unfinished is ended first."""
+    """Appends to `metrics.jsonl`; a line cut short by a crash is terminated first."""
 
     def __init__(self, logdir: Path) -> None:
         path = logdir / METRICS
@@ -61,7 +61,7 @@ class JsonLines:
             self._file.write('\n')
 
     def write(self, step: int, scalars: Mapping[str, Any], videos: Mapping[str, Any]) -> None:
-        """Appends a line with the scalars; videos are not for this file."""
+        """Appends a line with the scalars; videos are ignored."""
         if scalars:
             self._file.write(json_line(step, scalars) + '\n')
             self._file.flush()

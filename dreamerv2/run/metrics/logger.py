@@ -1,4 +1,4 @@
-"""Metrics on their way to files: gathered, averaged and written by a thread of their own."""
+"""Metrics: collected, averaged, and written to files by a background thread."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Output(Protocol):
 
 
 class MetricMeans:
-    """Gathers metrics until they are logged.
+    """Collects metrics until they are logged.
 
-    Values may be tensors: they are only turned into numbers by `take`, so that a GPU is not
-    waited for at every update.
+    Values may be tensors: only `take` turns them into numbers, so that updates do not wait for the
+    GPU.
     """
 
     def __init__(self) -> None:
@@ -40,13 +40,13 @@ class MetricMeans:
             self._values.setdefault(name, []).append(value)
 
     def take(self) -> dict[str, float]:
-        """The mean of each metric since the last call, and starts anew."""
+        """The mean of each metric since the last call; resets them."""
         self._add_up()
         sums, self._sums = self._sums, {}
         return {name: total / count for name, (total, count) in sums.items() if count}
 
     def get_state(self) -> dict[str, list[float | int | None]]:
-        """What is gathered: sum (None where it is not finite) and count by name."""
+        """What is collected: sum (None where it is not finite) and count by name."""
         self._add_up()
         return {
             name: [total if math.isfinite(total) else None, count]
@@ -75,8 +75,8 @@ class Throughput:
     """Measures frames per second and updates per agent step.
 
     Args:
-        repeat: frames of an agent step.
-        clock: gives seconds.
+        repeat: frames per agent step.
+        clock: returns seconds.
     """
 
     def __init__(self, repeat: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -98,7 +98,7 @@ class Throughput:
             self._begun += self._clock() - before
 
     def take(self, step: int, updates: int) -> dict[str, float]:
-        """`fps` and `train_ratio` since the last call, and starts anew."""
+        """`fps` and `train_ratio` since the last call; resets both."""
         steps, seconds = step - self._step, self._clock() - self._begun
         ratio = (updates - self._updates) / max(steps, 1)
         self.start(step, updates)
@@ -106,13 +106,13 @@ class Throughput:
 
 
 class Logger:
-    """Hands metrics to the outputs in a background thread, in the order given.
+    """Writes metrics to the outputs in a background thread, in order.
 
-    Leaving it as a context, also by an exception, writes everything that is queued. An output's
+    Leaving the context, also by an exception, writes everything queued. An output's
     error (a full disk) is raised by the next call.
 
     Args:
-        outputs: where metrics go; None keeps them until `open` says where.
+        outputs: where metrics go; None queues them until `open`.
     """
 
     def __init__(self, outputs: Sequence[Output] | None = None) -> None:
@@ -125,7 +125,7 @@ class Logger:
             self.open(outputs)
 
     def open(self, outputs: Sequence[Output]) -> None:
-        """Writes to these outputs from now on, what is queued first."""
+        """Writes to these outputs from now on, starting with what is queued."""
         self._outputs = list(outputs)
         self._thread.start()
 
@@ -179,7 +179,7 @@ class Logger:
                         output.flush()
                     else:
                         output.write(*item)
-                except Exception as error:  # Raised again in the thread that logs.
+                except Exception as error:  # Raised again in the main thread.
                     self._error = self._error or error
             if isinstance(item, threading.Event):
                 item.set()

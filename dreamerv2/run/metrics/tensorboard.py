@@ -24,7 +24,7 @@ def encode_gif(frames: np.ndarray, fps: int = FRAMES_PER_SECOND) -> bytes:
     """An animated GIF of frames uint8 `[T, H, W, C]`; see `as_rgb` for other C than 1 and 3."""
     import imageio.v3 as imageio
 
-    # Grey needs no palette found.
+    # Gray needs no palette search.
     frames = frames[..., 0] if frames.shape[-1] == 1 else as_rgb(frames)
     buffer = io.BytesIO()
     imageio.imwrite(buffer, frames, extension='.gif', duration=1000 / fps, loop=0, is_batch=True)
@@ -35,7 +35,7 @@ class EventFile:
     """One event file of a logdir, in the format that TensorBoard reads.
 
     Args:
-        logdir: where it is made.
+        logdir: where the file goes.
         step: the step the run starts at; TensorBoard drops what older files hold after it.
     """
 
@@ -61,7 +61,7 @@ class EventFile:
             _, height, width, channels = frames.shape
             try:
                 gif = encode_gif(frames)
-            except Exception as error:  # A video is worth no run.
+            except Exception as error:  # A run does not fail over a video.
                 logger.warning('No video %s at step %d: %s', name, step, error)
                 continue
             image = self._summary.Image(
@@ -74,7 +74,7 @@ class EventFile:
         self._put(self._event(wall_time=time.time(), step=step, summary=summary))
 
     def flush(self) -> None:
-        """Hands everything to the operating system."""
+        """Flushes to the operating system."""
         self._records.flush()
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 PLAIN_SECONDS = 30.0
 RECENT_EPISODES = 10
-RATE_SHARE = 0.1  # Least share of that time to tell a rate from.
+RATE_SHARE = 0.1  # Fraction of that time needed to estimate a rate.
 
 
 def clock(seconds: float) -> str:
@@ -50,15 +50,15 @@ def _has_size(stream: TextIO) -> bool:
 
 
 def print_line(text: str, stream: TextIO | None = None) -> None:
-    """Prints a line at once; where it cannot be shown, the program carries on without it.
+    """Prints a line and flushes it; the program continues where it cannot be written.
 
-    The terminal may be closed meanwhile (SIGHUP), or the reader of a pipe gone.
+    The terminal may have been closed (SIGHUP), or the reader of a pipe gone.
     """
     stream = sys.stdout if stream is None else stream
     try:
         print(text, file=stream, flush=True)
     except OSError as error:
-        if error.errno in (errno.EIO, errno.EPIPE, errno.ENXIO):  # Nobody reads this any more.
+        if error.errno in (errno.EIO, errno.EPIPE, errno.ENXIO):  # Nobody is reading this any more.
             with contextlib.suppress(OSError, ValueError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
@@ -101,7 +101,7 @@ class ProgressDisplay:
             self._bar.set_description_str(name)
 
     def evaluating(self, level: str, played: int, total: int, steps: int) -> None:
-        """Shows how far an evaluation is, if it is time to; see `evaluation_line`."""
+        """Shows how far an evaluation is, if it is due; see `evaluation_line`."""
         if self._bar is not None:
             self._bar.set_description_str(f'evaluation {played}/{total}', refresh=False)
             self._bar.update(0)
@@ -114,7 +114,7 @@ class ProgressDisplay:
         self._returns.append(score)
 
     def update(self, frames: int, updates: int) -> None:
-        """Shows the present counts, if it is time to."""
+        """Shows the current counts, if it is due."""
         if self._bar is not None:
             recent = list(self._returns)
             shown = f'{sum(recent) / len(recent):.1f}' if recent else '-'
@@ -133,7 +133,7 @@ class ProgressDisplay:
             self._written, self._since = now, (now, frames)
 
     def line(self, text: str) -> None:
-        """Prints a line of its own, above the bar if there is one."""
+        """Prints a line, above the bar if there is one."""
         if self._bar is not None:
             self._bar.clear()
         print_line(text, self._stream)
@@ -147,7 +147,7 @@ class ProgressDisplay:
 
 
 class EvaluationDisplay:
-    """Shows how far an evaluation of its own is, on standard error.
+    """Shows the progress of the evaluation command on standard error.
 
     Args:
         total: episodes on all levels together.
@@ -165,7 +165,7 @@ class EvaluationDisplay:
         self._bar = _bar(self._stream, total, 'episode') if self._stream.isatty() else None
 
     def update(self, level: str, played: int, steps: int) -> None:
-        """Shows the present counts, if it is time to."""
+        """Shows the current counts, if it is due."""
         if self._bar is not None:
             self._bar.set_description_str(level, refresh=False)
             self._bar.set_postfix_str(f'step {steps}', refresh=False)

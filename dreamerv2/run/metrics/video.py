@@ -1,4 +1,4 @@
-"""Videos of an agent playing: what a person would see, with the level and return above it."""
+"""Videos of an agent playing: the rendered game with level and return above it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from dreamerv2.errors import UsageError
 from dreamerv2.run.types import Row
 
 FORMATS = ('.mp4', '.gif')
-SHORTEST_SIDE = 192  # Pixels to which smaller pictures are enlarged.
+SHORTEST_SIDE = 192  # Smaller pictures are enlarged to this many pixels.
 CAPTION_HEIGHT = 24
 
 
 def check_video_path(path: Path) -> None:
-    """Raises UsageError where no video can be written: wrong format, or no such folder."""
+    """Raises UsageError where no video can be written: unknown format or missing folder."""
     if path.suffix.lower() not in FORMATS:
         raise UsageError(f'--video {path}: expected a name that ends in {" or ".join(FORMATS)}.')
     check_output_path(path, '--video')
@@ -46,13 +46,13 @@ def observation_picture(obs: Row) -> np.ndarray | None:
 
 
 def enlarge(picture: np.ndarray, shortest: int = SHORTEST_SIDE) -> np.ndarray:
-    """Whole-numbered enlargement until the shorter side has at least `shortest` pixels."""
+    """Enlarges by an integer factor so that the shorter side has at least `shortest` pixels."""
     factor = max(1, -(-shortest // min(picture.shape[:2])))
     return picture.repeat(factor, 0).repeat(factor, 1)
 
 
 def captioned(picture: np.ndarray, text: str) -> np.ndarray:
-    """The picture, enlarged where it is small, with a line of text above; even sides."""
+    """The picture, enlarged if small, with a line of text above; sides are even, as H.264 needs."""
     import cv2
 
     picture = enlarge(picture)
@@ -65,7 +65,7 @@ def captioned(picture: np.ndarray, text: str) -> np.ndarray:
 
 
 class RecordingEnv:
-    """An environment whose first episode's pictures go to `take`, one an agent step."""
+    """An environment that passes the pictures of its first episode to `take`, one per step."""
 
     def __init__(self, env: Environment, take: Callable[[np.ndarray], Any]) -> None:
         self._env = env
@@ -101,7 +101,7 @@ class RecordingEnv:
 
 
 def write_video(path: Path, frames: Sequence[np.ndarray], fps: float) -> None:
-    """Writes frames uint8 `[H, W, 3]` as MP4 (H.264) or GIF, by the name's ending.
+    """Writes frames uint8 `[H, W, 3]` as MP4 (H.264) or GIF, by file extension.
 
     Frames smaller than the largest are padded with black.
     """

@@ -6,6 +6,7 @@ import argparse
 import math
 from pathlib import Path
 
+from dreamerv2.cli import whole_number
 from dreamerv2.doctor.installation import driver_gpus
 from dreamerv2.errors import UsageError
 from dreamerv2.studies.engines.local import LocalEngine
@@ -18,7 +19,7 @@ MOST_GPUS = 8  # of one run
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags that choose an engine."""
     parser.add_argument(
-        '--jobs', type=int, default=0, metavar='N',
+        '--jobs', type=whole_number(), default=0, metavar='N',
         help='runs at a time (default: one, or as many as the GPUs or the cluster have place for)',
     )  # fmt: skip
     parser.add_argument(
@@ -41,15 +42,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='options of submitit, such as slurm_partition=gpu,timeout_min=4320',
     )  # fmt: skip
     parser.add_argument(
-        '--retries', type=int, default=1, metavar='N', help='more attempts after a crash (1)'
+        '--retries',
+        type=whole_number(),
+        default=1,
+        metavar='N',
+        help='more attempts after a crash (1)',
     )
 
 
 def check_arguments(args: argparse.Namespace) -> None:
     """Raises UsageError for impossible values of these flags."""
-    for key in ('jobs', 'retries'):
-        if getattr(args, key) < 0:
-            raise UsageError(f'--{key} {getattr(args, key)}: expected 0 or more')
     _check_share(args.gpus_per_run, args.engine)
     if args.engine == 'local':
         _check_gpus(args.gpus, args.gpus_per_run)

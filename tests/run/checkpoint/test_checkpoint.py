@@ -212,7 +212,7 @@ def test_a_score_may_come_later(tmp_path):
 
 def test_a_damaged_best_is_named_and_the_next_best_taken(tmp_path):
     root, said = tmp_path / 'checkpoints', []
-    with pytest.raises(UsageError, match='no undamaged checkpoint with an evaluation'):
+    with pytest.raises(UsageError, match='no intact checkpoint with an evaluation'):
         write(root, 50)
         checkpoint.find(tmp_path, 'best')
     write(root, 100, score=1, keep=0)
@@ -235,7 +235,7 @@ def test_names_do_not_lead_out_of_the_folder(tmp_path, name):
     (tmp_path / 'secret').write_text('')
     entry = {'bytes': 0, 'sha256': sha256(tmp_path / 'secret')}
     reseal(path, lambda document: document['files'].update({name: entry}))
-    with pytest.raises(checkpoint.DamagedCheckpointError, match='no name of a file in it'):
+    with pytest.raises(checkpoint.DamagedCheckpointError, match='not the name of a file in it'):
         checkpoint.load(path)
 
 
@@ -297,7 +297,7 @@ def test_a_manifest_of_the_first_format_is_read(tmp_path):
 
 def test_a_renamed_checkpoint_is_not_of_another_step(tmp_path):
     write(tmp_path, 100).rename(tmp_path / '0000000200')
-    with pytest.raises(checkpoint.DamagedCheckpointError, match='is of 100 frames'):
+    with pytest.raises(checkpoint.DamagedCheckpointError, match='is a checkpoint of 100 frames'):
         checkpoint.load(tmp_path / '0000000200')
 
 

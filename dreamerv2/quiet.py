@@ -1,8 +1,13 @@
-"""Imports of libraries that talk while they are imported, without their words reaching the user."""
+"""Keeps what libraries print at their start from the user."""
+
+from __future__ import annotations
 
 import contextlib
 import importlib
 import io
+import logging
+import os
+import sys
 import warnings
 from collections.abc import Iterator
 from types import ModuleType
@@ -37,3 +42,30 @@ def import_quietly(name: str) -> ModuleType:
     """
     with quiet():
         return importlib.import_module(name)
+
+
+def hide_noise() -> None:
+    """Keeps TensorFlow's and its libraries' start-up messages from the user.
+
+    Takes effect only before TensorFlow is imported. A value that the user has set stays.
+    """
+    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+    os.environ.setdefault('GRPC_VERBOSITY', 'ERROR')
+    os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')
+    for name in ('tensorflow', 'absl', 'jax'):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def separate_stderr() -> None:
+    """Gives Python a standard error of its own, apart from the one that native code writes to.
+
+    From then on `devices.hidden_native_stderr` silences only the latter. Does nothing where
+    standard error is already something else (under a test runner).
+    """
+    try:
+        if sys.stderr.fileno() != 2:
+            return
+    except (AttributeError, OSError, ValueError):
+        return
+    sys.stderr.flush()
+    sys.stderr = os.fdopen(os.dup(2), 'w', buffering=1, errors='backslashreplace')
