@@ -89,7 +89,7 @@ def train(path: Path, flags: Sequence[str], updates: int, every: int) -> None:
     from dreamerv2.replay import Replay, disk
     from dreamerv2.replay.episode import from_arrays
     from dreamerv2.run import build, model_evaluation, random_streams
-    from dreamerv2.run.batches import Batches
+    from dreamerv2.run.updater import Batches
 
     config = load_config(flags)
     folder = path / 'train_episodes' if (path / 'train_episodes').is_dir() else path

@@ -12,10 +12,10 @@ from dreamerv2.agent.kl import kl_loss, stop_gradient
 from dreamerv2.agent.returns import masked_mean
 from dreamerv2.nets.decoder import Decoder
 from dreamerv2.nets.encoder import Encoder, Shapes
-from dreamerv2.nets.forks import forked
 from dreamerv2.nets.kernels import PLAIN, Kernels
 from dreamerv2.nets.mlp import Head
 from dreamerv2.nets.rssm import RSSM, State
+from dreamerv2.nets.scan import forked
 
 Tensors = dict[str, tf.Tensor]
 

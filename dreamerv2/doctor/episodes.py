@@ -17,7 +17,7 @@ from dreamerv2.cores import usable_cores
 from dreamerv2.doctor.rows import Row, failed, ok, warning, words_of
 from dreamerv2.replay import disk
 from dreamerv2.replay.disk import EpisodeFile
-from dreamerv2.replay.rows import describe_difference
+from dreamerv2.replay.episode import describe_difference
 from dreamerv2.run.checkpoint import Checkpoint
 
 _SHOWN = 5  # of many rows alike

@@ -7,11 +7,10 @@ import numpy as np
 
 from dreamerv2.envs import gym_interface
 from dreamerv2.envs.contract import Observation, bookkeeping_spaces
-from dreamerv2.envs.episodic import EpisodicEnvironment
+from dreamerv2.envs.episodic import EpisodicEnvironment, ResumableEnv
 from dreamerv2.envs.gym_registry import make_by_id, why
 from dreamerv2.envs.gym_spaces import action_line, action_space, view
 from dreamerv2.envs.image import as_rgb
-from dreamerv2.envs.resumable import ResumableEnv
 from dreamerv2.errors import UsageError
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from dreamerv2.envs.resumable import ResumableEnv
+from dreamerv2.envs.episodic import ResumableEnv
 from dreamerv2.envs.workers import Maker
 from dreamerv2.signals import STOP_SIGNALS
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dreamerv2.envs.contract import Action, Environment, Observation
-from dreamerv2.envs.resumable import ResumableEnv
+from dreamerv2.envs.episodic import ResumableEnv
 
 Maker = Callable[[], Environment]
 

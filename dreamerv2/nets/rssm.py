@@ -14,11 +14,10 @@ import numpy as np
 import tensorflow as tf
 
 from dreamerv2.nets import distributions
-from dreamerv2.nets.forks import forked
 from dreamerv2.nets.kernels import PLAIN, Kernels
 from dreamerv2.nets.layers import Dense, LayerNorm, activation, make_norm, normed
 from dreamerv2.nets.mlp import named
-from dreamerv2.nets.scan import scan
+from dreamerv2.nets.scan import forked, scan
 
 State = dict[str, tf.Tensor]
 

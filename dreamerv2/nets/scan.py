@@ -1,4 +1,4 @@
-"""A loop over time that compiles everywhere: constant bound, static shapes."""
+"""A loop over time, and tensors used in several places, whose gradients are added in one order."""
 
 from __future__ import annotations
 
@@ -66,3 +66,26 @@ def _output_spec(step, carry, first) -> Structure:
     spec = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), (carry, first))
     traced = tf.function(lambda carry, now: step(carry, now)[1], autograph=False)
     return traced.get_concrete_function(*spec).structured_outputs
+
+
+def forked(x: tf.Tensor, number: int = 2) -> list[tf.Tensor]:
+    """`number` copies of `x`, for a tensor that is used in three or more places.
+
+    TensorFlow adds the gradients of more than two uses in an order that depends on which buffers
+    are free, so that equal runs differ in rounding. The sum of two is the same in either order.
+    """
+    if number == 1:
+        return [x]
+
+    @tf.custom_gradient
+    def run(x):
+        def gradient(*upstream):
+            if number > 2:
+                return tf.reduce_sum(tf.stack(upstream), 0)
+            # Flat, or an optimisation would merge this sum with others into one of many terms.
+            one, other = (tf.reshape(part, [-1]) for part in upstream)
+            return tf.reshape(one + other, x.shape)
+
+        return tuple(tf.identity(x) for _ in range(number)), gradient
+
+    return list(run(x))

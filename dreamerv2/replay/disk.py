@@ -21,7 +21,7 @@ import numpy as np
 from dreamerv2 import npz
 from dreamerv2.durable import write_durably
 from dreamerv2.errors import UsageError
-from dreamerv2.replay.rows import canonical, check_episode
+from dreamerv2.replay.episode import canonical, check_episode
 
 logger = logging.getLogger(__name__)
 

@@ -1,8 +1,181 @@
-"""An episode in memory, and its growth row by row."""
+"""An episode in memory: the rows that it may have, how it grows, and its compact columns.
 
+A column is one key of an episode, lossless and immutable, made from all its rows. Every column has
+`shape` and `dtype` (of one row), `nbytes`, and `read(start, stop, out)`, which writes rows
+[start, stop) into `out`.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import lz4.block
 import numpy as np
 
-from dreamerv2.replay.columns import BLOCK_ROWS, Frames, compact, is_image, pack
+# Rows compressed together. More compress better; fewer are decompressed needlessly at the two ends
+# of a window.
+BLOCK_ROWS = 16
+
+
+def is_image(shape, dtype):
+    """Whether a key holds pixels, which are worth compressing."""
+    return dtype == np.uint8 and len(shape) >= 2
+
+
+def one_hot_index(rows):
+    """Index of the one in each row of `[rows, size]`, `size` for a row of zeros.
+
+    Returns None if any row is neither exactly one-hot nor zero.
+    """
+    rows = np.asarray(rows)
+    if rows.ndim != 2 or not np.all((rows == 0) | (rows == 1)):
+        return None
+    ones = rows.sum(1)
+    if np.any(ones > 1):
+        return None
+    return np.where(ones == 1, rows.argmax(1), rows.shape[1])
+
+
+def is_one_hot(rows):
+    """Whether all rows `[rows, size]` are one-hot or zero, up to rounding."""
+    rows = np.asarray(rows)
+    return (
+        one_hot_index(np.where(np.isclose(rows, np.round(rows), atol=1e-3), np.round(rows), -1))
+        is not None
+    )
+
+
+def compact(rows):
+    """The smallest column for an array `[rows, ...]` other than images."""
+    if (rows == rows[:1]).all():
+        return Constant(rows)
+    if rows.dtype == np.float32 and rows.ndim == 2 and rows.shape[1] > 1:
+        index = one_hot_index(rows)
+        if index is not None:
+            return OneHot(index, rows.shape[1], rows.dtype)
+    return Plain(rows)
+
+
+class Plain:
+    """Rows as they are."""
+
+    def __init__(self, rows):
+        self._rows = np.ascontiguousarray(rows)
+        self.shape, self.dtype = rows.shape[1:], rows.dtype
+        self.nbytes = sys.getsizeof(self._rows)
+
+    def read(self, start, stop, out):
+        out[:] = self._rows[start:stop]
+
+
+class Constant:
+    """The same value in every row, such as the level."""
+
+    def __init__(self, rows):
+        self._value = rows[0].copy()
+        self.shape, self.dtype = rows.shape[1:], rows.dtype
+        self.nbytes = sys.getsizeof(self._value)
+
+    def read(self, start, stop, out):
+        out[:] = self._value
+
+
+class OneHot:
+    """One-hot or zero rows, kept as the index of the one."""
+
+    def __init__(self, index, size, dtype):
+        self._index = index.astype(np.uint8 if size < 256 else np.int32)
+        self.shape, self.dtype = (size,), dtype
+        self.nbytes = sys.getsizeof(self._index)
+
+    def read(self, start, stop, out):
+        index = self._index[start:stop]
+        out[:] = index[:, None] == np.arange(self.shape[0])
+
+
+class Frames:
+    """Images in compressed blocks of BLOCK_ROWS rows, so that a window unpacks only its own."""
+
+    def __init__(self, blocks, shape):
+        self._blocks = blocks
+        self.shape, self.dtype = shape, np.dtype(np.uint8)
+        self.nbytes = sys.getsizeof(blocks) + sum(map(sys.getsizeof, blocks))
+
+    def read(self, start, stop, out):
+        for number in range(start // BLOCK_ROWS, -(-stop // BLOCK_ROWS)):
+            first = number * BLOCK_ROWS
+            rows = unpack(self._blocks[number], self.shape)
+            begin, end = max(start, first), min(stop, first + BLOCK_ROWS)
+            out[begin - start : end - start] = rows[begin - first : end - first]
+
+
+def pack(rows):
+    """Compress uint8 `[rows, ...]` to bytes."""
+    return lz4.block.compress(np.ascontiguousarray(rows), mode='high_compression', compression=4)
+
+
+def unpack(block, shape):
+    """The uint8 array `[rows, *shape]` that was packed."""
+    return np.frombuffer(lz4.block.decompress(block), np.uint8).reshape(-1, *shape)
+
+
+REQUIRED = ('action', 'reward', 'is_first', 'is_last', 'is_terminal')
+
+_DTYPES = {
+    'action': np.float32,
+    'reward': np.float32,
+    'is_first': bool,
+    'is_last': bool,
+    'is_terminal': bool,
+    'level': np.int32,
+}
+
+STORED = (np.float32, np.int32, np.uint8, bool)
+
+
+def canonical(key, value):
+    """A value of one row, or of several, as it is stored: float32, int32, uint8 or bool."""
+    value = np.asarray(value, _DTYPES.get(key))
+    if value.dtype == np.uint8 or value.dtype == bool:
+        return value
+    if np.issubdtype(value.dtype, np.floating):
+        return value.astype(np.float32, copy=False)
+    if np.issubdtype(value.dtype, np.integer):
+        return value.astype(np.int32, copy=False)
+    return value
+
+
+def describe_difference(spec, other):
+    """Describes where one `{key: (shape, dtype)}` differs from another; empty if nowhere."""
+    if spec == other:
+        return ''
+    for key in sorted({*spec, *other}):
+        if spec.get(key) != other.get(key):
+            has, expected = (
+                f'{of[key][1]}{list(of[key][0])}' if key in of else 'nothing'
+                for of in (other, spec)
+            )
+            return f'{key} is {has} in place of {expected}'
+    return ''
+
+
+def check_episode(arrays, rows):
+    """Check the arrays of an episode that was read.
+
+    Raises:
+        ValueError: a key is missing, has a type that is not stored, or another number of rows or
+            of dimensions than an episode of `rows` rows.
+    """
+    missing = [key for key in REQUIRED if key not in arrays]
+    if missing:
+        raise ValueError(f'it lacks {", ".join(missing)}')
+    for key, value in arrays.items():
+        if value.ndim == 0 or len(value) != rows or not rows:
+            raise ValueError(f'{key} has the shape {list(value.shape)}, its name says {rows} rows')
+        if key in _DTYPES and value.ndim != (2 if key == 'action' else 1):
+            raise ValueError(f'{key} has the shape {list(value.shape)}')
+        if value.dtype not in STORED:
+            raise ValueError(f'{key} is {value.dtype}')
 
 
 class Episode:

@@ -11,11 +11,14 @@ import numpy as np
 from dreamerv2.errors import UsageError
 from dreamerv2.paths import expand_home
 from dreamerv2.replay.archive import EpisodeArchive
-from dreamerv2.replay.episode import Episode, EpisodeBuilder
-from dreamerv2.replay.index import EpisodeIndex
-from dreamerv2.replay.rows import REQUIRED, canonical, describe_difference
-from dreamerv2.replay.sampler import Sampler
-from dreamerv2.replay.window import fill_window
+from dreamerv2.replay.episode import (
+    REQUIRED,
+    Episode,
+    EpisodeBuilder,
+    canonical,
+    describe_difference,
+)
+from dreamerv2.replay.sampling import EpisodeIndex, Sampler, fill_window
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,6 @@ from dreamerv2.paths import expand_home
 from dreamerv2.replay import Replay
 from dreamerv2.run import build, checkpoint, devices, evaluation
 from dreamerv2.run.background import Background
-from dreamerv2.run.batches import Batches
 from dreamerv2.run.build import Parts, default_parts, make_agent, warm_up
 from dreamerv2.run.checkpoint import Checkpoint, start_from, store
 from dreamerv2.run.checkpoint.snapshots import Snapshots
@@ -32,6 +31,7 @@ from dreamerv2.run.metrics.tensorboard import EventFile
 from dreamerv2.run.metrics.terminal import ProgressDisplay
 from dreamerv2.run.training_run import TrainingRun
 from dreamerv2.run.types import Agent, Policy
+from dreamerv2.run.updater import Batches
 from dreamerv2.signals import StopRequest
 
 PartsMaker = Callable[[Callable[[str], Any]], Parts]

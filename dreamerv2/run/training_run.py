@@ -13,7 +13,6 @@ from dreamerv2.cli import FINISHED, STOPPED
 from dreamerv2.config import Config
 from dreamerv2.errors import UsageError
 from dreamerv2.run import checkpoint, evaluation, loop, model_evaluation
-from dreamerv2.run.batches import Batches
 from dreamerv2.run.checkpoint.saver import Saver
 from dreamerv2.run.checkpoint.snapshots import Snapshots
 from dreamerv2.run.checkpoint.store import Score
@@ -22,7 +21,7 @@ from dreamerv2.run.logdir import folder, headroom
 from dreamerv2.run.logdir.lock import Lock
 from dreamerv2.run.metrics.logger import MetricMeans, Throughput
 from dreamerv2.run.types import Agent, Batch, PolicyState
-from dreamerv2.run.updater import Updater
+from dreamerv2.run.updater import Batches, Updater
 from dreamerv2.signals import StopRequest
 
 SKIPS = 'skipped_updates', 'skipped_in_a_row'

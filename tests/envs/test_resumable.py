@@ -9,9 +9,9 @@ import pytest
 from dreamerv2.envs import make_env
 from dreamerv2.envs.check import sample_action
 from dreamerv2.envs.contract import Environment, bookkeeping_spaces, log_space, spaces
+from dreamerv2.envs.episodic import ResumableEnv, digest
 from dreamerv2.envs.factory import make_workers
 from dreamerv2.envs.process_workers import ProcessWorkers
-from dreamerv2.envs.resumable import ResumableEnv, digest
 from dreamerv2.envs.workers import InProcess
 from dreamerv2.errors import UsageError
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dreamerv2.nets.forks import forked
+from dreamerv2.nets.scan import forked
 
 
 @pytest.mark.parametrize('number', [1, 2, 3, 4])

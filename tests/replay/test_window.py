@@ -6,7 +6,7 @@ from replay_model import ListModel, check_window, chi_square_p
 
 from dreamerv2.errors import UsageError
 from dreamerv2.replay import Replay
-from dreamerv2.replay.window import choose_length, choose_start, random_actions
+from dreamerv2.replay.sampling import choose_length, choose_start, random_actions
 
 DRAWS = 20_000
 THRESHOLD = 1e-4

@@ -8,7 +8,7 @@ import pytest
 
 from dreamerv2.errors import UsageError
 from dreamerv2.replay import Replay
-from dreamerv2.run.batches import Batches
+from dreamerv2.run.updater import Batches
 
 
 def fill(replay, episodes, rows=6, first=0):

@@ -11,9 +11,9 @@ from __future__ import annotations
 import tensorflow as tf
 
 from dreamerv2.nets.cpu.gradients import affine, linear
-from dreamerv2.nets.forks import forked
 from dreamerv2.nets.kernels import Activation, Weights
 from dreamerv2.nets.layers import Conv
+from dreamerv2.nets.scan import forked
 
 FEW_POSITIONS = 4  # Up to this many output pixels a convolution is faster as a matrix product.
 FEW_FOR_GRADIENT = 36  # And up to this many its kernel's gradient, as one product per tap.

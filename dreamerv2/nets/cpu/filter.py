@@ -10,9 +10,9 @@ import tensorflow as tf
 
 from dreamerv2.nets.cpu.gradients import layer_norm, linear
 from dreamerv2.nets.cpu.scan import scan_with_products
-from dreamerv2.nets.forks import forked
 from dreamerv2.nets.kernels import Weights
 from dreamerv2.nets.rssm import RSSM, State, recur, swap
+from dreamerv2.nets.scan import forked
 
 
 def filter_states(

@@ -14,7 +14,6 @@ from dreamerv2.durable import to_json
 from dreamerv2.errors import UsageError
 from dreamerv2.replay import Replay
 from dreamerv2.run import checkpoint
-from dreamerv2.run.batches import Batches
 from dreamerv2.run.checkpoint.store import Score
 from dreamerv2.run.driver import Driver
 from dreamerv2.run.evaluation import Evaluator
@@ -22,6 +21,7 @@ from dreamerv2.run.loop import Progress
 from dreamerv2.run.metrics.logger import MetricMeans
 from dreamerv2.run.random_policy import RandomPolicy
 from dreamerv2.run.types import Agent, Row
+from dreamerv2.run.updater import Batches
 
 Arrays = dict[str, np.ndarray]
 
