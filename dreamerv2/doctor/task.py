@@ -18,7 +18,7 @@ from dreamerv2.envs.check import ContractError, check_env, sample_action
 from dreamerv2.envs.contract import Environment
 from dreamerv2.run import build, random_streams
 
-PRESETS = {'mario': 'mario', 'atari': 'atari', 'gym': 'control', 'pixel': 'defaults'}
+PRESETS = {'mario': 'mario', 'atari': 'atari', 'gym': 'control'}  # of others: the defaults
 """Which preset suits a family of tasks."""
 
 _STEPS = 100
@@ -58,7 +58,7 @@ def configuration(task: str, flags: Sequence[str]) -> Config:
     if family in ('gym', 'own'):  # Atari's check is of the installation: a row of the table.
         check_task(task, sets)
     if '--configs' not in flags:
-        config = load_config(['--configs', PRESETS[family], *flags, '--task', task])
+        config = load_config(['--configs', PRESETS.get(family, 'defaults'), *flags, '--task', task])
     return config
 
 

@@ -16,7 +16,8 @@ from dreamerv2.envs.atari_games import GAMES, check_installed
 from dreamerv2.envs.level_lengths import LEVELS
 from dreamerv2.errors import UsageError, printable, shown
 
-_FAMILIES = 'mario_3-1, mario_3-1+3-2, mario_e4, atari_pong, gym_CartPole-v1, pixel'
+FAMILIES = 'mario', 'atari', 'gym', 'pixel'
+_EXAMPLES = 'mario_3-1, mario_3-1+3-2, mario_e4, atari_pong, gym_CartPole-v1, pixel'
 _ALIASES = {'james_bond': 'jamesbond'}  # DreamerV2 takes both
 _UNSUPPORTED = {
     'dmc': 'the DeepMind Control Suite is not supported: use gym_ID for a Gym or Gymnasium task',
@@ -61,8 +62,8 @@ def parse_task(task: str, sets: Mapping[str, Sequence[str]] | None = None) -> Ta
         raise UsageError(f'task {shown(task)}: {_UNSUPPORTED[family]}')
     if family == 'own' and rest:
         return Task('own', (rest,))
-    if family not in ('mario', 'atari', 'gym') or not rest:
-        raise UsageError(f'unknown task {shown(task)}: expected one such as {_FAMILIES}')
+    if family not in FAMILIES or family == 'pixel' or not rest:
+        raise UsageError(f'unknown task {shown(task)}: expected one such as {_EXAMPLES}')
     names: list[str] = []
     for part in rest.split('+'):
         names.extend(known.get(f'{family}_{part}', known.get(part, (part,))))

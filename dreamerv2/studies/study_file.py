@@ -28,6 +28,7 @@ from dreamerv2.config.files import Entry, read_entries
 from dreamerv2.config.merge import merge
 from dreamerv2.config.schema import SCHEMA
 from dreamerv2.envs import check_task, parse_task
+from dreamerv2.envs.tasks import FAMILIES
 from dreamerv2.errors import UsageError, printable, shown
 from dreamerv2.studies.definition import STAGES, Definition, by_stage
 
@@ -47,7 +48,6 @@ SYNONYMS = {
 NEEDED = ('configs', 'frames', 'seeds', 'pretrain')
 # Set by the runner for each run; a study cannot fix them for all.
 OWN = ('task', 'seed', 'steps', 'logdir', 'init.from', 'init.dry_run', 'dry_run')
-FAMILIES = ('mario', 'atari', 'gym', 'pixel')
 MOST_FRAMES = 1e15
 LARGEST_SEED = 2**31 - 1
 MOST_RUNS = 10_000
