@@ -37,11 +37,11 @@ def train(env: Any, config: Config) -> int:
 
     Args:
         env: a Gym or Gymnasium environment (old or new `step`), or one with this project's
-            interface (`dreamerv2.envs.contract.Environment`), which is taken as it is. Others are
-            wrapped by the configuration's `render_size`, `grayscale`, `action_repeat`, `sticky`
-            and `time_limit`.
-        config: `defaults.update({...})`. The environment's own name is recorded as `task`, in
-            place of the configuration's; `envs` has no meaning here.
+            interface (`dreamerv2.envs.contract.Environment`), which is used as it is. Others are
+            wrapped by the configuration's `render_size`, `grayscale`, `action_repeat`, `sticky` and
+            `time_limit`.
+        config: `defaults.update({...})`. The environment's own name is recorded as `task` instead
+        of the configuration's; `envs` is ignored.
 
     Returns:
         0 when the budget is used, 75 when stopped (Ctrl-C, SIGTERM) with a checkpoint.
@@ -73,16 +73,16 @@ def evaluate(
     """Plays episodes with the agent of a checkpoint, prints a table and returns its numbers.
 
     Args:
-        env: as of `train`; it is closed at the end.
+        env: as for `train`; it is closed at the end.
         logdir: of the training run.
-        episodes: how many are played.
-        step: the checkpoint by its frames, or the best one; None: the newest.
-        policy: the most probable action, one drawn from the actor's distribution, or one as in
-            training, with exploration noise.
+        episodes: number of episodes.
+        step: the checkpoint's frames, or 'best'; None: the newest.
+        policy: 'mode' is the most probable action, 'sample' draws from the actor's distribution,
+        'train' adds exploration noise as in training.
         seed: of the environment and the agent; None: the run's own.
 
     Returns:
-        By level the numbers of the table, as `evaluate.py --json` writes them under `levels`.
+        The numbers of the table by level, as `evaluate.py --json` writes them under `levels`.
 
     Raises:
         UsageError: there is no such checkpoint, or it was trained on another kind of environment.
@@ -115,7 +115,7 @@ def evaluate(
 
 
 def _wrap(env: Any, config: Config, seed: int) -> Any:
-    """The environment with this project's interface, after a step to see whether it works."""
+    """The environment with this project's interface, after a step to check that it works."""
     own = wrap_env(
         env,
         size=config.render_size,
@@ -133,8 +133,8 @@ def _wrap(env: Any, config: Config, seed: int) -> Any:
 def _task(own: Environment, config: Config) -> str:
     """The name under which an environment is recorded: that of its task, or `own_NAME`.
 
-    Earlier versions recorded the configuration's task, whatever was trained on; a run that has it
-    keeps it, so that it can go on.
+    Earlier versions recorded the configuration's task, whatever was trained on; such a run keeps
+    it, so that it can be resumed.
     """
     name = str(own.describe().get('name') or own.levels[0])
     saved, provenance = (

@@ -13,7 +13,7 @@ from typing import NoReturn
 from dreamerv2.errors import StorageError, UsageError, printable
 from dreamerv2.quiet import hide_noise, separate_stderr
 
-# 75, "try again", is that of a run or a study that was stopped and has checkpoints.
+# 75 (EX_TEMPFAIL): a run or a study was stopped and can be resumed.
 FINISHED, FAILED, BAD_INPUT, STOPPED, INTERRUPTED = 0, 1, 2, 75, 130
 LONGEST_MESSAGE = 2000
 
@@ -23,10 +23,10 @@ def exit_code_of(
     argv: Sequence[str] | None = None,
     interrupted: str = 'Interrupted.',
 ) -> int:
-    """Runs a command and returns its exit code: its own, or one of those above.
+    """Runs a command and returns its exit code.
 
-    A user's mistake is one line on standard error and ends with 2. So is a file that could not be
-    written, as on a full disk, but it ends with 1: the same command may work another time.
+    A user's mistake prints one line on standard error; the exit code is 2. A file that could not be
+    written, as on a full disk, prints one line too, but with 1: the same command may work later.
 
     Args:
         run: the command, from its arguments to its exit code; None means that it finished.
@@ -40,13 +40,13 @@ def exit_code_of(
         sys.stdout.flush()
         return code or FINISHED
     except UsageError as error:
-        # Names of files and tasks may hold anything; what is printed is one line all the same.
+        # Names of files and tasks may hold anything, but the message must be one line.
         print(printable(str(error), LONGEST_MESSAGE), file=sys.stderr)
         return FAILED if isinstance(error, StorageError) else BAD_INPUT
     except KeyboardInterrupt:
         print(interrupted, file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # The reader, such as `head`, has seen enough.
+    except BrokenPipeError:  # The reader, such as `head`, has closed the pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except Exception:

@@ -1,7 +1,7 @@
-"""Imported by a script before anything else: Python then uses the package that the script is of.
+"""Imported by a script before anything else, so that Python uses the script's own package.
 
-`python dreamerv2/train.py` looks for modules in the script's folder, where `dreamerv2` is not, and
-then among what is installed, which may be another copy of this package.
+`python dreamerv2/train.py` looks for modules in the script's folder, which does not contain
+`dreamerv2`, and then among the installed packages, which may include another copy of it.
 """
 
 import os

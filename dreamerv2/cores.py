@@ -4,9 +4,9 @@ import os
 
 
 def usable_cores() -> int:
-    """Cores that are allowed to this process: on a cluster often few of the machine's.
+    """Cores that this process may use; on a cluster often only some of the machine's.
 
-    A limit on processor time, as containers have it, does not show here.
+    A container's limit on CPU time is not included.
     """
     if hasattr(os, 'sched_getaffinity'):
         return len(os.sched_getaffinity(0))

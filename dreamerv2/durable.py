@@ -1,6 +1,6 @@
-"""Files that are written whole or not at all, whatever a crash, power cut or full disk does.
+"""Atomic, durable writes: a crash, power cut or full disk leaves the old file or the new one.
 
-And what is in them can be checked: JSON with a seal, digests.
+Also checksums: sealed JSON, digests.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dreamerv2.errors import DiskFullError, StorageError
 SEAL = 'sha256'
 _BLANK = '0' * 64
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-# What file systems say that cannot make a folder durable, such as network drives; renaming is still
+# Errors of file systems that cannot fsync a folder, such as network drives; renaming is still
 # atomic there.
 _CANNOT_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 _CANNOT = (
@@ -30,7 +30,7 @@ _ADVICE = 'make room and start again with the same command'
 
 
 def fsync(file: IO[Any]) -> None:
-    """Makes the content of a file that is being written durable (where the file system can)."""
+    """Makes the content of an open file durable (where the file system can)."""
     file.flush()
     try:
         os.fsync(file.fileno())
@@ -64,7 +64,7 @@ def write_durably(path: Path, data: bytes) -> None:
     """Writes a file under a temporary name, then renames it; a failure leaves the old one.
 
     Raises:
-        StorageError: it cannot be written; DiskFullError for want of room.
+        StorageError: it cannot be written; DiskFullError where the disk is full.
     """
     temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
     with explained(path, len(data)):
@@ -95,7 +95,7 @@ def explained(path: Path, needed: int) -> Iterator[None]:
 
 
 def free_bytes(path: Path) -> int | None:
-    """Bytes that are free where `path` is or will be; None if that cannot be told."""
+    """Free bytes where `path` is or will be; None if unknown."""
     for folder in (path, *path.absolute().parents):
         with contextlib.suppress(OSError):
             return shutil.disk_usage(folder).free
@@ -103,14 +103,14 @@ def free_bytes(path: Path) -> int | None:
 
 
 def write_new(path: Path, chunks: Iterable[Any]) -> tuple[int, str]:
-    """Writes a file of a folder that is not in its place yet.
+    """Writes a file of a folder that does not have its final name yet.
 
     Args:
         path: where.
-        chunks: its content in turn: bytes, or what has a buffer of bytes.
+        chunks: its content: bytes, or objects with a buffer of bytes.
 
     Returns:
-        Bytes written and their SHA-256. They are durable.
+        Number of bytes written and their SHA-256; the file is durable.
     """
     digest, size = hashlib.sha256(), 0
     with open(path, 'wb') as file:
@@ -123,12 +123,12 @@ def write_new(path: Path, chunks: Iterable[Any]) -> tuple[int, str]:
 
 
 def to_json(value: Any) -> bytes:
-    """JSON text of plain values, one key a line at the top."""
+    """JSON text of plain values, one top-level key per line."""
     return (json.dumps(value, indent=2, default=_plain) + '\n').encode()
 
 
 def seal(document: Mapping[str, Any]) -> bytes:
-    """JSON text whose last entry is the SHA-256 of the text, taken with zeros in its place."""
+    """JSON text whose last entry is the SHA-256 of the text with zeros in its place."""
     text = to_json({**document, SEAL: _BLANK})
     return text.replace(_BLANK.encode(), hashlib.sha256(text).hexdigest().encode())
 
@@ -142,18 +142,18 @@ def unseal(text: bytes) -> dict[str, Any]:
     document = read_json(text)
     digest = document.get(SEAL) if isinstance(document, dict) else None
     if not isinstance(digest, str) or len(digest) != len(_BLANK):
-        raise ValueError('it has no SHA-256 of itself')
+        raise ValueError('it lacks its own SHA-256')
     blank = text.replace(digest.encode(), _BLANK.encode())
     if hashlib.sha256(blank).hexdigest() != digest:
-        raise ValueError('it is not what was written (SHA-256 differs)')
+        raise ValueError('it was changed (SHA-256 differs)')
     return document
 
 
 def read_json(text: bytes) -> Any:
-    """The value of a JSON text, whoever wrote it.
+    """The value of an untrusted JSON text.
 
     Raises:
-        ValueError: it is no JSON, or nested without end.
+        ValueError: not valid JSON, or nested too deeply.
     """
     try:
         return json.loads(text)
@@ -171,7 +171,7 @@ def sha256(path: Path) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """NumPy values as JSON has them."""
+    """Converts NumPy values for JSON."""
     if hasattr(value, 'tolist'):
         return value.tolist()
     if isinstance(value, (set, tuple)):

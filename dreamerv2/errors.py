@@ -1,4 +1,4 @@
-"""The errors that the user can fix, and how what the user gave is shown in it."""
+"""Errors that the user can fix, and how their messages show values."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import Any
 
 
 class UsageError(Exception):
-    """A user's mistake: one line that names the value, what was expected and the way out.
+    """A user's mistake: one line that names the value, what was expected and how to fix it.
 
     Commands print the message on standard error and end with exit code 2; nothing is lost.
     """
 
 
 class StorageError(UsageError, OSError):
-    """A file could not be written; what was there before is as it was.
+    """A file could not be written; what was there before is unchanged.
 
     Attributes:
-        errno, strerror, filename: as of every OSError.
+        errno, strerror, filename: as for every OSError.
         needed: bytes that were to be written.
-        free: bytes that are free where the file is; None if that cannot be told.
-        advice: the way out.
+        free: free bytes where the file is; None if unknown.
+        advice: how to fix it.
     """
 
     def __init__(
@@ -44,17 +44,17 @@ class StorageError(UsageError, OSError):
         )
 
     def advised(self, advice: str) -> StorageError:
-        """The same error with another way out."""
+        """The same error with other advice."""
         assert self.filename is not None and self.errno is not None
         return type(self)(self.filename, self.errno, self.needed, self.free, advice)
 
 
 class DiskFullError(StorageError):
-    """There is no room left, or the user's share of it is used up."""
+    """The disk is full, or the user's quota is used up."""
 
 
 def printable(text: str, most: int = 60) -> str:
-    """Text as it can stand in a line: what cannot be printed is escaped, a long middle left out."""
+    """Text on one line: what cannot be printed is escaped, the middle of a long text left out."""
     half = most // 2
     if len(text) > 2 * most:  # so that escaping a huge text takes no time
         text = f'{text[:most]}{text[-most:]}'
@@ -63,7 +63,7 @@ def printable(text: str, most: int = 60) -> str:
 
 
 def shown(value: Any, most: int = 60) -> str:
-    """A value on one line, shortened, as it stands in an error."""
+    """A value on one line, shortened, for an error message."""
     try:
         return printable(repr(value), most)
     except ValueError:  # an integer of thousands of digits

@@ -21,7 +21,7 @@ from dreamerv2.errors import UsageError, printable, shown
 from dreamerv2.paths import expand_home
 from dreamerv2.run import devices
 
-FRAMES_PER_SECOND = 60  # Of the games; a video shows one picture for each agent step.
+FRAMES_PER_SECOND = 60  # Of the games; a video shows one picture per agent step.
 
 
 ACTIONS = {
@@ -36,7 +36,7 @@ def _step(text: str) -> int | Literal['best']:
 
 
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
-    """The command line taken apart; raises UsageError where it is wrong."""
+    """Parses the command line; raises UsageError for mistakes."""
     parser = Parser(
         prog='dreamerv2-evaluate', description='Plays episodes with the agent of a checkpoint.'
     )
@@ -62,8 +62,8 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         '--record',
         action='store_true',
-        help='note completion, progress and return (elsewhere the return) as the score of the '
-        'checkpoint, by which best is chosen',
+        help='record completion, progress and return (or the return alone) as the score of the '
+        'checkpoint, which decides the best',
     )
     parser.add_argument('--json', type=Path, help='write the results here')
     parser.add_argument('--device', choices=('auto', 'cpu', 'gpu'), default='auto')
@@ -76,10 +76,10 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def run(argv: Sequence[str]) -> int:
-    """Evaluates as the command line says; returns the exit code 0.
+    """Evaluates as the command line says; returns exit code 0.
 
     Raises:
-        UsageError: a mistake of the user; all that can be is found before TensorFlow is imported.
+        UsageError: a mistake of the user, found before TensorFlow is imported where possible.
     """
     arguments = parse_arguments(argv)
     from dreamerv2.durable import to_json, write_durably
@@ -171,11 +171,11 @@ def run(argv: Sequence[str]) -> int:
 
 
 def check_names(levels: Iterable[str], given: Sequence[str] | None, path: Path) -> None:
-    """Raises UsageError where a configuration, which may be untrusted, has a module imported.
+    """Raises UsageError where an untrusted configuration would have a module imported.
 
     Args:
-        levels: what is to be played, sets replaced by what is in them.
-        given: the tasks that the user names.
+        levels: what is to be played, sets expanded.
+        given: the tasks that the user named.
         path: the checkpoint's configuration.
     """
     for level in levels:
@@ -198,8 +198,8 @@ def check_same_spaces(envs: dict[str, Any]) -> None:
     for level, kind in kinds.items():
         if kind != kinds[first]:
             raise UsageError(
-                f'--tasks: {first} and {level} differ in what is seen or done; evaluate them '
-                'one after another.'
+                f'--tasks: {first} and {level} differ in observations or actions; evaluate them '
+                'separately.'
             )
 
 
@@ -217,8 +217,8 @@ def load_agent(saved: Any, config: Config, env: Any, device: devices.Device, see
         agent.set_state(start_from.parameters_only(saved.arrays(), agent.get_state()))
     except ValueError as error:
         raise UsageError(
-            f'{saved.path} does not fit {env.levels[0]}, whose observations or actions are '
-            f'others than those it was trained on: {error}'
+            f'{saved.path} does not fit {env.levels[0]}, whose observations or actions '
+            f'differ from those it was trained on: {error}'
         ) from error
     return agent
 

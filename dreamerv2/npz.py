@@ -3,8 +3,8 @@
 The archive's comment, which NumPy ignores, is `sha256:` and the digest of all bytes before it. Data
 without a comment, as NumPy writes it, has only the checksums of its entries.
 
-Nothing that is read is believed: no pickle, no type but numbers, truth values and text, and all
-sizes are compared with each other and with a limit before memory is taken.
+The data is not trusted: no pickle, no types but numbers, booleans and text, and all sizes are
+checked against each other and a limit before memory is allocated.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ MAX_BYTES = 4 << 30
 
 _MARK = b'sha256:'
 _DIGEST = 64
-_END_SIZE = 22  # Of a zip archive's last record, without the comment.
+_END_SIZE = 22  # Size of a zip archive's last record, without the comment.
 _HEADER = re.compile(
     r"\{'descr': '(?P<dtype>[<>|=](?:[buif]\d{1,2}|U\d{1,3}))', "
     r"'fortran_order': (?P<fortran>True|False), "
     r"'shape': \((?P<shape>[0-9, ]*)\), \} *\n",
     re.ASCII,
 )
-# Deflate cannot make data smaller than this; other methods can, and NumPy uses none.
+# Deflate cannot compress further than this; other methods can, but NumPy does not use them.
 _MOST_DENSE = 1032
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _DAMAGE = (
@@ -65,15 +65,15 @@ def encode(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 def read(path: Path, limit: int = MAX_BYTES) -> dict[str, np.ndarray]:
-    """The arrays of a file, as `decode`.
+    """The arrays of a file; see `decode`.
 
     Raises:
-        ValueError: as `decode`, or the file is larger than `limit`.
+        ValueError: as for `decode`, or the file is larger than `limit`.
         OSError: it cannot be read.
     """
     size = path.stat().st_size
     if size > limit:
-        raise ValueError(f'it has {size} bytes, at most {limit} are read')
+        raise ValueError(f'it has {size} bytes, at most {limit} are allowed')
     return decode(path.read_bytes(), limit)
 
 
@@ -82,10 +82,11 @@ def decode(data: bytes, limit: int = MAX_BYTES) -> dict[str, np.ndarray]:
 
     Args:
         data: all bytes of the file.
-        limit: bytes that all arrays together may take.
+        limit: largest size of all arrays together, in bytes.
 
     Raises:
-        ValueError: the data is damaged, no such archive, or larger inside than it can or may be.
+        ValueError: the data is damaged, not such an archive, or its claimed sizes are impossible or
+        above the limit.
     """
     try:
         _check_digest(data)
@@ -102,22 +103,22 @@ def decode(data: bytes, limit: int = MAX_BYTES) -> dict[str, np.ndarray]:
 
 def _check_digest(data: bytes) -> None:
     if data[-_END_SIZE:][:4] == b'PK\5\6' and data.endswith(b'\0\0'):
-        return  # It ends without a comment: NumPy or an older version wrote it.
+        return  # Without a comment: written by NumPy or an older version.
     if data[-len(_MARK) - _DIGEST : -_DIGEST] != _MARK:
-        raise ValueError('its end, where the checksum stands, is missing or changed')
+        raise ValueError('its end, which holds the checksum, is missing or changed')
     if hashlib.sha256(data[:-_DIGEST]).hexdigest().encode() != data[-_DIGEST:]:
-        raise ValueError('it is not what was written (SHA-256 differs)')
+        raise ValueError('it was changed (SHA-256 differs)')
 
 
 def _check_sizes(entries: list[zipfile.ZipInfo], size: int, limit: int) -> None:
     claimed = sum(info.file_size for info in entries)
     if claimed > limit:
-        raise ValueError(f'its arrays would take {claimed} bytes, at most {limit} are read')
+        raise ValueError(f'its arrays would take {claimed} bytes, at most {limit} are allowed')
     if sum(info.compress_size for info in entries) > size:
-        raise ValueError('its arrays lie one over the other')
+        raise ValueError('its arrays overlap')
     for info in entries:
         if not info.filename.endswith('.npy'):
-            raise ValueError(f'{info.filename!r} in it is no array')
+            raise ValueError(f'{info.filename!r} in it is not an array')
         if info.compress_type not in _METHODS:
             raise ValueError(f'{info.filename} is compressed in a way that NumPy does not use')
         if info.file_size > _MOST_DENSE * (info.compress_size + 1):
@@ -138,7 +139,7 @@ def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
 
 
 def _read_header(entry: IO[bytes]):
-    """Type, shape, order and the bytes up to the data, without evaluating what is there."""
+    """Type, shape, order and offset of the data, without evaluating the header."""
     version = np.lib.format.read_magic(entry)
     if version not in ((1, 0), (2, 0)):
         raise ValueError(f'an array in it has format {version}')

@@ -1,4 +1,4 @@
-"""Paths as users give them."""
+"""Paths given by users."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ def expand_home(path: str | os.PathLike[str]) -> Path:
     """The path with a leading `~` replaced by the home folder.
 
     Raises:
-        UsageError: there is no such home folder, as for users of a container without an entry in
-            its list of users.
+        UsageError: there is no such home folder, as in a container whose user has no entry in
+        `/etc/passwd`.
     """
     try:
         return Path(path).expanduser()

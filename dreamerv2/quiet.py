@@ -1,4 +1,4 @@
-"""Keeps what libraries print at their start from the user."""
+"""Silences what libraries print when they start."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def import_quietly(name: str) -> ModuleType:
     """Import a module and drop what it prints on standard error or warns about meanwhile.
 
     Gym prints a notice about its own maintenance on import, and nes-py's spaces warn about their
-    precision; neither is news to someone who runs this program. Only this import is silenced: the
+    precision; neither is of use to someone who runs this program. Only this import is silenced: the
     stream and the warning filters are restored at once, and errors pass through.
 
     Args:

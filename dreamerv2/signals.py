@@ -1,4 +1,4 @@
-"""The signals that ask a run to stop in good order: heeding them, keeping them off for a while."""
+"""The signals that ask a run to stop cleanly: handling, blocking and deferring them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
-# Ctrl-C, a batch system's end, the warnings of clusters (submitit's is SIGUSR2), and a terminal or
-# ssh connection that is closed; not every system has the last three.
+# Ctrl-C, a batch system's termination, the warnings of clusters (submitit's is SIGUSR2), and a
+# closed terminal or ssh connection; not every system has the last three.
 STOP_SIGNALS = tuple(
     getattr(signal, name)
     for name in ('SIGINT', 'SIGTERM', 'SIGUSR1', 'SIGUSR2', 'SIGHUP')
@@ -20,11 +20,11 @@ STOP_SIGNALS = tuple(
 
 
 def handled_signals() -> tuple[signal.Signals, ...]:
-    """Those of the stop signals that a run acts on.
+    """The stop signals that a run reacts to.
 
-    What this process was started to ignore stays ignored, as SIGHUP under `nohup`. Not so Ctrl-C,
-    which shells have the background jobs of a script ignore, and SIGTERM, by which a study stops
-    its runs.
+    Signals ignored when this process started stay ignored, as SIGHUP under `nohup`, except Ctrl-C,
+    which shells make background jobs of a script ignore, and SIGTERM, by which a study stops its
+    runs.
     """
     always = (signal.SIGINT, signal.SIGTERM)
     return tuple(
@@ -36,7 +36,7 @@ def handled_signals() -> tuple[signal.Signals, ...]:
 
 @contextlib.contextmanager
 def signals_blocked() -> Iterator[None]:
-    """Children started inside never see these signals, not even before they ignore them."""
+    """Children started inside never receive these signals, not even before they ignore them."""
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
         yield
@@ -45,12 +45,11 @@ def signals_blocked() -> Iterator[None]:
 
 
 class InterruptDeferred:
-    """Ctrl-C raises KeyboardInterrupt at the end, not in the middle of an exchange.
+    """Ctrl-C raises KeyboardInterrupt at the end of the block, not in the middle of it.
 
-    Pressed twice it raises at once, in case what is waited for hangs. Only Python's own handler
-    raises, and only in the main thread; a program's own handler is left in place. Made for what
-    happens at every step: `_signal` is what is behind `signal`, which looks for each handler among
-    its enums first and takes ten times as long.
+    Pressed twice it raises at once, in case the block hangs. This applies only to Python's default
+    handler in the main thread; other handlers are left in place. It is entered at every step, hence
+    `_signal`: `signal` converts every handler to an enum first and is ten times slower.
     """
 
     def __enter__(self) -> None:
@@ -76,11 +75,10 @@ class StopRequest:
     """Remembers that the run was asked to stop, while it is entered as a context.
 
     Ctrl-C, SIGTERM, SIGUSR1 and SIGUSR2 (warnings of a cluster) and SIGHUP (a closed terminal) ask
-    the run to finish its step and save; what was ignored before stays ignored, see
-    `handled_signals`. After the first of them, Ctrl-C ends the process at once and the others are
-    ignored: who asks by them may ask several times, as the kernel does for each thread of a parent
-    that dies, and has SIGKILL to insist. Outside the main thread, where Python cannot handle
-    signals, nothing is caught.
+    the run to finish its step and save; those ignored before stay ignored, see `handled_signals`.
+    After the first one, Ctrl-C ends the process at once and the others are ignored: they may be
+    sent several times, as by the kernel for each thread of a parent that dies, and there is SIGKILL
+    to insist. Outside the main thread, where Python cannot handle signals, nothing is caught.
     """
 
     def __init__(self) -> None:
@@ -88,11 +86,11 @@ class StopRequest:
         self._previous: dict[int, Any] = {}
 
     def __call__(self) -> bool:
-        """Whether a stop was asked for."""
+        """Whether a stop was requested."""
         return bool(self.signal_name)
 
     def request(self, name: str) -> None:
-        """Asks for a stop, by the name of what asks."""
+        """Requests a stop; `name` says what requested it."""
         self.signal_name = self.signal_name or name
 
     def __enter__(self) -> StopRequest:

@@ -39,7 +39,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; 0 finished, 1 crashed, 2 bad input, 75 stopped with a checkpoint."""
+    """Runs the command; returns its exit code, 75 if stopped with a checkpoint."""
     return exit_code_of(run, argv, 'Interrupted before there was anything to save.')
 
 

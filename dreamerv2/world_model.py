@@ -3,7 +3,7 @@
     python -m dreamerv2.world_model LOGDIR --configs mario_small --updates 1500 --every 500
     python -m dreamerv2.world_model LOGDIR --updates 0
 
-Settings of the world model can be compared so in minutes instead of hours.
+This compares settings of the world model in minutes instead of hours.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from dreamerv2.paths import expand_home
 from dreamerv2.run import devices
 from dreamerv2.run.metrics import insight
 
-_LINE = (  # What the line of an evaluation shows, and under which name.
+_LINE = (  # Columns of an evaluation's line, and the measures they show.
     ('player', [f'model_error/player{ahead}' for ahead in ('', '_5', '_15')]),
     ('enemies', [f'model_error/enemies{ahead}' for ahead in ('', '_5', '_15')]),
     ('rest', [f'model_error/rest{ahead}' for ahead in ('', '_5', '_15')]),
@@ -37,9 +37,9 @@ def parse_arguments(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]
     parser = Parser(
         prog='python -m dreamerv2.world_model',
         description='Trains a world model alone on recorded episodes and scores it on every tenth '
-        'of them, which is held out. All other flags are those of train.py. Errors are shares of a '
-        'drawing without the sprite (1: blind, 0: perfect), for the image seen and open loop after '
-        '5 and 15 steps; deaths are told 0, 4 and 8 steps ahead.',
+        'of them, which is held out. All other flags are those of train.py. Errors are relative to '
+        'a drawing without the sprite (1: blind, 0: perfect), for the observed image and open loop '
+        'after 5 and 15 steps; deaths are predicted 0, 4 and 8 steps ahead.',
         allow_abbrev=False,
     )
     parser.add_argument('path', type=Path, help='a logdir, or a folder of episodes')
@@ -62,7 +62,7 @@ def parse_arguments(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]
 
 
 def run(argv: Sequence[str]) -> int:
-    """Trains and scores as the command line says; returns the exit code 0.
+    """Trains and scores as the command line says; returns exit code 0.
 
     Raises:
         UsageError: a mistake of the user.
@@ -70,7 +70,7 @@ def run(argv: Sequence[str]) -> int:
     arguments, flags = parse_arguments(argv)
     path = expand_home(arguments.path)
     if not path.is_dir():
-        raise UsageError(f'{path} is no folder: expected a logdir or a folder of episodes')
+        raise UsageError(f'{path} is not a folder: expected a logdir or a folder of episodes')
     if arguments.updates:
         train(path, flags, arguments.updates, arguments.every or arguments.updates)
     elif flags or not arguments.episodes:
@@ -135,7 +135,7 @@ def train(path: Path, flags: Sequence[str], updates: int, every: int) -> None:
             state, metrics = agent.train_model(batches.take(), state)
             for name, values in losses.items():
                 values.append(float(metrics.get(name, np.nan)))
-            seconds += time.perf_counter() - begin if done else 0.0  # The first is compiled.
+            seconds += time.perf_counter() - begin if done else 0.0  # The first compiles.
             done += 1
         found = model_evaluation.look_at(agent, held_out, config.discount, behavior=False)
         means = {name: float(np.mean(values)) for name, values in losses.items()}
@@ -154,7 +154,7 @@ def score(path: Path, episodes: int) -> None:
     config = Config.load(saved.config_path)
     if not config.task.startswith('mario_'):
         raise UsageError(
-            f'{saved.path} is of {shown(config.task)}: only Mario tells where its player is drawn'
+            f'{saved.path} is for {shown(config.task)}: only Mario says where its player is drawn'
         )
     tasks = build.single_level_tasks(config.task, build.task_sets(config))
     makers = {
@@ -184,7 +184,7 @@ def score(path: Path, episodes: int) -> None:
 
 
 def line(counts: Mapping[str, float], found: Mapping[str, float]) -> str:
-    """An evaluation in one line; a value that there is none of is a dash."""
+    """An evaluation in one line; a missing value is a dash."""
     parts = [f'{name} {value:.4g}' for name, value in counts.items()]
     for name, keys in _LINE:
         values = [f'{found[key]:.3g}' if key in found else '-' for key in keys]
@@ -197,14 +197,14 @@ def line(counts: Mapping[str, float], found: Mapping[str, float]) -> str:
 def _check(
     path: Path, arrays: Mapping[str, np.ndarray], obs_space: Mapping[str, Any], act_space: Any
 ) -> None:
-    """Raises UsageError where an episode is of other images or actions, or has no boxes."""
+    """Raises UsageError where an episode has other images or actions, or no boxes."""
     from dreamerv2.run import model_evaluation
     from dreamerv2.run.random_policy import action_size
 
     if not model_evaluation.has_boxes(arrays):
         raise UsageError(
-            f'{path} does not tell where the player is: it was recorded by an earlier version, or '
-            'is of another game; record new episodes, such as by a run of --steps 16000'
+            f'{path} does not say where the player is: it was recorded by an earlier version, or '
+            'in another game; record new episodes, such as by a run of --steps 16000'
         )
     for name, size in (('image', obs_space['image'].shape), ('action', (action_size(act_space),))):
         if arrays[name].shape[1:] != tuple(size):

@@ -88,7 +88,7 @@ def header(shape, dtype='|u1'):
         (archive([('a.npy', array_file(np.array([{}], object)))]), 'neither numbers nor text'),
         (archive([('a.npy', array_file(np.zeros(3, 'c8')))]), 'neither numbers nor text'),
         (archive([('a.npy', b'\x93NUMPY\x01\x00\xff\xff{')]), '65535 bytes'),
-        (archive([('../../a.txt', b'text')]), 'no array'),
+        (archive([('../../a.txt', b'text')]), 'not an array'),
         (archive([('a.npy', array_file(np.zeros(3)))] * 2), 'twice'),
         (archive([('a.npy', array_file(np.zeros(3)))], zipfile.ZIP_LZMA), 'NumPy does not'),
     ],

@@ -45,7 +45,7 @@ def test_it_trains_and_scores_on_episodes_held_out(episodes, capsys):
 @pytest.mark.parametrize(
     'arguments, message',
     [
-        (['missing', *SMALL], 'missing is no folder'),
+        (['missing', *SMALL], 'missing is not a folder'),
         (['.', *SMALL], 'holds 0 episodes'),
         (['.', '--updates', '1.5'], "'1.5' is not a whole number"),
         (['.', '--configs', 'mario_small', '--model_opt.lrr', '1'], 'model_opt.lrr'),

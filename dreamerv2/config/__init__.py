@@ -3,7 +3,7 @@
     config = load_config(['--configs', 'mario', 'debug', '--seed', '1'])
     config.rssm.deter, config['rssm.deter'], config.flat, config.to_dict()
 
-No part of it imports TensorFlow, so that a user's mistake is answered at once.
+No part of it imports TensorFlow, so that mistakes are reported at once.
 """
 
 from dreamerv2.config.config import Config, Section, load_config

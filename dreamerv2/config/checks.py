@@ -1,4 +1,4 @@
-"""What a whole configuration must satisfy, beyond each key by itself, and what it has to say."""
+"""Checks of a whole configuration beyond single keys, and notes about keys without effect."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ WITHOUT_EFFECT = {
 
 
 def check(flat: Mapping[str, Any]) -> None:
-    """Raises UsageError where keys contradict each other or ask for what is not supported."""
+    """Raises UsageError where keys contradict each other or request what is not supported."""
     for problem in _problems(flat):
         raise UsageError(problem)
 
@@ -50,7 +50,7 @@ def check_preset(name: str, known: Mapping[str, Any], path: pathlib.Path) -> Non
 
 
 def check_folder(logdir: str) -> None:
-    """Raises UsageError when the logdir, or a folder that it would lie in, is a file."""
+    """Raises UsageError when the logdir, or a folder above it, is a file."""
     path = pathlib.Path(logdir)
     given = f'--logdir {printable(logdir, 100)}'
     for place in (path, *path.parents):
@@ -64,22 +64,23 @@ def check_folder(logdir: str) -> None:
 def resolve_logdir(flat: Mapping[str, Any]) -> str:
     """The logdir with `~` expanded and `{key}` filled in.
 
-    Where there is no home folder `~` stays, for whoever uses the folder to refuse: a configuration
-    whose logdir is set later needs none.
+    Without a home folder `~` is kept, since the logdir may be set later; using the folder then
+    fails.
 
-    Raises UsageError for an unknown key, and for a value that would lead out of the folder that
-    the logdir names.
+    Raises UsageError for an unknown key, and for a value that would lead outside the folder.
     """
     given = f'--logdir {printable(flat["logdir"], 100)}'
 
     def fill(match: re.Match[str]) -> str:
         name = match.group(1)
         if name not in flat or name == 'logdir':
-            raise UsageError(f'{given}: {{{printable(name)}}} is no key; use {{task}} or {{seed}}')
+            raise UsageError(
+                f'{given}: {{{printable(name)}}} is not a key; use {{task}} or {{seed}}'
+            )
         value = str(flat[name])
         if not {'', '.', '..'}.isdisjoint(value.split('/')):
             raise UsageError(
-                f'{given}: {name} {shown(value)} is no name for a folder; write one in its place'
+                f'{given}: {name} {shown(value)} is not a name for a folder; write one in its place'
             )
         return value
 
@@ -99,7 +100,7 @@ def notes(flat: Mapping[str, Any], defaults: Mapping[str, Any]) -> tuple[str, ..
     ]
     if not flat['task'].startswith('atari'):
         lines += [
-            f'{key} does nothing: {printable(flat["task"])} is no Atari game'
+            f'{key} does nothing: {printable(flat["task"])} is not an Atari game'
             for key in changed
             if key.startswith('atari_')
         ]
@@ -120,7 +121,7 @@ def _problems(flat: Mapping[str, Any]) -> Iterator[str]:
         yield 'pred_discount is False but grad_heads has discount: add --grad_heads decoder reward'
     low, high = flat['replay.minlen'], flat['replay.maxlen']
     if high and low > high:
-        yield f'replay.minlen {low} is above replay.maxlen {high}: lower the one or raise the other'
+        yield f'replay.minlen {low} is above replay.maxlen {high}: lower one or raise the other'
     window, limit = flat['dataset.length'], flat['time_limit']
     needed = min(flat['replay.minlen'] or window, window)
     if flat['replay.past_end'] == 'off' and 0 < limit < needed - 1:

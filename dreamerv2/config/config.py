@@ -1,4 +1,4 @@
-"""The frozen configuration, and how presets and flags become it."""
+"""The frozen configuration, made from presets and flags."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def load_config(
     file: str | os.PathLike[str] | None = None,
     presets: Sequence[str] = (),
 ) -> Config:
-    """The configuration that a command line asks for.
+    """The configuration of a command line.
 
     Args:
         argv: flags without the program's name, such as `['--configs', 'mario', '--seed', '1']`.
@@ -31,7 +31,7 @@ def load_config(
 
     The preset `defaults` comes first, then the others in order, then flags in order. `{key}` in
     `logdir` is filled in and `~` expanded. `--help` prints an overview and ends the program with
-    exit code 0. Raises UsageError for everything that a user can get wrong.
+    exit code 0. Raises UsageError for every mistake of the user.
     """
     path = pathlib.Path(file) if file is not None else files.default_file()
     flags = parse_flags(argv)
@@ -63,7 +63,7 @@ def _defaults(
 ) -> dict[str, Any]:
     known = files.read_presets(path) if known is None else known
     if 'defaults' not in known:
-        raise UsageError(f'{printable(str(path), 200)}: there is no preset called defaults; add it')
+        raise UsageError(f'{printable(str(path), 200)}: there is no preset called defaults: add it')
     flat = merge({}, known['defaults'])
     checks.complete(flat, SCHEMA, path)
     return {key: flat[key] for key in SCHEMA} | flat
@@ -135,7 +135,7 @@ class Section(Mapping[str, Any]):
         return dict(_flatten(self._tree))
 
     def to_dict(self) -> dict[str, Any]:
-        """A nested plain dict of its own; lists are lists, as JSON and YAML have them."""
+        """A new nested plain dict, with lists as in JSON and YAML."""
         return _nest({key: plain(value) for key, value in _flatten(self._tree)})
 
 
@@ -143,7 +143,7 @@ class Config(Section):
     """A complete, validated configuration; made by `load_config` or `Config.load`.
 
     `notes` has one line for each setting that is accepted but does nothing. `logdir_template` is
-    the logdir before `{task}` and others were filled in, so that it follows an `update` of these.
+    the logdir before `{task}` and the like were filled in, so that it follows an `update` of them.
     """
 
     __slots__ = ('logdir_template', 'notes')
@@ -170,10 +170,10 @@ class Config(Section):
         return _finish(flat, _defaults(files.default_file()))
 
     def parse_flags(self, argv: Sequence[str] | None = None) -> Config:
-        """A new configuration with flags laid over this one; `sys.argv` by default.
+        """A new configuration with flags applied to this one; `sys.argv` by default.
 
-        Presets have no place here: name them when the configuration is made. Raises UsageError
-        for everything that a user can get wrong.
+        Presets are not accepted here: name them when the configuration is made. Raises UsageError
+        for every mistake of the user.
         """
         flags = parse_flags(sys.argv[1:] if argv is None else argv)
         defaults = _defaults(files.default_file())
@@ -197,8 +197,8 @@ class Config(Section):
     def load(cls, path: str | os.PathLike[str]) -> Config:
         """Reads what `save` wrote; keys that the file lacks have their defaults.
 
-        The file may be untrusted: it holds plain keys, no patterns. Raises UsageError for one
-        that is no configuration, naming the line.
+        The file may be untrusted: only plain keys are read, no patterns. Raises UsageError, naming
+        the line, for an invalid one.
         """
         path = pathlib.Path(path)
         defaults = _defaults(files.default_file())

@@ -15,21 +15,21 @@ from typing import Any
 from dreamerv2.durable import fsync
 from dreamerv2.errors import UsageError, printable, shown
 
-with warnings.catch_warnings():  # The library would leave filters of its own to the user's program.
+with warnings.catch_warnings():  # The library would change the user's warning filters.
     from ruamel.yaml import YAML
     from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-LARGEST_FILE = 50_000  # bytes; nobody writes a larger configuration by hand
+LARGEST_FILE = 50_000  # bytes; no configuration is larger
 MOST_ENTRIES = 20_000  # aliases can make a small file huge
-MOST_BRACKETS = 50  # open at once; the time that the YAML reader takes grows with their square
+MOST_BRACKETS = 50  # open at once; the YAML reader takes quadratic time in them
 LONGEST_NUMBER = 400  # characters; a longer one stays text
 
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One setting as the user wrote it: a key or pattern, its value, and where it stands.
+    """One setting as the user wrote it: a key or pattern, its value, and its file and line.
 
-    Of a list `items` says where each of its values stands.
+    For a list `items` has the place of each value.
     """
 
     key: str
@@ -39,13 +39,13 @@ class Entry:
 
 
 def default_file() -> pathlib.Path:
-    """`configs.yaml`: beside this package once installed, at the root of a checkout."""
+    """`configs.yaml`: in the installed package, or at the root of a checkout."""
     package = pathlib.Path(__file__).resolve().parent.parent
     places = [package / 'configs.yaml', package.parent / 'configs.yaml']
     for place in places:
         if place.is_file():
             return place
-    raise UsageError(f'configs.yaml not found at {places[0]} nor {places[1]}: install again')
+    raise UsageError(f'configs.yaml not found at {places[0]} nor {places[1]}: reinstall it')
 
 
 def read_presets(path: pathlib.Path) -> dict[str, list[Entry]]:
@@ -54,7 +54,7 @@ def read_presets(path: pathlib.Path) -> dict[str, list[Entry]]:
     presets: dict[str, list[Entry]] = {}
     for name, node, where in _pairs(root, path):
         if not isinstance(node, MappingNode):
-            raise UsageError(f'{where}: preset {printable(name)} is no mapping of keys to values')
+            raise UsageError(f'{where}: preset {printable(name)} is not a mapping')
         presets[name] = _flat_entries(node, path)
     return presets
 
@@ -76,7 +76,7 @@ def descriptions(path: pathlib.Path) -> dict[str, str]:
 
 
 def write(path: str | os.PathLike[str], tree: Mapping[str, Any]) -> None:
-    """Writes a nested dict as YAML: a whole file or none, whatever happens meanwhile."""
+    """Writes a nested dict as YAML, atomically."""
     path = pathlib.Path(path)
     temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
     yaml = YAML(typ='safe', pure=True)
@@ -93,7 +93,7 @@ def write(path: str | os.PathLike[str], tree: Mapping[str, Any]) -> None:
 
 
 class _Budget:
-    """Counts entries, so that nested aliases end in an error instead of filling the memory."""
+    """Counts entries, so that nested aliases raise an error instead of filling the memory."""
 
     def __init__(self) -> None:
         self.left = MOST_ENTRIES
@@ -106,18 +106,18 @@ class _Budget:
 
 @functools.lru_cache(maxsize=4)
 def _compose(text: str) -> Node | None:
-    """The nodes of a YAML text, which nobody changes; kept because it is read again and again."""
+    """The nodes of a YAML text, never modified; cached because it is read repeatedly."""
     with warnings.catch_warnings():
-        warnings.simplefilter('error')  # such as of an anchor given twice
+        warnings.simplefilter('error')  # such as for an anchor given twice
         node: Node | None = YAML(typ='safe', pure=True).compose(text)
     return node
 
 
 def _text(path: pathlib.Path) -> str:
-    """The content of a file that may be anything: a device, a pipe, huge, no text."""
+    """The content of a file that may be anything: a device, a pipe, huge, binary."""
     try:
         if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
-            raise UsageError(f'{_name(path)}: cannot be read (it is no regular file)')
+            raise UsageError(f'{_name(path)}: cannot be read (not a regular file)')
         with path.open('rb') as file:
             content = file.read(LARGEST_FILE + 1)
     except (OSError, ValueError) as error:
@@ -140,7 +140,7 @@ def _read(path: pathlib.Path) -> MappingNode:
         root = _compose(text)
     except RecursionError as error:
         raise UsageError(f'{_name(path)}: nested too deeply') from error
-    except Exception as error:  # The reader fails in more ways than by its own kind of error.
+    except Exception as error:  # The reader does not only raise its own kind of error.
         mark = getattr(error, 'problem_mark', None)
         line = f' line {mark.line + 1}' if mark else ''
         words = str(getattr(error, 'problem', None) or error).strip()
@@ -183,15 +183,15 @@ def _pairs(node: MappingNode, path: pathlib.Path) -> Iterator[tuple[str, Node, s
 
 
 def _check_new(key: str, where: str, seen: dict[str, str]) -> None:
-    """Raises UsageError for a key that was there before, and remembers it."""
+    """Raises UsageError for a key that was seen before, and remembers it."""
     if key in seen:
         line = seen[key].rpartition(' ')[2]
-        raise UsageError(f'{where}: {shown(key)} stands in line {line} too; keep one of them')
+        raise UsageError(f'{where}: {shown(key)} is in line {line} too; keep one of them')
     seen[key] = where
 
 
 def _flat_entries(node: MappingNode, path: pathlib.Path) -> list[Entry]:
-    """All entries below a node, each key once, whether it is written nested or dotted."""
+    """All entries below a node, each key once, written nested or dotted."""
     entries = list(_entries(node, path, '', _Budget()))
     seen: dict[str, str] = {}
     for entry in entries:
@@ -233,11 +233,11 @@ def _value(node: Node, path: pathlib.Path, budget: _Budget) -> Any:
             return float(plain.replace('.inf', 'inf'))
     except ValueError:
         pass
-    return node.value  # text, or such as .nan or 0123: left as text for the key to judge
+    return node.value  # text, or something like .nan or 0123: left as text for the key to check
 
 
 def _check_tag(node: Node, path: pathlib.Path) -> str:
-    """The plain kind of a node, such as 'int'; refuses tags that would build objects."""
+    """The plain type of a node, such as 'int'; refuses tags that would build objects."""
     tag = str(node.tag)
     kind = tag.removeprefix('tag:yaml.org,2002:')
     if isinstance(node, ScalarNode):

@@ -17,7 +17,7 @@ MOST_PRESETS = 50
 
 @dataclasses.dataclass(frozen=True)
 class Flags:
-    """A command line taken apart: names of presets, entries in order, and whether help is asked."""
+    """A parsed command line: names of presets, entries in order, and whether help is requested."""
 
     presets: tuple[str, ...]
     entries: tuple[Entry, ...]
@@ -25,7 +25,7 @@ class Flags:
 
 
 def parse_flags(argv: Sequence[str]) -> Flags:
-    """Takes a command line apart; raises UsageError for stray values and flags given twice.
+    """Parses a command line; raises UsageError for stray values and flags given twice.
 
     The value of an entry is text, a list of texts, or True for a flag without a value.
     """

@@ -1,7 +1,7 @@
-"""Kinds of values that a key can hold: what is expected, and how a given value becomes it.
+"""Kinds of values that a key can hold: what is expected, and how values are converted.
 
-`convert` of a Kind takes what a YAML file or a flag gave (text, number, truth value, list) and
-returns the value as the program uses it, or raises ValueError. Lists become tuples.
+`convert` of a Kind takes a value from a YAML file or a flag (text, number, boolean, list) and
+returns it as the program uses it, or raises ValueError. Lists become tuples.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def boolean() -> Kind:
             return value
         names = {'true': True, 'false': False}
         if not isinstance(value, str) or value.lower() not in names:
-            raise ValueError('not a truth value')
+            raise ValueError('not a boolean')
         return names[value.lower()]
 
     return Kind('True or False', convert)
@@ -111,7 +111,7 @@ def text(expected: str = 'text', empty: bool = False, most: int = 1000) -> Kind:
 
 
 def compiled(expression: str) -> re.Pattern[str]:
-    """A regular expression ready to match; raises ValueError with what is wrong in it."""
+    """A compiled regular expression; raises ValueError with what is wrong in it."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('error')  # which would be printed otherwise
@@ -147,7 +147,7 @@ def schedule(low: float = -math.inf, high: float = math.inf) -> Kind:
 
 
 def several(kind: Kind, least: int = 0, most: int = 1000, noun: str = 'values') -> Kind:
-    """A list of `least` to `most` values of one kind; one value alone is a list of one."""
+    """A list of `least` to `most` values of one kind; a single value is a list of one."""
 
     def convert(value: Any) -> tuple[Any, ...]:
         if isinstance(value, str):
@@ -164,7 +164,7 @@ def several(kind: Kind, least: int = 0, most: int = 1000, noun: str = 'values') 
 def button_sets(names: Sequence[str], buttons: Sequence[str]) -> Kind:
     """A named set of actions, or a list of combinations of buttons such as `right+A`.
 
-    Buttons are put in the order of `buttons`, so that one combination has one spelling.
+    Buttons are sorted as in `buttons`, so that each combination has one spelling.
     """
 
     def combination(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Entries from presets and flags, laid over each other and checked key by key."""
+"""Entries from presets and flags, merged in order and checked key by key."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HELP = '--help lists every key'
 UNBUILT_KEYS = re.compile(r'(dmc|crafter)_\w+$')
 LONGEST_PATTERN = 200
 MOST_REPEATS = 4
-# What is no repetition although it looks like one: escapes, classes, and how groups begin.
+# What looks like a repetition but is not: escapes, classes, and the start of groups.
 PLAIN = re.compile(r'\\.|\[[^]]*\]|\(\?', re.DOTALL)
 
 
@@ -69,7 +69,7 @@ def _check_effort(key: str) -> None:
 
 
 def convert(key: str, entry: Entry, default: Any) -> Any:
-    """The value of an entry as the kind of the key has it; raises UsageError."""
+    """The value of an entry, converted by the kind of its key; raises UsageError."""
     declared = key_of(key)
     assert declared is not None, key
     kind = declared.kind
@@ -87,7 +87,7 @@ def convert(key: str, entry: Entry, default: Any) -> Any:
 def merge(
     flat: Mapping[str, Any], entries: Iterable[Entry], patterns: bool = True
 ) -> dict[str, Any]:
-    """A new flat dict with the entries laid over `flat`, later ones last; raises UsageError."""
+    """A new flat dict of `flat` updated by the entries in order; raises UsageError."""
     merged = dict(flat)
     for entry in entries:
         for key in expand(entry, merged, patterns):
@@ -96,5 +96,5 @@ def merge(
 
 
 def plain(value: Any) -> Any:
-    """Tuples as lists, as they are saved and shown."""
+    """Tuples as lists, for saving and showing."""
     return list(value) if isinstance(value, tuple) else value

@@ -14,7 +14,7 @@ usage: python dreamerv2/train.py [--configs PRESET ...] [--KEY VALUE ...]
   python dreamerv2/train.py --configs mario_small --task mario_1-1 --seed 1 --logdir ~/logdir/1-1/1
   python dreamerv2/train.py --configs mario debug --replay.past_end all --encoder.mlp_layers 64 64
 
-Presets are laid over the defaults in order, then the flags. KEY may be a regular expression over
+Presets override the defaults in order, then the flags. KEY may be a regular expression over
 dotted keys, such as --.*\\.wd 0. --dry_run checks the configuration and prints it."""
 
 

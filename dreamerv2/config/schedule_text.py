@@ -1,4 +1,4 @@
-"""Schedules written as text, such as `linear(1,0.1,1e6)`, read so that mistakes are found early.
+"""Schedules written as text, such as `linear(1,0.1,1e6)`, parsed so that mistakes are found early.
 
 The forms are DreamerV2's; durations are in agent steps.
 """
@@ -22,11 +22,11 @@ EXAMPLES += 'horizon(initial,final,duration)'
 def parse_schedule(value: float | str) -> Schedule:
     """A number or the text of a schedule -> Schedule.
 
-    Raises ValueError when the text is no schedule, an argument is not a finite number, or a
+    Raises ValueError when the text is not a schedule, an argument is not a finite number, or a
     duration or half-life is not positive.
     """
     if isinstance(value, bool):
-        raise ValueError('a truth value is no schedule')
+        raise ValueError('a boolean is not a schedule')
     if isinstance(value, (int, float)):
         return Schedule('constant', (_finite(value),))
     match = re.fullmatch(r'\s*(\w+)\s*\(([^()]*)\)\s*', value)

@@ -1,4 +1,4 @@
-"""Named sets of levels and games, which stand once, under `sets` in `configs.yaml`."""
+"""Named sets of levels and games, defined under `sets` in `configs.yaml`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from dreamerv2.config.merge import merge
 
 
 def named_sets(own: Mapping[str, Sequence[str]] | None = None) -> dict[str, tuple[str, ...]]:
-    """All named sets: those of `configs.yaml`, and those given, which win.
+    """All named sets: those of `configs.yaml`, overridden by those given.
 
     Args:
-        own: `{'e4': ['3-1', ...]}`; a set of one family may also have it in front, `mario_e4`.
+        own: `{'e4': ['3-1', ...]}`; the family may be a prefix, `mario_e4`.
 
     Returns:
         Set name -> names in it.

@@ -1,4 +1,4 @@
-"""The command that looks for trouble: `python -m dreamerv2.doctor [LOGDIR | --task TASK]`."""
+"""The command that diagnoses problems: `python -m dreamerv2.doctor [LOGDIR | --task TASK]`."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from dreamerv2.doctor import installation
 from dreamerv2.doctor.rows import FAILED, Check, Row, examine, lines, summary
 from dreamerv2.errors import UsageError
 
-_HELP = """Checks an installation, a task or a logdir, and says what to do about what is wrong.
+_HELP = """Checks an installation, a task or a logdir, and says how to fix problems.
 
   python -m dreamerv2.doctor                      this installation
-  python -m dreamerv2.doctor --task mario_1-1     a task; --configs and --KEY VALUE as of training
-  python -m dreamerv2.doctor LOGDIR               a run's logdir, also of a run that is going on
+  python -m dreamerv2.doctor --task mario_1-1     a task; --configs and --KEY VALUE as in training
+  python -m dreamerv2.doctor LOGDIR               a run's logdir, even while it is running
 """
 
 
 def parse_arguments(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
-    """The command line taken apart, and the flags of training that go with a task.
+    """Parses the command line; also returns the flags of training that go with a task.
 
     Raises:
         UsageError: a mistake in it.
@@ -57,7 +57,7 @@ def run(argv: Sequence[str]) -> int:
         UsageError: a mistake in the command line, no such task, no such logdir.
     """
     arguments, flags = parse_arguments(argv)
-    warnings.simplefilter('ignore')  # Of the packages; what matters has a row.
+    warnings.simplefilter('ignore')  # Warnings of packages; what matters has a row.
     width = shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else 100
     rows = []
     for row in examine(_checks(arguments, flags)):
@@ -76,7 +76,7 @@ def run(argv: Sequence[str]) -> int:
 def _checks(arguments: argparse.Namespace, flags: Sequence[str]) -> Iterable[Check]:
     if arguments.task is None and getattr(arguments, 'logdir', None) is None:
         return installation.checks()
-    # What a task or a logdir needs may be missing, which is to be a row and no traceback.
+    # What a task or a logdir needs may be missing; that should be a row, not a traceback.
     try:
         if arguments.task is not None:
             from dreamerv2.doctor import task

@@ -20,17 +20,17 @@ from dreamerv2.replay.disk import EpisodeFile
 from dreamerv2.replay.episode import describe_difference
 from dreamerv2.run.checkpoint import Checkpoint
 
-_SHOWN = 5  # of many rows alike
+_SHOWN = 5  # of many similar rows
 
 
 def check(
     path: Path, newest: Checkpoint | None, alive: bool, config: Config | None = None
 ) -> list[Row]:
-    """Every file of `train_episodes`, and their number and steps against the checkpoint's counts.
+    """Checks every file of `train_episodes`, and their totals against the checkpoint's.
 
     Args:
         path: the logdir.
-        newest: its newest sound checkpoint, read before this.
+        newest: its newest intact checkpoint, read before this.
         alive: whether a run uses the logdir now.
         config: the run's configuration, if it can be read.
     """
@@ -42,21 +42,21 @@ def check(
     with _captured(disk.logger) as said:
         files = disk.list_files(folder)
         levels = disk.keep_levels(folder, None)
-        way_out = 'move it elsewhere, if it is yours; or restore it from a copy'
-        rows = [warning('episodes', line, way_out) for line in said]
+        hint = 'move it elsewhere, if it is yours; or restore it from a copy'
+        rows = [warning('episodes', line, hint) for line in said]
         with ThreadPoolExecutor(min(16, usable_cores())) as pool:
             read = list(pool.map(lambda file: _look(file, levels), files))
     found = [(file, flaw, spec) for file, (flaw, spec) in zip(files, read, strict=True)]
     present = [(file, flaw, spec) for file, flaw, spec in found if flaw or spec]
     bad = [(file, flaw) for file, flaw, _ in present if flaw]
-    sound = [(file, spec) for file, flaw, spec in present if not flaw]
-    if sound:
-        usual = sound[-1][1]
-        other = [(file, describe_difference(usual, spec)) for file, spec in sound]
+    intact = [(file, spec) for file, flaw, spec in present if not flaw]
+    if intact:
+        usual = intact[-1][1]
+        other = [(file, describe_difference(usual, spec)) for file, spec in intact]
         bad += [(file, words) for file, words in other if words]
-        sound = [entry for entry, (_, words) in zip(sound, other, strict=True) if not words]
+        intact = [entry for entry, (_, words) in zip(intact, other, strict=True) if not words]
     rows += _bad_rows(bad)
-    good = [file for file, _ in sound]
+    good = [file for file, _ in intact]
     steps = sum(file.steps for file in good)
     if good or not bad:
         rows.append(ok('episodes', f'{len(good)} files read in full, {steps} steps'))
@@ -65,11 +65,11 @@ def check(
 
 
 def _look(file: EpisodeFile, levels: Sequence[str] | None) -> tuple[str, dict[str, Any]]:
-    """What is wrong with a file, and shape and type of its rows; nothing when it is gone."""
+    """What is wrong with a file, and its rows' shapes and types; None if it is gone."""
     try:
         arrays = disk.read_episode(file)
         flaw = flaw_of(arrays, levels)
-    except FileNotFoundError:  # A living run drops those that its replay has no room for.
+    except FileNotFoundError:  # A running process deletes those that its replay has no room for.
         return '', {}
     except disk.DamagedEpisodeError as error:
         return str(error).removeprefix(f'{file.path}: '), {}
@@ -84,18 +84,18 @@ def _look(file: EpisodeFile, levels: Sequence[str] | None) -> tuple[str, dict[st
 
 
 def flaw_of(arrays: Mapping[str, np.ndarray], levels: Sequence[str] | None) -> str:
-    """What in an episode's content cannot be, in words; empty if nothing.
+    """What is impossible in an episode's content, in words; empty if nothing.
 
     Args:
         arrays: `[rows, ...]` by name.
-        levels: the names that `level` counts, if they are known.
+        levels: the names that `level` indexes, if known.
     """
     for key, row, name in (('is_first', 0, 'first'), ('is_last', -1, 'last')):
         flags = arrays[key]
         if not flags[row] or flags.sum() != 1:
-            return f'{key} is not set in its {name} row alone'
+            return f'{key} is not set in its {name} row only'
     if (arrays['is_terminal'] & ~arrays['is_last']).any():
-        return 'is_terminal is set before its last row'
+        return 'is_terminal is set before the last row'
     for key, value in arrays.items():
         if value.dtype == np.float32 and not np.isfinite(value).all():
             return f'{key} is not finite in row {int(np.argmax(~_finite_rows(value)))}'
@@ -110,20 +110,20 @@ def _finite_rows(value: np.ndarray) -> np.ndarray:
 
 
 def _bad_rows(bad: Sequence[tuple[EpisodeFile, str]]) -> list[Row]:
-    way_out = 'restore it from a copy; else a run that goes on does without it'
-    rows = [failed('episodes', f'{file.path}: {words}', way_out) for file, words in bad[:_SHOWN]]
+    hint = 'restore it from a copy; otherwise a resumed run continues without it'
+    rows = [failed('episodes', f'{file.path}: {words}', hint) for file, words in bad[:_SHOWN]]
     if len(bad) > _SHOWN:
         names = ', '.join(file.path.name for file, _ in bad[_SHOWN : 4 * _SHOWN])
-        rows.append(failed('episodes', f'{len(bad) - _SHOWN} more: {names}', way_out))
+        rows.append(failed('episodes', f'{len(bad) - _SHOWN} more: {names}', hint))
     return rows
 
 
 def _leftovers(folder: Path, alive: bool) -> list[Row]:
     names = sorted(path.name for path in folder.glob('*.tmp'))
-    if alive or not names:  # A living run may be writing them.
+    if alive or not names:  # A running process may be writing them.
         return []
     seen = f'a crash left {", ".join(names[:_SHOWN])} in {folder}'
-    return [warning('episodes', seen, 'nothing to do: a run that goes on clears it away')]
+    return [warning('episodes', seen, 'nothing to do: a resumed run removes it')]
 
 
 def check_counts(
@@ -133,43 +133,43 @@ def check_counts(
     newest: Checkpoint | None,
     config: Config | None,
 ) -> list[Row]:
-    """Serial numbers without gaps, and as many episodes and steps as the checkpoint counts.
+    """Checks serial numbers for gaps, and the totals against the checkpoint's.
 
     Args:
         folder: where they are.
         good: readable files.
         bad: the others.
-        newest: the checkpoint, whose mark is above all episodes that it counts.
-        config: says from how many steps on the replay drops episodes.
+        newest: the checkpoint; its mark is above all episodes that it counts.
+        config: has the replay's capacity.
     """
     counted = collections.Counter(file.serial for file in (*good, *bad))
     twice = sorted(serial for serial, count in counted.items() if count > 1)
     if twice:
         same = ', '.join(file.path.name for file in (*good, *bad) if file.serial == twice[0])
         seen = f'several files in {folder} have number {twice[0]}: {same}'
-        return [failed('counts', seen, 'move those away that this run did not write')]
+        return [failed('counts', seen, 'move away those that this run did not write')]
     steps = sum(file.steps for file in good)
     if newest is None:
-        return [ok('counts', f'{len(good)} episodes, {steps} steps, no checkpoint beside them')]
+        return [ok('counts', f'{len(good)} episodes, {steps} steps, without a checkpoint')]
     replay = newest.state['replay']
     mark, totals = int(replay['next_serial']), replay['totals']
     newer = sum(serial >= mark for serial in counted)
     said = f'; {newer} since then' if newer else ''
     own = [file for file in good if file.serial < mark]
-    way_out = f'restore what is missing to {folder} from a copy; else a run does without it'
+    hint = f'restore what is missing to {folder} from a copy; otherwise a run continues without it'
     expected = f'the checkpoint counts {totals["episodes"]} episodes, {totals["steps"]} steps'
     first = 0 if _drops_nothing(totals, config) else min(counted, default=mark)
     moved = {file.serial for file in disk.list_files(folder / 'quarantine')}
     lost = [n for n in range(first, mark) if n not in counted and n not in moved]
     if lost or (totals['episodes'] and not own and not bad):
         numbers = ', '.join(map(str, lost[:_SHOWN])) + (' ...' if len(lost) > _SHOWN else '')
-        missing = f'{len(lost)} missing, number {numbers}' if lost else 'none is there'
-        return [failed('counts', f'{folder}: {missing}; {expected}', way_out)]
+        missing = f'{len(lost)} missing, number {numbers}' if lost else 'there are none'
+        return [failed('counts', f'{folder}: {missing}; {expected}', hint)]
     on_disk = f'{len(own)} episodes, {sum(file.steps for file in own)} steps'
     if first or bad or moved:
         return [ok('counts', f'{on_disk} on disk; {expected}{said}')]
     if (len(own), sum(file.steps for file in own)) != (totals['episodes'], totals['steps']):
-        return [failed('counts', f'{folder} has {on_disk}; {expected}', way_out)]
+        return [failed('counts', f'{folder} has {on_disk}; {expected}', hint)]
     return [ok('counts', f'{on_disk}, as the checkpoint counts{said}')]
 
 
@@ -182,7 +182,7 @@ def _drops_nothing(totals: Mapping[str, int], config: Config | None) -> bool:
 
 @contextlib.contextmanager
 def _captured(logger: logging.Logger) -> Iterator[list[str]]:
-    """Gathers what a logger says, which then goes nowhere else."""
+    """Collects what is logged and stops it from being printed."""
     said: list[str] = []
 
     class Gather(logging.Handler):

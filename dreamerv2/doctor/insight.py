@@ -1,4 +1,4 @@
-"""What a run's evaluations say of its world model and critic, with words for what is wrong."""
+"""What a run's evaluations say about its world model and critic."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from dreamerv2.doctor.rows import Row, ok, warning
 from dreamerv2.run.metrics.insight import LEAST_CONTRAST
 from dreamerv2.run.metrics.jsonl import METRICS
 
-BLIND = 0.5  # Share of a blind drawing's error from which on Mario is not seen.
-CHANCE = 0.7  # ROC area up to which deaths are not foreseen.
+BLIND = 0.5  # Error relative to a blind drawing from which on Mario counts as not seen.
+CHANCE = 0.7  # ROC area up to which deaths count as not foreseen.
 FEW_DEATHS = 5
 BIAS = 0.3
-EARLY = 2000  # Updates before which nobody expects anything.
+EARLY = 2000  # Updates before which nothing is expected.
 _CHECK = 'world model'
-_TRY = 'compare settings in minutes by `python -m dreamerv2.world_model {path} --configs ...`'
+_TRY = 'compare settings in minutes with `python -m dreamerv2.world_model {path} --configs ...`'
 
 
 def check(path: Path) -> list[Row]:
-    """What the newest evaluation with measures found; no row where there is none."""
+    """Rows about the newest evaluation with measures; none without one."""
     file = path / METRICS
     if not file.exists():
         return []
@@ -30,7 +30,7 @@ def check(path: Path) -> list[Row]:
 
 
 def newest(lines: Iterable[bytes]) -> tuple[dict[str, float], int]:
-    """The newest measures, by name, and the updates logged before them; empty if there are none."""
+    """The newest measures by name, and the updates logged before them; empty without any."""
     found: dict[str, float] = {}
     updates = updates_then = 0
     for line in lines:
@@ -40,14 +40,14 @@ def newest(lines: Iterable[bytes]) -> tuple[dict[str, float], int]:
                 updates = int(row['updates'])
             if 'model_error/rest' in row:
                 found, updates_then = row, updates
-        except (ValueError, TypeError, RecursionError):  # What is wrong with it, `metrics` says.
+        except (ValueError, TypeError, RecursionError):  # `metrics` reports what is wrong with it.
             continue
     numbers = {key: value for key, value in found.items() if isinstance(value, (int, float))}
     return numbers, updates_then
 
 
 def judge(found: Mapping[str, float], updates: int, path: Path) -> list[Row]:
-    """Rows of a table, of measures by their names in `metrics.jsonl`."""
+    """Rows of the table for measures named as in `metrics.jsonl`."""
     compare = _TRY.format(path=path)
     rows, good = [], []
 
@@ -62,7 +62,7 @@ def judge(found: Mapping[str, float], updates: int, path: Path) -> list[Row]:
         seen = 'does not see' if error > BLIND else 'sees'
         say(
             error > BLIND,
-            f'it {seen} the player: error {error:.2f} of a blind drawing',
+            f'it {seen} the player: error {error:.2f} relative to a blind drawing',
             'a higher model_opt.lr, decoder.error_weight, or more updates may help',
         )
     elif contrast is not None and contrast < LEAST_CONTRAST:
@@ -83,7 +83,7 @@ def judge(found: Mapping[str, float], updates: int, path: Path) -> list[Row]:
         say(
             abs(bias) > BIAS,
             f'the critic expects {mean:.1f} on average, {followed:.1f} followed',
-            'a critic that expects too much does not know of deaths, one that expects too little '
-            'of the way ahead',
+            'a critic that expects too much overlooks deaths, one that expects too little the rest '
+            'of the level',
         )
     return [*rows, *([ok(_CHECK, '; '.join(good))] if good else [])]

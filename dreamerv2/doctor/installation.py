@@ -52,15 +52,15 @@ def checks(root: Path = ROOT, run: Probe = probe) -> list[Check]:
 
 
 def check_requirements(root: Path = ROOT) -> list[Row]:
-    """Versions of Python and packages against what the installation asks for."""
+    """Checks the versions of Python and packages against the requirements."""
     try:
-        from dreamerv2.doctor import requirements  # Imports one that may be missing.
+        from dreamerv2.doctor import requirements  # It imports a package that may be missing.
     except ImportError as error:
         return [failed('packages', f'{error.name} is not installed', _ACTIVATE)]
     try:
         needed = requirements.find(root)
     except (LookupError, ImportError, OSError, ValueError, SyntaxError) as error:
-        seen = f'neither {root / "setup.py"} nor the installed package says what is needed: {error}'
+        seen = f'neither {root / "setup.py"} nor the installed package states requirements: {error}'
         return [failed('requirements', seen, 'python -m pip install . in a checkout')]
     return [
         check_python(needed.python),
@@ -70,29 +70,31 @@ def check_requirements(root: Path = ROOT) -> list[Row]:
 
 
 def check_python(ranges: str) -> Row:
-    """Whether this Python is one that the package supports."""
+    """Whether the package supports this Python."""
     from dreamerv2.doctor import requirements
 
     version = platform.python_version()
     seen = f'{version} ({ranges}), {sys.executable}, {platform.platform()}'
     if requirements.within(version, ranges):
         return ok('python', seen)
-    return failed('python', seen, 'PYTHON=python3.11 scripts/setup.sh, or another of this range')
+    return failed(
+        'python', seen, 'PYTHON=python3.11 scripts/setup.sh, or another version in this range'
+    )
 
 
 def check_code(run: Probe = probe) -> Row:
-    """Whether all that the commands import before TensorFlow can be imported."""
+    """Whether everything that commands import before TensorFlow can be imported."""
     where = f'dreamerv2 {dreamerv2.__version__} in {Path(dreamerv2.__file__).parent}'
     try:
         run('modules')
     except ProbeError as error:
-        way_out = 'install what the message names: scripts/setup.sh, or python -m pip install .'
-        return failed('code', f'{where}: {error}', way_out)
+        hint = 'install what the message names: scripts/setup.sh, or python -m pip install .'
+        return failed('code', f'{where}: {error}', hint)
     return ok('code', where)
 
 
 def check_presets() -> Row:
-    """Whether the file of presets is there and every preset of it loads."""
+    """Whether the file of presets exists and every preset loads."""
     from dreamerv2.config import files, load_config
     from dreamerv2.errors import UsageError
 
@@ -102,17 +104,17 @@ def check_presets() -> Row:
         for name in names:
             load_config(['--configs', name])
     except UsageError as error:
-        return failed('configs.yaml', str(error), 'fix that line, or take the file that came')
+        return failed('configs.yaml', str(error), 'fix that line, or restore the file that came')
     return ok('configs.yaml', f'{path}: {", ".join(names)}')
 
 
 def check_compiler() -> Row:
     """A C++ compiler, which builds nes-py's core; without it an installed one still works."""
-    way_out = 'only needed to build nes-py: apt-get install g++, or xcode-select --install'
+    hint = 'only needed to build nes-py: apt-get install g++, or xcode-select --install'
     named = os.environ.get('CXX')
     found = shlex.split(named) if named else _first('c++', 'g++', 'clang++')
     if not found:
-        return warning('compiler', 'no c++, g++ or clang++ in PATH, and CXX is not set', way_out)
+        return warning('compiler', 'no c++, g++ or clang++ in PATH, and CXX is not set', hint)
     try:
         result = subprocess.run(
             [*found, '-x', 'c++', '-fsyntax-only', '-'],
@@ -124,10 +126,12 @@ def check_compiler() -> Row:
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        return warning('compiler', f'{shlex.join(found)} does not run: {error}', way_out)
+        return warning('compiler', f'{shlex.join(found)} does not run: {error}', hint)
     if result.returncode:
         said = (result.stderr.strip().splitlines() or ['nothing'])[0]
-        return warning('compiler', f'{shlex.join(found)} fails at a tiny program: {said}', way_out)
+        return warning(
+            'compiler', f'{shlex.join(found)} fails to compile a tiny program: {said}', hint
+        )
     return ok('compiler', shlex.join(found))
 
 
@@ -136,25 +140,25 @@ def check_emulator(run: Probe = probe) -> Row:
     try:
         found = run('emulator')
     except ProbeError as error:
-        way_out = (
+        hint = (
             'build it again (needs a C++ compiler): scripts/setup.sh, or python -m pip install '
             '--force-reinstall --no-deps --no-cache-dir nes-py==8.2.1'
         )
-        return failed('emulator', str(error), way_out)
+        return failed('emulator', str(error), hint)
     seen = f'mario_1-1 played to x {found["x"]:.0f}, {found["frames_per_second"]:.0f} frames/s'
     return ok('emulator', seen)
 
 
 def check_tensorflow(run: Probe = probe) -> list[Row]:
-    """TensorFlow's import, the GPUs it sees beside the driver's, and the precision chosen."""
+    """TensorFlow's import, its GPUs compared with the driver's, and the chosen precision."""
     try:
         found = run('tensorflow')
     except ProbeError as error:
-        way_out = (
-            'install it again: scripts/setup.sh, or python -m pip install --force-reinstall '
-            'tensorflow; where the processor is too old for it, only another machine helps'
+        hint = (
+            'reinstall it: scripts/setup.sh, or python -m pip install --force-reinstall '
+            'tensorflow; if the processor is too old for it, use another machine'
         )
-        return [failed('tensorflow', str(error), way_out)]
+        return [failed('tensorflow', str(error), hint)]
     built = 'with CUDA' if found['cuda'] else 'without CUDA'
     seen = f'{found["version"]}, built {built}; it computes'
     return [
@@ -165,7 +169,7 @@ def check_tensorflow(run: Probe = probe) -> list[Row]:
 
 
 def driver_gpus() -> list[str] | str | None:
-    """Names of the GPUs that NVIDIA's driver has; words where it fails; None without a driver."""
+    """Names of the GPUs of NVIDIA's driver; its error if it fails; None without a driver."""
     program = shutil.which('nvidia-smi')
     if program:
         try:
@@ -186,17 +190,17 @@ def driver_gpus() -> list[str] | str | None:
 
 
 def check_gpu(driver: list[str] | str | None, found: Mapping[str, Any]) -> Row:
-    """TensorFlow's view of the GPUs beside the driver's.
+    """Compares the GPUs of TensorFlow with the driver's.
 
     Args:
-        driver: what `driver_gpus` gave.
-        found: what the probe `tensorflow` found.
+        driver: from `driver_gpus`.
+        found: result of the probe `tensorflow`.
     """
     seen = [gpu['name'] for gpu in found['gpus']]
     chosen = os.environ.get('CUDA_VISIBLE_DEVICES')
     if isinstance(driver, str):
-        way_out = 'restart the machine or install the driver again; until then train on the CPU'
-        return failed('gpu', driver, way_out)
+        hint = 'restart the machine or reinstall the driver; until then train on the CPU'
+        return failed('gpu', driver, hint)
     if not driver and not seen:
         return ok('gpu', 'no NVIDIA driver or no card: training runs on the CPU')
     counts = f'the driver has {len(driver or [])} ({", ".join(driver or [])})'
@@ -204,19 +208,19 @@ def check_gpu(driver: list[str] | str | None, found: Mapping[str, Any]) -> Row:
     if seen and (len(seen) >= len(driver or []) or chosen is not None):
         return ok('gpu', f'{counts}: {", ".join(seen)}')
     if chosen is not None:
-        way_out = 'unset CUDA_VISIBLE_DEVICES to train on a GPU'
-        return warning('gpu', f'{counts}: CUDA_VISIBLE_DEVICES is {chosen!r}', way_out)
+        hint = 'unset CUDA_VISIBLE_DEVICES to train on a GPU'
+        return warning('gpu', f'{counts}: CUDA_VISIBLE_DEVICES is {chosen!r}', hint)
     said = [line for line in found.get('stderr', ()) if re.search('dlopen|cuda|gpu', line, re.I)]
     reason = f'; it says: {said[-1].strip()}' if said else ''
-    way_out = (
+    hint = (
         'GPU=1 scripts/setup.sh in a checkout, or: python -m pip install '
-        "'tensorflow[and-cuda]>=2.21,<2.22'; then see that the driver is new enough for CUDA 12"
+        "'tensorflow[and-cuda]>=2.21,<2.22'; then check that the driver is new enough for CUDA 12"
     )
-    return failed('gpu', counts + reason, way_out)
+    return failed('gpu', counts + reason, hint)
 
 
 def cpu_flags() -> set[str]:
-    """The processor's instruction sets; empty where the system does not tell."""
+    """The processor's instruction sets; empty where unknown."""
     try:
         return devices.cpu_flags(Path('/proc/cpuinfo').read_text())
     except OSError:
@@ -224,7 +228,7 @@ def cpu_flags() -> set[str]:
 
 
 def check_precision(gpus: list[dict[str, Any]], flags: set[str]) -> Row:
-    """What `--precision auto` chooses, and from what.
+    """What `--precision auto` chooses, and why.
 
     Args:
         gpus: TensorFlow's, with their `capability`.
@@ -241,18 +245,18 @@ def check_precision(gpus: list[dict[str, Any]], flags: set[str]) -> Row:
     ]
     seen = f'auto is {chosen}: {", ".join(known)}'
     if os.environ.get('TF_ENABLE_ONEDNN_OPTS', '1') == '0':
-        way_out = 'unset TF_ENABLE_ONEDNN_OPTS, which makes training slow'
-        return warning('precision', f'{seen}, oneDNN is switched off', way_out)
+        hint = 'unset TF_ENABLE_ONEDNN_OPTS, which makes training slow'
+        return warning('precision', f'{seen}, oneDNN is switched off', hint)
     return ok('precision', f'{seen}, oneDNN is not switched off')
 
 
 def default_logdir() -> Path:
-    """The folder in which runs are put where no `--logdir` is given."""
+    """The folder of runs without `--logdir`."""
     try:
         from dreamerv2.config import load_config
 
         template = load_config([]).logdir_template
-    except Exception:  # What is wrong with the configuration has a row of its own.
+    except Exception:  # Errors in the configuration have their own row.
         template = DEFAULT_LOGDIR
     return expand_home(template.partition('{')[0])
 

@@ -1,4 +1,4 @@
-"""Checks of a run's logdir. They only read, so that they may look at a run that is going on."""
+"""Checks of a run's logdir. They only read, so that they can check a run in progress."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ def _run_below(path: Path) -> Path | None:
 
 @dataclasses.dataclass
 class Findings:
-    """What earlier checks found and later ones need.
+    """Results of earlier checks that later ones need.
 
     Attributes:
-        alive: whether a process holds the logdir now.
+        alive: whether a process holds the logdir.
         config: the run's configuration, if it can be read.
-        newest: the newest sound checkpoint, if there is one.
+        newest: the newest intact checkpoint, if there is one.
     """
 
     alive: bool = False
@@ -70,7 +70,7 @@ class Findings:
 def checks(path: Path) -> list[Check]:
     """The checks of a logdir, in the order of the table."""
     found = Findings()
-    # Checkpoints come before episodes: what a checkpoint counts was on disk before it.
+    # Checkpoints before episodes: what a checkpoint counts was on disk before it.
     return [
         ('lock', lambda: check_lock(path, found)),
         ('config', lambda: check_config(path, found)),
@@ -91,19 +91,17 @@ def check_lock(path: Path, found: Findings) -> Row:
         content = json.loads(file.read_text())
         age = time.time() - file.stat().st_mtime
     except FileNotFoundError:
-        return ok('lock', 'nobody uses this logdir')
+        return ok('lock', 'no run is using this logdir')
     except ValueError:
         content, age = {}, time.time() - file.stat().st_mtime
     content = content if isinstance(content, dict) else {}
     who = f'process {content.get("pid")} on {content.get("host")}'
     if 'host' not in content:
-        seen = f'{file} does not say who uses this logdir ({age:.0f} s old)'
-        return warning('lock', seen, f'see that no run uses {path}, then delete {file}')
+        seen = f'{file} does not say who is using this logdir ({age:.0f} s old)'
+        return warning('lock', seen, f'make sure that no run is using {path}, then delete {file}')
     if lock.abandoned(file, content):
-        way_out = 'nothing to do: the next run takes it over and goes on from the newest checkpoint'
-        return warning(
-            'lock', f'{who} is gone, or silent: it was last refreshed {age:.0f} s ago', way_out
-        )
+        hint = 'nothing to do: the next run takes it over and resumes from the newest checkpoint'
+        return warning('lock', f'{who} is gone or silent, last refreshed {age:.0f} s ago', hint)
     found.alive = True
     return ok('lock', f'in use by {who}, refreshed {age:.0f} s ago')
 
@@ -111,38 +109,38 @@ def check_lock(path: Path, found: Findings) -> Row:
 def check_config(path: Path, found: Findings) -> Row:
     """Whether the configuration can be read."""
     file = path / 'config.yaml'
-    way_out = (
+    hint = (
         f'copy config.yaml of the newest checkpoint, from {path / "checkpoints"}, to {file}, or '
         'start the run again with its command, which writes it'
     )
     if not file.exists():
-        return failed('config', f'{file} is missing', way_out)
+        return failed('config', f'{file} is missing', hint)
     try:
         found.config = Config.load(file)
     except UsageError as error:
-        return failed('config', str(error), way_out)
+        return failed('config', str(error), hint)
     return ok('config', f'{file.name}: task {found.config.task}, seed {found.config.seed}')
 
 
 def check_checkpoints(path: Path, found: Findings) -> list[Row]:
     """Size and SHA-256 of every file of every checkpoint, and what crashes left."""
     root = path / 'checkpoints'
-    sound: list[Checkpoint] = []
+    intact: list[Checkpoint] = []
     bad: list[tuple[Path, str]] = []
     gone = 0
     for folder in checkpoint.available(root):
         loaded, problem = _load(folder)
         if loaded is not None:
-            sound.append(loaded)
+            intact.append(loaded)
         elif problem == _GONE:
             gone += 1
         else:
             bad.append((folder, problem))
-    rows = [failed('checkpoints', words, _way_out(folder, sound)) for folder, words in bad]
-    if sound:
-        found.newest = sound[-1]
-        steps = ', '.join(str(saved.frames) for saved in sound)
-        total = sum(_size(saved.path) for saved in sound)
+    rows = [failed('checkpoints', words, _hint(folder, intact)) for folder, words in bad]
+    if intact:
+        found.newest = intact[-1]
+        steps = ', '.join(str(saved.frames) for saved in intact)
+        total = sum(_size(saved.path) for saved in intact)
         rows.append(ok('checkpoints', f'verified: {steps} frames, {total / 1e6:.1f} MB together'))
     elif not bad and not gone:
         rows.append(ok('checkpoints', 'none yet'))
@@ -153,7 +151,7 @@ def check_checkpoints(path: Path, found: Findings) -> list[Row]:
 
 
 def _load(folder: Path) -> tuple[Checkpoint | None, str]:
-    """A checkpoint, or what is wrong with it; tried twice, as a run may replace it meanwhile."""
+    """A checkpoint, or what is wrong with it; tried twice, since a run may be replacing it."""
     problem = _GONE
     for _ in range(2):
         try:
@@ -167,22 +165,22 @@ def _load(folder: Path) -> tuple[Checkpoint | None, str]:
     return None, problem
 
 
-def _way_out(bad: Path, sound: list[Checkpoint]) -> str:
-    before = [saved for saved in sound if saved.path.name < bad.name]
-    if sound and sound[-1].path.name > bad.name:
+def _hint(bad: Path, intact: list[Checkpoint]) -> str:
+    before = [saved for saved in intact if saved.path.name < bad.name]
+    if intact and intact[-1].path.name > bad.name:
         return f'nothing is lost, there is a newer one: delete {bad}, or restore it from a copy'
     if before:
         step = before[-1].frames
-        return f'a run that goes on takes that of {step} frames; or restore {bad} from a copy'
-    return f'restore {bad} from a copy, or start the run again in another logdir'
+        return f'a resumed run takes that of {step} frames; or restore {bad} from a copy'
+    return f'restore {bad} from a copy, or start again in another logdir'
 
 
 def _left(root: Path, alive: bool) -> list[Row]:
     names = sorted(path.name for path in root.glob('.*') if path.suffix in ('.tmp', '.old'))
-    if alive or not names:  # A living run may be writing them.
+    if alive or not names:  # A running process may be writing them.
         return []
     seen = f'a crash left {", ".join(names)} in {root}'
-    return [warning('checkpoints', seen, 'nothing to do: a run that goes on clears it away')]
+    return [warning('checkpoints', seen, 'nothing to do: a resumed run removes it')]
 
 
 def _set_aside(root: Path) -> list[Row]:
@@ -190,44 +188,44 @@ def _set_aside(root: Path) -> list[Row]:
     if not names:
         return []
     seen = f'set aside as damaged earlier: {", ".join(names)} in {root}'
-    return [warning('checkpoints', seen, 'see to the disk it was written to; then delete it')]
+    return [warning('checkpoints', seen, 'check the disk it was written to; then delete it')]
 
 
 def _check_saved_config(newest: Checkpoint, config: Config) -> list[Row]:
     try:
         saved = Config.load(newest.config_path)
     except UsageError as error:
-        way_out = 'it was written by another version: use that, or start in another logdir'
-        return [failed('checkpoints', str(error), way_out)]
+        hint = 'it was written by another version: use that, or start in another logdir'
+        return [failed('checkpoints', str(error), hint)]
     different = [change for change in resume_policy.changes(saved, config) if not change.free]
     if not different:
         return []
     shown = ', '.join(map(str, different[:3]))
     more = f' and {len(different) - 3} more' if len(different) > 3 else ''
-    seen = f'config.yaml differs from that of {newest.path}, from there to here: {shown}{more}'
-    way_out = f'if nobody meant that, copy {newest.config_path} over it'
-    return [warning('checkpoints', seen, way_out)]
+    seen = f'config.yaml differs from that of {newest.path} (there -> here): {shown}{more}'
+    hint = f'unless that was intended, copy {newest.config_path} over it'
+    return [warning('checkpoints', seen, hint)]
 
 
 def check_progress(path: Path, found: Findings) -> Row:
-    """How far the run is, and whether checkpoint, configuration and `done.json` agree on it."""
+    """How far the run is, and whether checkpoint, configuration and `done.json` agree."""
     newest, config = found.newest, found.config
     file = path / 'done.json'
     done = finished(path)
     if file.exists() and done is None:
-        way_out = f'delete {file}: the same command then finishes the run again'
-        return failed('progress', f'{file} cannot be read', way_out)
-    again = 'start the run again with the same command; it goes on from its newest checkpoint'
+        hint = f'delete {file}: the same command then finishes the run again'
+        return failed('progress', f'{file} cannot be read', hint)
+    again = 'start the run again with the same command; it resumes from its newest checkpoint'
     if newest is None:
         if done:
-            seen = f'finished at {done["step"]} frames, but without a sound checkpoint'
+            seen = f'finished at {done["step"]} frames, but without a intact checkpoint'
             return failed('progress', seen, 'restore the checkpoint from a copy')
         return ok('progress', 'no checkpoint yet: the run starts from its stored episodes')
     step = int(newest.state['progress']['step'])
     if done:
         seen = f'finished at {done["step"]} frames, the newest checkpoint has {newest.frames}'
         if found.alive:
-            return ok('progress', f'finished meanwhile at {done["step"]} frames')
+            return ok('progress', f'has just finished at {done["step"]} frames')
         if int(done['step']) != newest.frames:
             return failed('progress', seen, f'delete {file}, then {again}')
         return ok('progress', f'finished at {done["step"]} frames')
@@ -236,14 +234,14 @@ def check_progress(path: Path, found: Findings) -> Row:
     seen = f'{newest.frames} of {config.steps * config.action_repeat} frames'
     if newest.frames != step * config.action_repeat:
         seen += f', but {step} agent steps of {config.action_repeat} frames'
-        return failed('progress', seen, 'restore config.yaml: its action_repeat is another')
-    return ok('progress', f'{seen}; {"going on" if found.alive else again}')
+        return failed('progress', seen, 'restore config.yaml: its action_repeat differs')
+    return ok('progress', f'{seen}; {"running" if found.alive else again}')
 
 
 def check_provenance(path: Path, found: Findings) -> Row:
     """Whether the record of what made the run can be read."""
     file = path / 'provenance.json'
-    way_out = 'a run that goes on writes it anew, as it is then; copies stand in the checkpoints'
+    hint = 'a resumed run writes a new one; the checkpoints hold copies'
     try:
         content = json.loads(file.read_text())
         resumes = content.get('resumes') or []
@@ -253,10 +251,10 @@ def check_provenance(path: Path, found: Findings) -> Row:
         seen += f', TensorFlow {packages.get("tensorflow")}, {len(resumes)} resume(s)'
     except FileNotFoundError:
         if found.newest is None:
-            return ok('provenance', 'none yet: it is written when training begins')
-        return failed('provenance', f'{file} is missing', way_out)
+            return ok('provenance', 'none yet: it is written when training starts')
+        return failed('provenance', f'{file} is missing', hint)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        return failed('provenance', f'{file} cannot be read: {words_of(error)}', way_out)
+        return failed('provenance', f'{file} cannot be read: {words_of(error)}', hint)
     return ok('provenance', seen)
 
 
@@ -267,17 +265,17 @@ def check_space(path: Path, found: Findings) -> Row:
     if finished(path):
         return ok('space', f'{seen}; the run is finished')
     if not os.access(path, os.W_OK | os.X_OK):
-        way_out = 'let the user who goes on with it write there: chown or chmod'
-        return warning('space', f'{path} cannot be written to by this user', way_out)
+        hint = 'give the user who resumes it write permission: chown or chmod'
+        return warning('space', f'{path} cannot be written to by this user', hint)
     size = _size(found.newest.path) if found.newest else 0
-    way_out = f'make room: a checkpoint takes {size / 1e6:.0f} MB, and there are three for a while'
+    hint = f'make room: a checkpoint takes {size / 1e6:.0f} MB, and there are three at times'
     if free < 2 * size:
-        return failed('space', seen, way_out)
-    return warning('space', seen, way_out) if free < 10 * size + _ROOM else ok('space', seen)
+        return failed('space', seen, hint)
+    return warning('space', seen, hint) if free < 10 * size + _ROOM else ok('space', seen)
 
 
 def _size(folder: Path) -> int:
     try:
         return sum(file.stat().st_size for file in folder.iterdir())
-    except OSError:  # A living run has just deleted it.
+    except OSError:  # A running process has just deleted it.
         return 0

@@ -1,7 +1,7 @@
-"""Death, the game's clock and the flag in a level of Mario: brought about in the emulator's memory.
+"""Death, the game's clock and the flag in a level of Mario, caused by writing memory.
 
-Mario is put where the ending happens; the game itself, the package around it and this project's
-environment then say what they say in training.
+Mario is moved to where the ending happens; the game, its package and this project's environment
+then react as in training.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _SCREEN, _Y, _INVINCIBLE = 0xB5, 0xCE, 0x79F
 _CLOCK, _MODE, _LEVEL_IS_OVER = 0x7F8, 0x770, 2
 _ABOVE, _VISIBLE, _BELOW = 0, 1, 2
 _MAZES = ('4-4', '7-4', '8-4')
-_PATIENCE = 600  # frames in which an ending must come
+_PATIENCE = 600  # frames within which an ending must happen
 _LONGEST_WALK = 6000  # frames to the end of a level
-_BEFORE_END = 60  # pixels from the flag where Mario is let down
+_BEFORE_END = 60  # pixels from the flag where Mario is lowered
 
 Bring = Callable[[Any], dict[str, Any]]
 
@@ -56,15 +56,15 @@ def _row(name: str, how: str, bring: Bring, env: Any, *, completed: bool) -> Row
     if values == expected:
         return ok(name, f'{how}: {shown}')
     wanted = ', '.join(f'{key} {value}' for key, value in expected.items())
-    way_out = (
-        'see that gym-super-mario-bros and nes-py have the versions asked for (python -m '
+    hint = (
+        'check that gym-super-mario-bros and nes-py have the required versions (python -m '
         'dreamerv2.doctor); in an environment of your own set is_terminal wherever the game ended'
     )
-    return failed(name, f'{how}: {shown}; expected {wanted}', way_out)
+    return failed(name, f'{how}: {shown}; expected {wanted}', hint)
 
 
 def fall(env: Any) -> dict[str, Any]:
-    """Puts Mario below the picture, as in a hole; returns the last observation."""
+    """Moves Mario below the picture, as in a hole; returns the last observation."""
     env._game.ram[_SCREEN] = _BELOW
     return _wait(env, _NOOP)
 
@@ -84,7 +84,7 @@ def declare_over(env: Any) -> dict[str, Any]:
 def walk_to_end(env: Any) -> dict[str, Any]:
     """Runs above the picture to the end, then down onto flag or axe; returns the last observation.
 
-    The level scrolls along as it does in play.
+    The level scrolls as in play.
     """
     ram = env._game.ram
     end = main_area_end(env.levels[0]) - _BEFORE_END

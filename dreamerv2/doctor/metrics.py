@@ -17,13 +17,13 @@ _SHOWN = 3
 
 @dataclasses.dataclass
 class Reader:
-    """Reads a file of metrics line by line and notes what cannot be.
+    """Reads a file of metrics line by line and collects problems.
 
-    Rows of episodes and evaluations may share a step with others. Rows of updates (those with the
-    key `updates`) may not share it among themselves.
+    Rows of episodes and evaluations may share a step with others; two rows of updates (those with
+    the key `updates`) may not.
 
     Attributes:
-        problems: what is wrong, in words that name the line.
+        problems: what is wrong, with the line.
         nulls: losses that were not finite, with their step.
         rows: good rows so far.
         step: of the last row, in frames.
@@ -44,7 +44,7 @@ class Reader:
                 raise ValueError(f'its step is {step!r}')
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             words = 'it has no step' if isinstance(error, KeyError) else str(error)
-            self.problems.append(f'line {number} is no row of metrics ({words})')
+            self.problems.append(f'line {number} is not a row of metrics ({words})')
             return
         if step < self.step:
             self.problems.append(f'line {number}: step {step} after {self.step}')
@@ -73,12 +73,12 @@ def _refuse(name: str) -> None:
 
 
 def check(path: Path, newest: Checkpoint | None, alive: bool) -> list[Row]:
-    """Whether each line is a row of metrics and steps only grow.
+    """Whether each line is a row of metrics and steps increase.
 
     Args:
         path: the logdir.
-        newest: its newest sound checkpoint.
-        alive: whether a run uses the logdir now, so that the last line may be half-written.
+        newest: its newest intact checkpoint.
+        alive: whether a run is using the logdir, so that the last line may be incomplete.
     """
     file = path / METRICS
     if not file.exists():
@@ -98,18 +98,18 @@ def check(path: Path, newest: Checkpoint | None, alive: bool) -> list[Row]:
         shown = '; '.join(reader.problems[:_SHOWN])
         more = len(reader.problems) - _SHOWN
         seen = f'{file}: {shown}' + (f'; and {more} more' if more > 0 else '')
-        way_out = (
-            'take these lines out of the file (a run that goes on moves those that it cannot read '
+        hint = (
+            'remove these lines from the file (a resumed run moves those that it cannot read '
             'to metrics.superseded.jsonl by itself)'
         )
-        rows.append(failed('metrics', seen, way_out))
+        rows.append(failed('metrics', seen, hint))
     if unfinished and not alive:
-        seen = f'{file}: the last line breaks off after {len(unfinished)} bytes'
-        rows.append(warning('metrics', seen, 'nothing to do: a run that goes on moves it away'))
+        seen = f'{file}: the last line is cut off after {len(unfinished)} bytes'
+        rows.append(warning('metrics', seen, 'nothing to do: a resumed run moves it away'))
     if reader.nulls:
         seen = f'{file}: {len(reader.nulls)} not finite, first {reader.nulls[0]}'
-        way_out = 'go back to an earlier checkpoint with a lower model_opt.lr or precision float32'
-        rows.append(warning('metrics', seen, way_out))
+        hint = 'go back to an earlier checkpoint with a lower model_opt.lr or precision float32'
+        rows.append(warning('metrics', seen, hint))
     if not rows:
         rows.append(ok('metrics', f'{reader.rows} rows up to step {reader.step:.0f}'))
     return rows

@@ -1,4 +1,4 @@
-"""What may end a whole process is tried in one of its own: native libraries, TensorFlow, emulator.
+"""Checks that may crash the process run in a separate one: native libraries, TensorFlow, emulator.
 
 `python -m dreamerv2.doctor.probes NAME` prints one line of JSON.
 """
@@ -32,7 +32,7 @@ _COMMANDS = (
 
 
 class ProbeError(Exception):
-    """A probe's process did not end well; the message says how."""
+    """A probe's process failed; the message says how."""
 
 
 def probe(name: str, timeout: float = TIMEOUT) -> dict[str, Any]:
@@ -40,10 +40,10 @@ def probe(name: str, timeout: float = TIMEOUT) -> dict[str, Any]:
 
     Args:
         name: one of `PROBES`.
-        timeout: seconds after which it is ended.
+        timeout: seconds after which it is killed.
 
     Returns:
-        What it found, and under `stderr` the lines that libraries wrote meanwhile.
+        Its result, with the lines that libraries printed under `stderr`.
 
     Raises:
         ProbeError: it failed, died or took too long.
@@ -71,7 +71,7 @@ def probe(name: str, timeout: float = TIMEOUT) -> dict[str, Any]:
     try:
         return {**json.loads(result.stdout.splitlines()[-1]), 'stderr': said}
     except (IndexError, ValueError, TypeError):
-        raise ProbeError(f'an answer that is none: {result.stdout[-200:]!r}') from None
+        raise ProbeError(f'an invalid answer: {result.stdout[-200:]!r}') from None
 
 
 def _signal_name(number: int) -> str:
@@ -79,7 +79,7 @@ def _signal_name(number: int) -> str:
         name = signal.Signals(number).name
     except ValueError:
         return f'signal {number}'
-    return f'{name} (an instruction this processor lacks)' if name == 'SIGILL' else name
+    return f'{name} (an instruction that this processor lacks)' if name == 'SIGILL' else name
 
 
 def modules() -> dict[str, Any]:
@@ -103,7 +103,7 @@ def tensorflow() -> dict[str, Any]:
     picture = tf.ones([1, 8, 8, 1])
     total = float(tf.reduce_sum(tf.nn.conv2d(picture, tf.ones([4, 4, 1, 2]), 2, 'VALID')))
     if total != 288:  # 3 x 3 places, 2 channels, 16 ones each
-        raise RuntimeError(f'a convolution gave {total} in place of 288')
+        raise RuntimeError(f'a convolution gave {total} instead of 288')
     return {
         'version': tf.__version__,
         'cuda': bool(tf.test.is_built_with_cuda()),
@@ -118,7 +118,7 @@ def tensorflow() -> dict[str, Any]:
 
 
 def emulator(steps: int = 100) -> dict[str, Any]:
-    """Runs to the right in a level of Mario for some agent steps of 4 frames, at most."""
+    """Runs to the right in a level of Mario for up to some agent steps of 4 frames."""
     from dreamerv2.envs import make_env
 
     env = make_env('mario_1-1', sticky=0.0, action_repeat=4)

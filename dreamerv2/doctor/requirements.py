@@ -1,4 +1,4 @@
-"""Which packages the installation asks for, and whether those that are there fit."""
+"""Which packages are required, and whether the installed ones fit."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ALL = 'scripts/setup.sh makes .venv in a checkout: is it activated? or: python 
 
 @dataclasses.dataclass(frozen=True)
 class Requirements:
-    """What an installation needs.
+    """The requirements of an installation.
 
     Attributes:
         python: range of Python's versions, such as `>=3.10,<3.13`.
@@ -37,12 +37,12 @@ class Requirements:
 
 
 def within(version: str, ranges: str) -> bool:
-    """Whether a version is in ranges such as `>=1.26,<2`; no range holds everything."""
+    """Whether a version satisfies ranges such as `>=1.26,<2`; an empty text allows all."""
     return SpecifierSet(ranges).contains(version, prereleases=True)
 
 
 def from_setup(path: Path) -> Requirements:
-    """The requirements that a `setup.py` states; it is read, not run."""
+    """The requirements in a `setup.py`, which is parsed, not run."""
     for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
         if isinstance(node, ast.Call) and getattr(node.func, 'id', '') == 'setup':
             values = {keyword.arg: keyword.value for keyword in node.keywords}
@@ -91,9 +91,9 @@ def installed(name: str) -> str | None:
 
 
 def check_packages(packages: Sequence[str]) -> list[Row]:
-    """A failed row for each package that is missing or outside of its range, one for the others.
+    """A failed row for each missing or unsuitable package, and one row for the others.
 
-    Where many are, one row names them all.
+    Many failures are one row.
     """
     broken, fitting = [], []
     for requirement in map(Requirement, packages):
@@ -112,17 +112,17 @@ def check_packages(packages: Sequence[str]) -> list[Row]:
         pip = 'scripts/setup.sh in a checkout, or: python -m pip install'
         rows = [failed('packages', seen, f'{pip} {wanted}') for seen, wanted in broken]
     if fitting:
-        counted = f'{len(fitting)} of {len(packages)} are as asked for'
+        counted = f'{len(fitting)} of {len(packages)} as required'
         rows.append(ok('packages', f'{counted}: {", ".join(fitting)}'))
     return rows
 
 
 def check_extra(extra: str, use: str, packages: Sequence[str]) -> Row:
-    """A row for packages that not everybody needs."""
+    """A row for optional packages."""
     versions = {name: installed(name) for name in (Requirement(one).name for one in packages)}
     if not any(versions.values()):
         return ok(extra, f'not installed; needed for {use} only')
-    broken = [row for row in check_packages(packages) if row.way_out]
+    broken = [row for row in check_packages(packages) if row.hint]
     if broken:
-        return failed(extra, broken[0].seen, broken[0].way_out)
+        return failed(extra, broken[0].seen, broken[0].hint)
     return ok(extra, ', '.join(f'{name} {version}' for name, version in versions.items()))

@@ -1,4 +1,4 @@
-"""What a check found, and the table of it."""
+"""The result of a check, and the table of results."""
 
 from __future__ import annotations
 
@@ -16,37 +16,37 @@ _LONGEST = 600
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """What one check found.
+    """The result of a check.
 
     Attributes:
-        check: what was looked at.
+        check: what was checked.
         status: `OK`, `WARNING` (training works, but see why) or `FAILED`.
         seen: what was found, with the file or value.
-        way_out: what to do about it; empty where nothing is to be done.
+        hint: what to do about it; empty if nothing.
     """
 
     check: str
     status: str
     seen: str
-    way_out: str = ''
+    hint: str = ''
 
 
 Check = tuple[str, Callable[[], Row | Sequence[Row]]]
 
 
 def ok(check: str, seen: str) -> Row:
-    """A row of something that is as it should be."""
+    """A row for a passed check."""
     return Row(check, OK, seen)
 
 
-def warning(check: str, seen: str, way_out: str) -> Row:
-    """A row of something that may become a trouble."""
-    return Row(check, WARNING, seen, way_out)
+def warning(check: str, seen: str, hint: str) -> Row:
+    """A row for something that may become a problem."""
+    return Row(check, WARNING, seen, hint)
 
 
-def failed(check: str, seen: str, way_out: str) -> Row:
-    """A row of something that is broken."""
-    return Row(check, FAILED, seen, way_out)
+def failed(check: str, seen: str, hint: str) -> Row:
+    """A row for a failed check."""
+    return Row(check, FAILED, seen, hint)
 
 
 def words_of(error: BaseException) -> str:
@@ -57,7 +57,7 @@ def words_of(error: BaseException) -> str:
 
 
 def examine(checks: Iterable[Check]) -> Iterator[Row]:
-    """Runs checks one after another and gives their rows; one that breaks gives a failed row."""
+    """Runs checks in order and yields their rows; one that crashes yields a failed row."""
     for name, function in checks:
         try:
             found = function()
@@ -70,21 +70,21 @@ def examine(checks: Iterable[Check]) -> Iterator[Row]:
         except (Exception, SystemExit) as error:
             yield failed(
                 name,
-                f'the check itself ended in {words_of(error)}',
-                'look at what the message names; if that is in order, report it with this table',
+                f'the check itself failed with {words_of(error)}',
+                'check what the message names; if that is fine, report this table',
             )
         else:
             yield from [found] if isinstance(found, Row) else found
 
 
 def lines(row: Row, width: int = 100) -> list[str]:
-    """A row as lines of a table: check, status and what was seen, the way out below."""
+    """A row as lines of a table: check, status and what was seen, the hint below."""
     wrap = textwrap.TextWrapper(
         width=max(width - _INDENT, 40), break_long_words=False, break_on_hyphens=False
     )
     texts = wrap.wrap(row.seen) or ['']
-    if row.way_out:
-        texts += wrap.wrap(f'way out: {row.way_out}')
+    if row.hint:
+        texts += wrap.wrap(f'hint: {row.hint}')
     first = f'{row.check:20s} {row.status:8s} {texts[0]}'
     return [first.rstrip(), *(' ' * _INDENT + text for text in texts[1:])]
 

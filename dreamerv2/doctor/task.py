@@ -1,4 +1,4 @@
-"""Checks of a task, built as training builds it, by playing."""
+"""Checks of a task by playing it, built as in training."""
 
 from __future__ import annotations
 
@@ -18,36 +18,36 @@ from dreamerv2.envs.check import ContractError, check_env, sample_action
 from dreamerv2.envs.contract import Environment
 from dreamerv2.run import build, random_streams
 
-PRESETS = {'mario': 'mario', 'atari': 'atari', 'gym': 'control'}  # of others: the defaults
-"""Which preset suits a family of tasks."""
+PRESETS = {'mario': 'mario', 'atari': 'atari', 'gym': 'control'}  # others: the defaults
+"""The preset for a family of tasks."""
 
 _STEPS = 100
 _LIMIT = 3
 _ATTEMPTS = 10
-_SEEN_STICKY = 0.1  # From here on 100 steps without a repeated action hardly happen.
+_SEEN_STICKY = 0.1  # From here on 100 steps without a repeated action are very unlikely.
 
 _OWN = (
-    'let the environment keep the contract in dreamerv2/envs/contract.py; where it is one of this '
-    'package, `python -m dreamerv2.doctor` checks what it is built on'
+    'make the environment follow the contract in dreamerv2/envs/contract.py; if it is one of this '
+    'package, `python -m dreamerv2.doctor` checks what it needs'
 )
 _WAYS_OUT = {
     'changed after it was returned': 'return copies, such as np.array(frame), and not the buffer '
     'that the next step writes to',
     'from the same state': 'draw everything random from one generator made from the seed, and '
-    'have get_state and set_state carry it',
+    'save it in get_state and set_state',
     'is_terminal without is_last': 'set is_last too where is_terminal is set',
-    'is not finite': 'fix the environment: NaN or infinity ruins the networks',
+    'is not finite': 'fix the environment: NaN or infinity breaks training',
 }
 
 Make = Callable[..., Environment]
 
 
 def configuration(task: str, flags: Sequence[str]) -> Config:
-    """The configuration that training would have.
+    """The configuration that training would use.
 
     Args:
         task: the task's name.
-        flags: further flags as of training; without `--configs` the task's family says which.
+        flags: further flags of training; without `--configs` the family decides the preset.
 
     Raises:
         UsageError: a mistake in the flags, or there is no such task.
@@ -55,7 +55,7 @@ def configuration(task: str, flags: Sequence[str]) -> Config:
     config = load_config([*flags, '--task', task])
     sets = build.task_sets(config)
     family = parse_task(task, sets).family
-    if family in ('gym', 'own'):  # Atari's check is of the installation: a row of the table.
+    if family in ('gym', 'own'):  # Atari's check is about the installation, and a row of the table.
         check_task(task, sets)
     if '--configs' not in flags:
         config = load_config(['--configs', PRESETS.get(family, 'defaults'), *flags, '--task', task])
@@ -80,13 +80,13 @@ def checks(config: Config) -> Iterator[Check]:
 def checks_of(
     make: Make, *, seed: int = 0, sticky: float = 0.0, further: Sequence[Check] = ()
 ) -> Iterator[Check]:
-    """The checks of any environment; only the first of them where it cannot be made.
+    """The checks of any environment; only the first if it cannot be made.
 
     Args:
-        make: makes it, from the seed and, by name, options in place of the usual ones.
+        make: makes it from the seed and options that override the usual ones.
         seed: of the run.
-        sticky: probability of sticky actions, which differ from seed to seed.
-        further: checks that come after these.
+        sticky: probability of sticky actions, which make seeds differ.
+        further: checks to add after these.
     """
     made = check_made(make)
     yield 'task', lambda: made
@@ -111,11 +111,11 @@ def check_made(make: Make) -> Row:
             levels = ', '.join(env.levels)
             return ok('task', f'{levels}: {shown}; {env.act_space}, repeat {env.action_repeat}')
     except Exception as error:
-        way_out = (
+        hint = (
             'install what the message names, or fix the environment; '
             '`python -m dreamerv2.doctor` checks the installation'
         )
-        return failed('task', f'it cannot be made: {words_of(error)}', way_out)
+        return failed('task', f'it cannot be made: {words_of(error)}', hint)
 
 
 def check_contract(make: Make) -> Row:
@@ -124,37 +124,40 @@ def check_contract(make: Make) -> Row:
         with contextlib.closing(make()) as env:
             check_env(env, episodes=2, max_steps=_STEPS)
     except ContractError as error:
-        return failed('contract', str(error), way_out_of(str(error)))
+        return failed('contract', str(error), hint_of(str(error)))
     return ok(
         'contract',
-        'types, shapes and flags are kept, frames are copies, the same state gives the same '
+        'types, shapes and flags are correct, frames are copies, the same state gives the same '
         'episodes, wrong actions are refused',
     )
 
 
-def way_out_of(message: str) -> str:
-    """What to do about a breach of the contract."""
+def hint_of(message: str) -> str:
+    """What to do about a violation of the contract."""
     return next((words for part, words in _WAYS_OUT.items() if part in message), _OWN)
 
 
 def check_determinism(make: Make, seed: int, sticky: float) -> Row:
-    """Whether a seed gives the same rows twice, and another seed others."""
+    """Whether a seed gives the same rows twice, and another seed different ones."""
     one, same, other = (play_anew(make, number) for number in (seed, seed, seed + 1))
     different = difference(one, same)
     if different:
-        seen = f'the same seed and actions give other rows: {different}'
+        seen = f'the same seed and actions give different rows: {different}'
         return failed('determinism', seen, _WAYS_OUT['from the same state'])
     if difference(one, other):
-        return ok('determinism', f'the same seed gives the same {len(one)} rows, another others')
+        return ok(
+            'determinism',
+            f'the same seed gives the same {len(one)} rows, another seed different ones',
+        )
     if sticky >= _SEEN_STICKY:
         seen = f'another seed gives the same {len(one)} rows although sticky is {sticky}'
-        return failed('determinism', seen, 'have the seed reach all that is random')
+        return failed('determinism', seen, 'make everything random depend on the seed')
     seen = f'the same seed gives the same {len(one)} rows; so does another: nothing random was seen'
     return ok('determinism', seen)
 
 
 def check_state(make: Make) -> Row:
-    """Whether an environment made anew goes on from another's state as that one does."""
+    """Whether a new environment continues from another's state as that one does."""
     with contextlib.closing(make()) as env, contextlib.closing(make()) as fresh:
         play(env, _STEPS // 2)
         state = json.loads(json.dumps(env.get_state()))
@@ -162,13 +165,15 @@ def check_state(make: Make) -> Row:
         fresh.set_state(state)
         different = difference(expected, play(fresh, _STEPS))
     if different:
-        seen = f'after get_state and set_state the episodes are others: {different}'
+        seen = f'after get_state and set_state the episodes differ: {different}'
         return failed('state', seen, _WAYS_OUT['from the same state'])
-    return ok('state', f'set_state in a new environment goes on alike for {len(expected)} rows')
+    return ok(
+        'state', f'set_state in a new environment continues identically for {len(expected)} rows'
+    )
 
 
 def check_time_limit(make: Make) -> Row:
-    """Whether a time limit ends an episode without calling it terminal."""
+    """Whether a time limit ends an episode without marking it terminal."""
     for attempt in range(_ATTEMPTS):
         with contextlib.closing(make(time_limit=_LIMIT)) as env:
             rows = play(env, _LIMIT, attempt)
@@ -181,18 +186,18 @@ def check_time_limit(make: Make) -> Row:
         with contextlib.closing(make(time_limit=0)) as env:
             free = play(env, _LIMIT, attempt)
         if not free[ends[0]]['is_last']:
-            seen = f'time_limit {_LIMIT} sets is_terminal, though the episode would go on'
-            return failed('time limit', seen, 'set is_last alone where a time limit ends it')
+            seen = f'time_limit {_LIMIT} sets is_terminal, though the episode would continue'
+            return failed('time limit', seen, 'set only is_last where a time limit ends it')
     seen = f'all of {_ATTEMPTS} episodes ended by themselves within {_LIMIT} steps'
     return warning('time limit', seen, 'nothing to do: such short episodes need no limit')
 
 
 def play(env: Environment, steps: int, seed: int = 0) -> list[dict[str, Any]]:
-    """Random play from a reset; the next episode begins where one ends.
+    """Plays at random from a reset on, episode after episode.
 
     Args:
         env: the environment.
-        steps: how many; a reset is none.
+        steps: number of steps, not counting resets.
         seed: of the actions.
 
     Returns:
@@ -208,11 +213,11 @@ def play(env: Environment, steps: int, seed: int = 0) -> list[dict[str, Any]]:
 
 
 def difference(one: Sequence[Mapping[str, Any]], other: Sequence[Mapping[str, Any]]) -> str:
-    """Where two sequences of observations differ first, in words; empty where they do not."""
+    """Describes where two sequences of observations first differ; empty if nowhere."""
     for row, (first, second) in enumerate(zip(one, other, strict=False)):
         for key in sorted({*first, *second}):
             if key not in first or key not in second:
-                return f'{key!r} is not always there'
+                return f'{key!r} is not always present'
             if not np.array_equal(first[key], second[key]):
                 return f'{key!r} differs at row {row}'
     return '' if len(one) == len(other) else f'there are {len(one)} rows and {len(other)}'
@@ -229,7 +234,7 @@ def _copy(observation: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _mario_endings(level: str, options: Mapping[str, Any]) -> list[Row]:
-    """The endings of one level; the task's options but for what would end or disturb them."""
+    """The endings of one level, with the task's options except those that would interfere."""
     own = {**options, 'level_weights': None, 'time_limit': 0, 'sticky': 0.0}
     with contextlib.closing(make_env(f'mario_{level}', **own)) as env:
         return mario_endings.check(env)

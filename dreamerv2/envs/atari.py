@@ -4,22 +4,22 @@ Built on ale-py's emulator itself, the Arcade Learning Environment, which comes 
 protocol is that of Machado et al. (2018, "Revisiting the Arcade Learning Environment", sections 4
 and 5) in DreamerV2's variant (arXiv:2010.02193, section 3, and its code):
 
-- An agent step repeats the action for 4 frames. The image is the larger value of each pixel over
-  the last two of them, since many games draw their objects in turns; of one frame alone when frames
-  are not repeated, or when the game ends before the last frame of a step. Gray is the emulator's
-  own palette. It is then resized by area averaging.
-- An episode starts with 1 to 30 frames of no action, and ends with the game (terminal) or at
-  `time_limit` (not terminal): 27000 agent steps in the preset, 30 minutes of play. Losing a life
-  is neither shown to the agent nor an end.
+- An agent step repeats the action for 4 frames. The image is the maximum over the last two of them,
+since many games draw objects only every other frame; it is a single frame when frames are not
+repeated, or when the game ends before the last frame of a step. Gray values are the emulator's own.
+It is then resized by area averaging. - An episode starts with 1 to 30 frames of no action, and ends
+with the game (terminal) or at
+  `time_limit` (not terminal): 27000 agent steps in the preset, 30 minutes of play. Losing a life is
+  neither shown to the agent nor ends the episode.
 - Rewards are the game's own score, unclipped.
-- An agent of one game has the actions that do something in it, as in DreamerV2's code. All 18 of
-  the joystick, which Machado et al. recommend, are an option, and what several games share.
+- An agent of one game has the actions that have an effect in it, as in DreamerV2's code. All 18 of
+the joystick, as Machado et al. recommend, are an option, and are used for several games.
 
-Sticky actions are the emulator's own, frame by frame: with probability 0.25 a frame executes what
-the frame before it did in place of the action chosen, so that an action comes late by a third of a
-frame on average and, once begun, is kept until the end of the step. Elsewhere in this project, as
-in the thesis's Mario, one draw decides for a whole agent step (see `EpisodicEnvironment`): there,
-with probability 0.2, the chosen action is not executed at all. The same number thus makes Atari
+Sticky actions are the emulator's own, drawn for every frame: with probability 0.25 a frame repeats
+the action of the frame before instead of the chosen one, so that an action is delayed by a third of
+a frame on average and then kept until the end of the step. Elsewhere in this project, as in the
+thesis's Mario, one draw decides for a whole agent step (see `EpisodicEnvironment`): there, with
+probability 0.2, the chosen action is not executed at all. The same probability thus makes Atari
 less random than Mario.
 """
 
@@ -76,11 +76,11 @@ class AtariEnv(EpisodicEnvironment):
         game: in snake case, such as `space_invaders`; see `atari_games.GAMES`.
         size: (height, width) of the image.
         grayscale: one channel, or three.
-        action_repeat: frames for each agent step; their rewards are summed.
-        sticky: probability, frame by frame, of executing again what the last frame did; see above.
+        action_repeat: frames per agent step; their rewards are summed.
+        sticky: probability per frame of repeating the action of the last frame; see above.
         time_limit: agent steps after which an episode is cut off (not terminal); 0 for none.
         all_actions: all 18 actions of the joystick, the same for every game, instead of those that
-            do something in this one.
+        have an effect in this one.
         seed: of the number of frames without action, and of the emulator's own random numbers.
 
     Raises:
@@ -133,7 +133,7 @@ class AtariEnv(EpisodicEnvironment):
         self._ale = None
 
     def get_state(self) -> dict[str, Any]:
-        # The emulator hands out its random numbers only together with the state of the game.
+        # The emulator exposes its random state only together with that of the game.
         state = self._ale.cloneState(include_rng=True).serialize()
         return {**super().get_state(), 'emulator': base64.b64encode(state).decode()}
 

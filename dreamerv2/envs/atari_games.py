@@ -27,7 +27,7 @@ GAMES = (
 
 
 def missing_emulator(task: str) -> UsageError:
-    """What to say when a task needs ale-py and it is not installed."""
+    """The error message when a task needs ale-py and it is not installed."""
     return UsageError(
         f"task {task}: Atari needs ale-py, which is not installed: pip install '.[atari]'"
     )

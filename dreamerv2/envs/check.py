@@ -13,7 +13,7 @@ _ALWAYS = ('reward', 'is_first', 'is_last', 'is_terminal', 'level')
 
 
 class ContractError(AssertionError):
-    """An environment does not do what its contract says; the message names what."""
+    """An environment violates the contract; the message says how."""
 
 
 def expect(condition: Any, message: str) -> None:
@@ -36,12 +36,12 @@ def check_env(env: Environment, *, episodes: int = 2, max_steps: int = 200, seed
 
     Args:
         env: any environment; it is reset before and during play, and not closed.
-        episodes: how many episodes are played, twice over (again from the same state).
-        max_steps: where an episode is given up for the next one.
+        episodes: number of episodes, each played twice (again from the same state).
+        max_steps: after which an episode is abandoned for the next one.
         seed: of the random actions.
 
     Raises:
-        ContractError: something else was seen.
+        ContractError: the contract is violated.
     """
     _check_spaces(env)
     _check_description(env)

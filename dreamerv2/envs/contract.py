@@ -1,6 +1,6 @@
-"""What every environment offers, whatever game is behind it.
+"""The interface of every environment, whatever the game.
 
-An environment gives one dictionary per agent step:
+An environment returns one dictionary per agent step:
 
 | key | type | meaning |
 | --- | --- | --- |
@@ -31,7 +31,7 @@ RESERVED = ('reward', *_FLAGS, 'level', 'action', 'mask')
 
 
 def bookkeeping_spaces(num_levels: int) -> dict[str, Any]:
-    """Spaces of the entries that every observation has beside what the agent sees.
+    """Spaces of the entries that every observation has besides what the agent sees.
 
     Args:
         num_levels: number of levels the environment chooses from.
@@ -51,7 +51,7 @@ def log_space(*shape: int) -> Any:
 
 
 def check_action(space: Any, action: Action) -> Action:
-    """Give the action in the type its space wants.
+    """Convert the action to the type of its space.
 
     Args:
         space: `Discrete` or `Box` action space.
@@ -77,12 +77,12 @@ def check_action(space: Any, action: Action) -> Action:
 
 
 class Environment(abc.ABC):
-    """What the rest of the program may ask of an environment.
+    """What the rest of the program may use of an environment.
 
     Attributes:
         obs_space: name -> Gym space, exactly the keys of every observation.
         act_space: one Gym space: `Discrete`, or `Box` of one axis with bounds -1 and 1.
-        levels: names of what can be played; an observation's `level` is an index in it.
+        levels: names of what can be played, indexed by an observation's `level`.
         action_repeat: emulator frames for each agent step.
     """
 
@@ -93,7 +93,7 @@ class Environment(abc.ABC):
 
     @abc.abstractmethod
     def reset(self) -> Observation:
-        """Start an episode, also in the middle of one, and return its first observation."""
+        """Start an episode, even in the middle of one, and return its first observation."""
 
     @abc.abstractmethod
     def step(self, action: Action) -> Observation:
@@ -116,17 +116,17 @@ class Environment(abc.ABC):
 
     @abc.abstractmethod
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Take the state that `get_state` gave; the next call must be `reset`."""
+        """Restore the state from `get_state`; the next call must be `reset`."""
 
     @abc.abstractmethod
     def describe(self) -> dict[str, Any]:
-        """How it was made, JSON-able: `name`, `options`, and versions of what is behind it.
+        """How it was made, JSON-able: `name`, `options`, and versions of its packages.
 
-        `overview` may hold lines that the user is to see at the start of a run.
+        `overview` may hold lines to print at the start of a run.
         """
 
     def render(self) -> np.ndarray | None:
-        """What a person would see now, uint8 `[height, width, 3]`; None if there is no such."""
+        """The screen for people, uint8 `[height, width, 3]`; None if there is none."""
         return None
 
     @abc.abstractmethod

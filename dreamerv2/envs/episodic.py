@@ -22,15 +22,15 @@ class EpisodicEnvironment(Environment):
     """Base of environments that play one game.
 
     A subclass sets `obs_space`, `act_space` and `levels`, and implements `_begin`, `_frame`,
-    `_observe` and `describe`; what those return is put together here, so that all agree on it.
+    `_observe` and `describe`; their results are assembled here, so that all environments agree.
 
     Args:
         seed: seed of the environment's own generator.
-        action_repeat: emulator frames for each agent step; their rewards are summed, and the
+        action_repeat: emulator frames per agent step; their rewards are summed, and the
             repetition stops where the episode ends.
         sticky: probability that the action executed last is executed again in place of the chosen
             one, for a whole agent step. Never at the first step of an episode. One number is drawn
-            in every step, whatever the probability, so that runs with the same seed stay aligned.
+            in every step, whatever the probability, to keep runs with the same seed aligned.
         time_limit: agent steps after which an episode is cut off, not terminal; 0 for none.
     """
 
@@ -56,7 +56,7 @@ class EpisodicEnvironment(Environment):
 
     @abc.abstractmethod
     def _observe(self) -> Observation:
-        """What the agent sees now and `log_*`, in arrays of their own."""
+        """What the agent sees now and `log_*`, in new arrays."""
 
     def reset(self) -> Observation:
         self._begin()
@@ -98,7 +98,7 @@ class EpisodicEnvironment(Environment):
         self._over = True
 
     def options(self) -> dict[str, Any]:
-        """The options that all of these environments have, for `describe`."""
+        """The options that all these environments have, for `describe`."""
         return {
             'seed': self.seed,
             'action_repeat': self.action_repeat,
@@ -115,14 +115,13 @@ class EpisodicEnvironment(Environment):
 
 
 class ResumableEnv:
-    """An environment that can go on in the middle of an episode.
+    """An environment that can be resumed in the middle of an episode.
 
-    An environment that depends on nothing but its random numbers and its actions is again where it
-    was once they are played again. Whether it is, is checked by the observation and the random
-    numbers that come out.
+    If an environment depends only on its random numbers and actions, replaying them restores it.
+    The resulting observation and random numbers are compared to verify that.
 
     Args:
-        env: what is played; everything not mentioned here is handed through.
+        env: what is played; all other attributes are passed through.
 
     Attributes:
         start: state of the random numbers before the episode's reset.
@@ -134,7 +133,7 @@ class ResumableEnv:
     def __init__(self, env: Environment):
         self._env = env
         self.start: dict[str, Any] = {}
-        self._actions: list[int | list[float]] | None = None  # None: no episode is going on
+        self._actions: list[int | list[float]] | None = None  # None: no episode is running
         self._steps = 0
         self._latest: Observation = {}
         self._floats = [
@@ -144,7 +143,7 @@ class ResumableEnv:
         ]
 
     def __getattr__(self, name: str) -> Any:
-        if name == '_env':  # While it is being copied there is none yet.
+        if name == '_env':  # While it is being copied it has no attributes yet.
             raise AttributeError(name)
         return getattr(self._env, name)
 
@@ -180,10 +179,10 @@ class ResumableEnv:
         return state
 
     def set_state(self, state: Mapping[str, Any]) -> bool:
-        """Take the state that `get_state` gave, which takes as long as the episode took.
+        """Restore the state from `get_state`, which takes as long as the episode took.
 
         Returns:
-            Whether an episode goes on; if not, the next call must be `reset`.
+            Whether an episode is running; if not, the next call must be `reset`.
         """
         episode = state.get('episode')
         if episode is not None and self._play(episode) and self._plain_state() == state['env']:
@@ -193,7 +192,7 @@ class ResumableEnv:
         return False
 
     def _play(self, episode: Mapping[str, Any]) -> bool:
-        """Plays an episode again; whether it came out the same."""
+        """Replays an episode; returns whether it came out the same."""
         self._env.set_state(episode['start'])
         obs = self.reset()
         for action in episode['actions']:
@@ -219,7 +218,7 @@ class ResumableEnv:
 def digest(obs: Observation) -> str:
     """SHA-256 of an observation's content, in hexadecimal.
 
-    `log_*` arrays are left out: checkpoints made before there were any are to match.
+    `log_*` arrays are left out, so that checkpoints from before they existed still match.
     """
     found = hashlib.sha256()
     for key in sorted(obs):

@@ -1,6 +1,6 @@
 """From a task's name to an environment, or to several.
 
-What makes one is imported where it is made, so that naming a task stays quick.
+Games are imported only when they are made, so that checking a task's name stays quick.
 """
 
 from __future__ import annotations
@@ -54,14 +54,14 @@ def make_env(
     Args:
         task: such as `mario_3-1`, `mario_3-1+3-2`, `mario_e4`, `atari_pong`, `gym_CartPole-v1`,
             `pixel`.
-        seed: everything random in the environment follows from it.
+        seed: of everything random in the environment.
         size: (height, width) of images.
         grayscale: images with one channel or three.
-        action_repeat: frames for each agent step; None: 4 in Mario and Atari, else 1.
-        sticky: probability that the previous action is executed again, in Atari drawn frame by
-            frame; None: 0.2 in Mario, 0.25 in Atari, else 0.
+        action_repeat: frames per agent step; None: 4 in Mario and Atari, else 1.
+        sticky: probability that the previous action is executed again, in Atari drawn for every
+        frame; None: 0.2 in Mario, 0.25 in Atari, else 0.
         time_limit: agent steps after which an episode is cut off; None or 0: never.
-        all_actions: all 18 actions of Atari instead of those that do something in the game;
+        all_actions: all 18 actions of Atari instead of those that have an effect in the game;
             always so with several games, which share one action space. No effect elsewhere.
         mario_actions: set of actions in Mario, see `MarioEnv`. No effect elsewhere.
         level_weights: with several levels, how often each is drawn; None: uniformly.
@@ -111,13 +111,12 @@ def wrap_env(
     """Give a user's own environment this project's interface.
 
     Args:
-        env: a Gym or Gymnasium environment; one with this project's interface is
-            handed back as it is.
+        env: a Gym or Gymnasium environment; one with this project's interface is returned as it is.
         name: what to call it in logs; None: its id or class.
-        seed: everything random in it follows from it.
+        seed: of everything random in it.
         size: (height, width) of images.
         grayscale: whether images in colour become gray.
-        action_repeat: steps of the environment for each agent step.
+        action_repeat: steps of the environment per agent step.
         sticky: probability that the previous action is executed again.
         time_limit: agent steps after which an episode is cut off; 0: never.
 
@@ -125,7 +124,7 @@ def wrap_env(
         An `Environment`.
 
     Raises:
-        UsageError: it is no such environment, or an option has an impossible value.
+        UsageError: not such an environment, or an option has an impossible value.
     """
     from dreamerv2.envs.gym_env import GymEnv
 
@@ -145,7 +144,7 @@ def wrap_env(
 
 
 def spawn_seeds(seed: int, count: int) -> list[int]:
-    """Independent seeds that follow from one (`numpy.random.SeedSequence.spawn`)."""
+    """Independent seeds derived from one (`numpy.random.SeedSequence.spawn`)."""
     children = np.random.SeedSequence(seed).spawn(count)
     return [int(child.generate_state(1, np.uint64)[0]) for child in children]
 
@@ -184,7 +183,7 @@ def make_workers(
 
 
 def _details(task: Task) -> dict[str, Any]:
-    """What differs between the levels of a task, for the description of them all."""
+    """What differs between the levels of a task, for their joint description."""
     if task.family != 'atari':
         return {}
     from dreamerv2.envs.atari import rom_hash
@@ -194,7 +193,7 @@ def _details(task: Task) -> dict[str, Any]:
 
 def _makers(task: Task, seed: int, options: Mapping[str, Any]) -> dict[str, Callable[[], Any]]:
     """For each name in the task a function that makes its environment."""
-    # A single level takes the seed itself, so that its draws do not depend on being one of several.
+    # A single level uses the seed itself, so that its draws do not depend on being one of several.
     seeds = [seed] if len(task.names) == 1 else spawn_seeds(seed, len(task.names))
     families = {'mario': _make_mario, 'atari': _make_atari, 'gym': _make_gym, 'pixel': _make_pixel}
     make_one = families[task.family]

@@ -17,19 +17,19 @@ from dreamerv2.errors import UsageError
 class GymEnv(EpisodicEnvironment):
     """A Gym or Gymnasium environment behind this project's interface.
 
-    Old (4 values) and new (5 values) `step`, `reset` with or without info (`gym_interface`); what
-    is seen and done is decided in `gym_spaces`. Every episode is seeded with a number drawn from
-    this environment's generator, so that its state is all that is needed to go on.
+    Old (4 values) and new (5 values) `step`, `reset` with or without info (`gym_interface`);
+    observations and actions are decided in `gym_spaces`. Every episode is seeded with a number
+    drawn from this environment's generator, so that its state is all that is needed to resume.
 
     Args:
         env: an id, such as `CartPole-v1`, or an object.
         name: what to call an object, the level's name in logs; an id is its own name.
         size: (height, width) to which pictures are resized.
         grayscale: whether pictures in colour become gray.
-        action_repeat: steps of the environment for each agent step.
+        action_repeat: steps of the environment per agent step.
         sticky: see `EpisodicEnvironment`.
-        time_limit: agent steps after which an episode is cut off, beside the environment's own.
-        seed: everything random follows from it.
+        time_limit: agent steps after which an episode is cut off, besides the environment's own.
+        seed: of everything random.
 
     Raises:
         UsageError: no such id, or an environment that the agent cannot use.
@@ -67,13 +67,13 @@ class GymEnv(EpisodicEnvironment):
         self.levels = [name or name_of(env)]
 
     def probe(self) -> None:
-        """Play the first step of an episode; the episodes to come are the same as without it.
+        """Play the first step of an episode, without changing later episodes.
 
         Raises:
-            UsageError: the environment fails, or gives something else than its spaces say.
+            UsageError: the environment fails, or does not match its spaces.
         """
         state = self.get_state()
-        checked = ResumableEnv(self)  # It refuses what is not finite.
+        checked = ResumableEnv(self)  # It refuses non-finite values.
         during = 'reset'
         try:
             checked.reset()
@@ -82,13 +82,13 @@ class GymEnv(EpisodicEnvironment):
             checked.step(0 if discrete else np.zeros(self.act_space.shape, np.float32))
         except UsageError as error:
             raise UsageError(f'{self.levels[0]}: {error}') from error
-        except (Exception, SystemExit) as error:  # It is not this project's, as in `make_by_id`.
+        except (Exception, SystemExit) as error:  # Foreign code, as in `make_by_id`.
             raise UsageError(f'{self.levels[0]}: its {during}() failed, {why(error)}') from error
         finally:
             self.set_state(state)
 
     def render(self) -> np.ndarray | None:
-        """The latest picture that the environment gave, in colour if it is; None without one."""
+        """The environment's latest picture, in colour if it has it; None without one."""
         if self._latest is None or 'image' not in self._view.entries:
             return None
         image = self._view.convert(self._latest)['image']
@@ -138,7 +138,7 @@ def name_of(env: Any) -> str:
 def _check_single(env: Any) -> None:
     """Raises UsageError for what is not one environment."""
     if isinstance(env, type):
-        raise UsageError(f'{env.__name__} is a class: hand over an environment, {env.__name__}()')
+        raise UsageError(f'{env.__name__} is a class: pass an environment, {env.__name__}()')
     for attribute in ('observation_space', 'action_space', 'reset', 'step'):
         if not hasattr(env, attribute):
             raise UsageError(
@@ -148,6 +148,6 @@ def _check_single(env: Any) -> None:
     marks = ('single_observation_space', 'single_action_space', 'step_wait')
     if several is not None and (several != 1 or any(hasattr(env, mark) for mark in marks)):
         raise UsageError(
-            f'{type(env).__name__} is a vector of {several} environments: hand over one of them '
+            f'{type(env).__name__} is a vector of {several} environments: pass one of them '
             '(several at once are for tasks by name, with --envs)'
         )

@@ -1,9 +1,9 @@
-"""The old and the new way of calling an environment, under one.
+"""The old and the new interface of Gym environments, behind one.
 
-Until Gym 0.25 `reset()` gave an observation, `step()` gave `(observation, reward, done, info)`, and
-a method `seed(seed)` seeded it. Since then, and in Gymnasium, `reset(seed=, options=)` gives
-`(observation, info)` and `step()` gives five values. The libraries' own wrappers (the time limit
-that `make` puts around everything is one) insist on the new way, whatever is inside them.
+Until Gym 0.25 `reset()` returned an observation, `step()` returned `(observation, reward, done,
+info)`, and a method `seed(seed)` seeded it. Since then, and in Gymnasium, `reset(seed=, options=)`
+returns `(observation, info)` and `step()` returns five values. The libraries' own wrappers (such as
+the time limit that `make` adds) insist on the new interface, whatever they wrap.
 """
 
 import inspect
@@ -26,8 +26,8 @@ def split_step(result: Any) -> tuple[Any, float, bool, bool]:
     """What `step` returned, in one form.
 
     Args:
-        result: `(observation, reward, done, info)`, where `info['TimeLimit.truncated']` tells a
-            time limit from an ending, or `(observation, reward, terminated, truncated, info)`.
+        result: `(observation, reward, done, info)`, where `info['TimeLimit.truncated']` marks a
+        time limit, or `(observation, reward, terminated, truncated, info)`.
 
     Returns:
         observation, reward, terminated, truncated.
@@ -53,10 +53,10 @@ def split_step(result: Any) -> tuple[Any, float, bool, bool]:
 
 
 class Modern:
-    """What a library's wrapper wants below it; attributes are handed through.
+    """Gives a library's wrapper the interface it expects; attributes are passed through.
 
     Args:
-        env: what is there.
+        env: what is wrapped.
         resets: whether `reset` has to give `(observation, info)`.
         steps: whether `step` has to give five values.
     """
@@ -65,7 +65,7 @@ class Modern:
         self.__dict__.update(env=env, _resets=resets, _steps=steps)
 
     def __getattr__(self, name: str) -> Any:
-        if name == 'env':  # While it is being copied there is none yet.
+        if name == 'env':  # While it is being copied it has no attributes yet.
             raise AttributeError(name)
         return getattr(self.env, name)
 
@@ -87,8 +87,8 @@ class Modern:
 def modernize(env: Any) -> None:
     """Put a `Modern` below every wrapper of the libraries.
 
-    New environments pass through it as they are; old ones would make those wrappers fail. A wrapper
-    that merely hands results on, and one of somebody else, gets what it always got.
+    New environments are passed through unchanged; old ones would make those wrappers fail. Wrappers
+    that merely pass results on, and those of others, get what they always got.
     """
     for wrapper in list(_wrappers(env)):
         reset, step = type(wrapper).reset, type(wrapper).step
@@ -110,11 +110,11 @@ def reset(env: Any, seed: int) -> Any:
     if _reset_takes_seed(env):
         try:
             return split_reset(env.reset(seed=seed))
-        except TypeError as error:  # Handed on to something that cannot be seen from here.
+        except TypeError as error:  # Passed on to something that cannot be inspected.
             if "argument 'seed'" not in str(error):
                 raise
             return split_reset(env.reset())
-    # A wrapper rejects the argument, or there is none: seed what is inside, and reset without.
+    # A wrapper rejects the argument, or has none: seed what it wraps, and reset without.
     if method := _seed_method(env):
         method(seed)
     elif _inner_takes_seed(env):
@@ -123,7 +123,7 @@ def reset(env: Any, seed: int) -> Any:
 
 
 def _chain(env: Any) -> list[Any]:
-    """The environment, what it wraps, and so on inwards."""
+    """The environment, what it wraps, and so on."""
     found = [env, *(_inside(wrapper) for wrapper in _wrappers(env))]
     inner = getattr(found[-1], 'unwrapped', found[-1])
     return found if inner is found[-1] else [*found, inner]
@@ -169,7 +169,7 @@ def _is_of_library(thing: Any) -> bool:
 
 
 def _unpacks(function: Any) -> bool:
-    """Whether a wrapper's method is a library's that does more than handing the result on."""
+    """Whether a wrapper's method is a library's and does more than pass the result on."""
     return _is_of_library(function) and not function.__qualname__.startswith('Wrapper.')
 
 

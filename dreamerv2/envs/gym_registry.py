@@ -12,7 +12,7 @@ from dreamerv2.errors import UsageError, printable, shown
 from dreamerv2.quiet import import_quietly, quiet
 
 REGISTER_HINT = (
-    'register an id whose kwargs give them, or hand the environment to dreamerv2.api.train'
+    'register an id whose kwargs give them, or pass the environment to dreamerv2.api.train'
 )
 
 
@@ -63,7 +63,7 @@ def find_library(identifier: str) -> ModuleType:
 
 
 def make_by_id(identifier: str) -> tuple[Any, ModuleType]:
-    """Make an environment by id, without the words of the libraries.
+    """Make an environment by id, without the libraries' output.
 
     Args:
         identifier: see `find_library`.
@@ -79,9 +79,11 @@ def make_by_id(identifier: str) -> tuple[Any, ModuleType]:
     try:
         with quiet():
             return library.make(name, disable_env_checker=True), library
-    # It is not this project's: it may fail in any way, or end the process for a missing file.
+    # Foreign code: it may fail in any way, or exit because a file is missing.
     except (Exception, SystemExit) as error:
-        plain = isinstance(error, (library.error.Error, ImportError))  # These say what to do.
+        plain = isinstance(
+            error, (library.error.Error, ImportError)
+        )  # These messages say what to do.
         reason = printable(' '.join(str(error).split()), 300) if plain else why(error)
         hint = f': {REGISTER_HINT}' if 'required' in reason and 'argument' in reason else ''
         raise UsageError(
@@ -90,7 +92,7 @@ def make_by_id(identifier: str) -> tuple[Any, ModuleType]:
 
 
 def why(error: BaseException) -> str:
-    """One line about an error in code that is not this project's, with the place."""
+    """One line about an error in foreign code, with its place."""
     reason = printable(' '.join(f'{type(error).__name__}: {error}'.split()), 300)
     frames = traceback.extract_tb(error.__traceback__)
     if not frames:
@@ -99,10 +101,10 @@ def why(error: BaseException) -> str:
 
 
 def _import(module: str, identifier: str) -> None:
-    """Import a module, also one in the current folder; what is installed comes before it.
+    """Import a module, also from the current folder; installed ones take precedence.
 
-    Python looks there by itself only for `python -m`, and not at all for a console script. It stays
-    on the path, because what is registered is imported when the environment is made.
+    Python itself looks there only for `python -m`, not for a console script. The folder stays on
+    the path, because registered modules are imported when the environment is made.
     """
     folder = os.getcwd()
     if not {folder, ''} & set(sys.path):
@@ -113,7 +115,9 @@ def _import(module: str, identifier: str) -> None:
     except (Exception, SystemExit) as error:  # As above.
         absent = isinstance(error, ModuleNotFoundError)
         reason = printable(str(error), 150) if absent else why(error)
-        hint = 'install it, or start in the folder that it is in' if absent else 'it fails itself'
+        hint = (
+            'install it, or start in the folder that it is in' if absent else 'it fails by itself'
+        )
         if module.endswith('.py'):
             hint = f'write {printable(module[:-3])}, without .py'
         raise UsageError(

@@ -1,8 +1,8 @@
 """What the agent sees and does for every kind of Gym and Gymnasium space.
 
 All decisions about spaces are made here: what is a picture, what is a vector, what is left out, and
-how actions of any form become one `Discrete` or one `Box`. Spaces are told apart by the names of
-their classes, so that both libraries' (and their subclasses') are understood alike.
+how any actions become one `Discrete` or one `Box`. Spaces are distinguished by the names of their
+classes, so that those of both libraries (and their subclasses) are treated alike.
 """
 
 import dataclasses
@@ -17,23 +17,23 @@ from dreamerv2.envs.contract import RESERVED, spaces
 from dreamerv2.envs.image import shrink
 from dreamerv2.errors import UsageError, printable
 
-SHORTEST_SIDE = 8  # pixels of bytes; a smaller array is the board of a game, no photograph
-SHORTEST_SIDE_OF_OTHERS = 16  # of other numbers, which may as well be a table
-FEWEST_VALUES = 256  # of a whole-numbered pixel; the cells of a board have fewer
-UNBOUNDED = 1e9  # a bound of this size says no more than infinity
+SHORTEST_SIDE = 8  # pixels of bytes; a smaller array is a game's board rather than a picture
+SHORTEST_SIDE_OF_OTHERS = 16  # pixels of other types, which may as well be a table
+FEWEST_VALUES = 256  # of an integer pixel; the cells of a board have fewer
+UNBOUNDED = 1e9  # a bound of this size is as good as infinite
 MOST_VALUES = 10_000  # of a discrete space, for the length of its one-hot vector
-MOST_COMBINATIONS = 1024  # of several discrete actions, for one choice among them all
+MOST_COMBINATIONS = 1024  # of several discrete actions, to be one choice among all combinations
 
 Convert = Callable[[Any], np.ndarray]
 Build = Callable[[Sequence[Any]], Any]
 
 
 class Mismatch(ValueError):
-    """An observation is not what its space says; the message says in what."""
+    """An observation does not match its space; the message says how."""
 
 
 class Unusable(ValueError):
-    """A space has no form that the agent can see; the message says why."""
+    """The agent cannot see a space; the message says why."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,10 +41,10 @@ class Entry:
     """One entry of the observation as the agent sees it.
 
     Attributes:
-        path: keys and indices that lead to it in what the environment gives.
+        path: keys and indices that lead to it in the environment's observation.
         space: uint8 `[height, width, channels]` or float32 `[n]`.
-        convert: turns what the environment gives into an array of it, in memory of its own.
-        text: what it is, in words.
+        convert: turns the environment's value into a new array of that space.
+        text: description.
     """
 
     path: tuple[Any, ...]
@@ -71,7 +71,7 @@ class View:
         return {name: entry.space for name, entry in self.entries.items()}
 
     def lines(self) -> list[str]:
-        """What is seen and what is left out, one line an entry."""
+        """What is seen and what is left out, one line per entry."""
         seen = [f'The agent sees {name}: {entry.text}.' for name, entry in self.entries.items()]
         return seen + [f'Left out: {name}, {why}.' for name, why in self.left_out.items()]
 
@@ -79,8 +79,8 @@ class View:
         """An observation as the agent sees it.
 
         Args:
-            observation: what the environment gave.
-            step: agent steps since the reset, for the message.
+            observation: the environment's.
+            step: agent steps since the reset, for the error message.
 
         Raises:
             UsageError: it does not match its space.
@@ -111,7 +111,7 @@ def view(space: Any, size: tuple[int, int], grayscale: bool) -> View:
 
     A picture goes by the name `image`, anything else by `vector`, and the entries of a `Dict` or
     `Tuple` by their own names or positions (`outer/inner` where they are nested), in which all but
-    letters, digits, `_` and `-` becomes `_`; a name that means something else gets `obs_` in front.
+    letters, digits, `_` and `-` becomes `_`; reserved names get the prefix `obs_`.
 
     Args:
         space: observation space of a Gym or Gymnasium environment.
@@ -139,7 +139,7 @@ def view(space: Any, size: tuple[int, int], grayscale: bool) -> View:
         raise UsageError(
             f'observation_space {_shown(space)} has nothing that the agent can see ({reasons}): '
             'expected Box, Discrete, MultiDiscrete, MultiBinary, or a Dict or Tuple of them; an '
-            'ObservationWrapper can make one of it'
+            'ObservationWrapper can convert it'
         )
     return View(entries, left_out)
 
@@ -148,9 +148,9 @@ def action_space(space: Any) -> tuple[Any, Callable[[Any], Any]]:
     """How the agent's actions reach the environment.
 
     One discrete space, or several with at most MOST_COMBINATIONS combinations, become one choice.
-    Everything else becomes one box: a `Box` in it takes as many numbers as it has, each from -1 to
-    1 for its bounds (or passed on where it has none), and a discrete space of n values takes n
-    numbers, the greatest of which is the choice.
+    Everything else becomes one box: each number of a `Box` is scaled from [-1, 1] to its bounds (or
+    passed on where it has none), and a discrete space of n values takes n numbers, the largest of
+    which is the choice.
 
     Args:
         space: action space of a Gym or Gymnasium environment.
@@ -160,7 +160,7 @@ def action_space(space: Any) -> tuple[Any, Callable[[Any], Any]]:
         that turns an action in it into one of the environment's.
 
     Raises:
-        UsageError: a kind of space that cannot be chosen from.
+        UsageError: an unsupported kind of space.
     """
     try:
         parts, build = _action_parts(space)
@@ -193,7 +193,7 @@ def action_space(space: Any) -> tuple[Any, Callable[[Any], Any]]:
 
 
 def action_line(space: Any, act_space: Any) -> str:
-    """In words, how the agent acts."""
+    """Describes how the agent acts."""
     if hasattr(act_space, 'n'):
         return f'It acts by one of {act_space.n} choices ({_shown(space)}).'
     count = act_space.shape[0]
@@ -209,9 +209,9 @@ def box_value(space: Any, numbers: np.ndarray) -> np.ndarray:
         numbers: from -1 to 1, as many as the box has.
 
     Returns:
-        An array of its shape and dtype. Where it has both bounds, -1 and 1 stand for them; with one
-        bound the value is at most 2 away from it, and without, it is the number itself. The
-        numbers' range is divided evenly among whole numbers.
+        An array of its shape and dtype. With both bounds, -1 and 1 map to them; with one bound the
+        value is at most 2 away from it, and without bounds it is the number itself. For integers
+        the range is divided evenly.
     """
     numbers = np.asarray(numbers, np.float64).reshape(space.shape)
     low, high = _bounds(space)
@@ -235,21 +235,21 @@ def one_hot(index: int, count: int) -> np.ndarray:
 
 
 def value_range(space: Any) -> tuple[float, float] | None:
-    """Least and greatest value of a box; None where it is not bounded."""
+    """Smallest and largest value of a box; None where it is unbounded."""
     low, high = _bounds(space)
     bounded = np.isfinite(low).all() and np.isfinite(high).all() and low.size
     return (float(low.min()), float(high.max())) if bounded else None
 
 
 def why_no_picture(space: Any) -> str:
-    """Why a box of two or more axes is not taken for a picture; empty where it is one."""
+    """Why a box of two or more axes is not a picture; empty where it is one."""
     row = _row_axis(space.shape)
     shortest = SHORTEST_SIDE if space.dtype == np.uint8 else SHORTEST_SIDE_OF_OTHERS
     if min(space.shape[row : row + 2]) < shortest:
         return f'a side is shorter than {shortest}'
     limits = value_range(space)
     if limits is None or limits[0] >= limits[1]:
-        return 'without bounds nothing is black or white (Box(0, 255, dtype=uint8) has them)'
+        return 'without bounds black and white are undefined (Box(0, 255, dtype=uint8) has them)'
     if not np.issubdtype(space.dtype, np.floating) and limits[1] - limits[0] + 1 < FEWEST_VALUES:
         return f'its pixels have fewer than {FEWEST_VALUES} values, as the cells of a board'
     return ''
@@ -291,7 +291,7 @@ def _entry(path: tuple[Any, ...], space: Any, size: tuple[int, int], grayscale: 
 def _vector(path: tuple[Any, ...], space: Any, text: str) -> Entry:
     """The numbers of a space as they are."""
     count = math.prod(space.shape)
-    # float32 cannot hold the bounds of a float64 box; values beyond them are still welcome.
+    # float32 cannot hold the bounds of a float64 box; values beyond them are still accepted.
     seen = spaces.Box(-np.inf, np.inf, (count,), np.float32)
     limits = (0.0, 1.0) if kind(space) == 'MultiBinary' else value_range(space)
     scale = f'{limits[0]:g} to {limits[1]:g}' if limits else 'unbounded'
@@ -306,8 +306,8 @@ def _picture(space: Any, size: tuple[int, int], grayscale: bool) -> tuple[Any, C
     """How pictures, or stacks of them, reach the agent.
 
     The two neighbouring axes that are longest are height and width. Colour is the nearest axis
-    behind them that has three entries, or the nearest; where there is none behind, so in front.
-    All other axes count pictures, which become channels.
+    after them that has three entries, or else the nearest; without axes after them, the same before
+    them. All other axes count pictures, which become channels.
     """
     shape = space.shape
     row = _row_axis(shape)
@@ -342,7 +342,7 @@ def _action_parts(space: Any) -> tuple[list[Any], Build]:
     """The discrete choices (by their number of values) and boxes that an action consists of.
 
     Returns:
-        The parts, and the function that makes an action of one value for each. Raises Unusable.
+        The parts, and the function that makes an action from one value for each. Raises Unusable.
     """
     name = kind(space)
     if name == 'Box' and _is_real(space.dtype):
@@ -383,7 +383,7 @@ def _action_choices(space: Any) -> tuple[list[int], np.ndarray]:
 
 
 def _choices(space: Any) -> tuple[list[int], np.ndarray]:
-    """Of a discrete space's choices how many values each has, and from which they start."""
+    """Number of values and first value of each of a discrete space's choices."""
     name = kind(space)
     if name == 'MultiBinary':
         counts = [2] * math.prod(space.shape)
@@ -457,7 +457,7 @@ def _name(path: Sequence[Any], taken: Any) -> str:
 
 
 def _shown(space: Any) -> str:
-    """A space in few words: its bounds are two numbers, however large it is."""
+    """A space in short: its bounds are two numbers, however large it is."""
     if kind(space) != 'Box':
         return printable(' '.join(str(space).split()), 100)
     low, high = _bounds(space)

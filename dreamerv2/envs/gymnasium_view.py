@@ -1,4 +1,4 @@
-"""An `Environment` of this project as Gymnasium has them, for agents of other libraries."""
+"""This project's environments behind Gymnasium's interface, for agents of other libraries."""
 
 from collections.abc import Callable
 from typing import Any

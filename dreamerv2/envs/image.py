@@ -34,7 +34,7 @@ def shrink(image: np.ndarray, size: tuple[int, int], grayscale: bool) -> np.ndar
     Args:
         image: uint8 `[height, width]` or `[height, width, channels]`; three channels are RGB.
         size: (height, width) of the result.
-        grayscale: whether RGB becomes one channel; other numbers of channels stay.
+        grayscale: whether RGB becomes one channel; other numbers of channels are kept.
 
     Returns:
         uint8 `[*size, channels]`, contiguous, sharing no memory with the input.
@@ -51,7 +51,7 @@ def as_rgb(images: np.ndarray) -> np.ndarray:
         images: uint8 `[..., height, width, channels]`.
 
     Returns:
-        uint8 `[..., height, width, 3]`: three channels as they are, of other numbers the last one
-        in gray (the newest picture of a stack).
+        uint8 `[..., height, width, 3]`: three channels unchanged, otherwise the last one in gray
+        (the newest picture of a stack).
     """
     return images if images.shape[-1] == 3 else np.repeat(images[..., -1:], 3, axis=-1)

@@ -1,15 +1,14 @@
 """How long the levels of Super Mario Bros are, in pixels, so that progress is a fraction.
 
 Source: the game itself. `scripts/measure_levels.py` reads each level's map from the cartridge
-(position of the flagpole, the axe, the exit pipe) and then walks the emulator there to see that the
-map is right; running it with `--check` compares this table with what it finds. In the 28 levels
-whose end is in their main area Mario completed them 7 pixels before the flagpole or 12 before the
-axe, by his x.
+(position of the flagpole, the axe, the exit pipe); `--check` compares this table with it, and
+`--walk` moves Mario there in the emulator. In the 28 levels whose end is in their main area he
+completed them at an x 7 pixels before the flagpole or 12 before the axe.
 
 x counts pixels from the left end of the level's main area, the one an episode starts in. The flag
-(in castles: the axe) stands in that area, but for 1-2, 2-2, 4-2 and 7-2: there a pipe at the end
-leads to a short area with the flag. For these, x goes on counting behind the pipe: the pipe's x
-plus the distance from where Mario comes out.
+(in castles: the axe) is in that area, except in 1-2, 2-2, 4-2 and 7-2, where a pipe at the end
+leads to a short area with the flag. There x continues behind the pipe: the pipe's x plus the
+distance from where Mario comes out.
 
 In the mazes (4-4, 7-4, 8-4) the wrong way leads back to a smaller x.
 """
@@ -61,14 +60,14 @@ def level_length(level: str) -> int:
 
 
 def main_area_end(level: str) -> int:
-    """x of what ends a level's main area: flagpole, axe, or exit pipe. Raises as `level_length`."""
+    """x of the end of a level's main area: flagpole, axe or pipe. Raises as `level_length`."""
     return level_length(level) - (_EXIT_AREA_FLAG - _EXIT_AREA_ENTRY) * (
         level in _LEVELS_WITH_EXIT_PIPE
     )
 
 
 def exit_offset(level: str) -> int | None:
-    """What to add to x in the exit area so that it goes on from the exit pipe; None without one."""
+    """Offset of x in the exit area, so that it continues from the exit pipe; None without one."""
     if level not in _LEVELS_WITH_EXIT_PIPE:
         return None
     return _END_IN_MAIN_AREA[level] - _EXIT_AREA_ENTRY

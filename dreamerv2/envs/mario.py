@@ -2,18 +2,18 @@
 
 Built on the environment class of gym-super-mario-bros itself: Gym's wrappers around it expect
 another `step` than nes-py's. The reward is the package's own: pixels moved to the right, minus
-ticks of the game's clock, minus 25 for dying, clipped to +-15 a frame, and nothing for jumps of
+ticks of the game's clock, minus 25 for dying, clipped to +-15 per frame, and nothing for jumps of
 more than 5 pixels (entering pipes).
 
-Endings. The package ends a single-level episode, without saying which it was, when Mario is dying
+Endings. The package ends a single-level episode, without saying why, when Mario is dying
 (also by the clock, and by falling out of the picture) and when he reaches the flag or the axe; both
-are terminal here, the latter with `log_completed` 1. What else it does, seen by playing and by
+are terminal here, the latter with `log_completed` 1. What else it does, observed by playing and by
 writing the emulator's memory (`tests/envs/test_mario_areas.py`):
 
 - A pipe or a vine into a bonus area and back is played inside one frame: the package runs the
-  emulator on until Mario can be moved again. The episode goes on. Falling out of a bonus area in
-  the clouds, which the game counts as the way back, is death to the package.
-- The wrong way in a castle's maze moves Mario back by some pages: the episode goes on.
+  emulator on until Mario can be moved again. The episode continues. Falling out of a bonus area in
+  the clouds, by which the game returns to the level, counts as death in the package.
+- The wrong way in a castle's maze moves Mario back by some pages: the episode continues.
 - A warp pipe takes Mario to the first level of another world, and the package plays on there, under
   the old level's name. Here the episode ends as terminal and not completed, at the frame where he
   arrives.
@@ -21,11 +21,11 @@ writing the emulator's memory (`tests/envs/test_mario_areas.py`):
 `log_x` is the x of Mario in the level's main area (see `level_lengths`, also for the four levels
 whose flag stands in an area of its own). In a bonus area it stays at the value with which he left.
 `log_progress` is the largest x of the episode over the level's length (walking past the exit pipe,
-towards a warp, is no progress); 1 exactly when completed.
+towards a warp, does not count); 1 exactly when completed.
 
 `log_player` and `log_enemies` are the boxes of Mario and of five enemies (see `sprites`) in pixels
-of the image: top, left, bottom, right, zeros where there is none. They are those of the picture
-shown, which the console makes from the memory of one frame before.
+of the image: top, left, bottom, right, zeros where there is none. They belong to the picture shown,
+which the console draws from the memory of the frame before.
 """
 
 import hashlib
@@ -92,12 +92,12 @@ def button_bytes(actions: list[list[str]]) -> tuple[int, ...]:
 
 
 class _Game(SuperMarioBrosEnv):
-    """The package's environment, without the score, coins and lives that it reads in every frame.
+    """The package's environment without reading score, coins and lives in every frame.
 
-    Reading them takes longer than anything else that is done in Python for a frame.
+    Reading them takes longer than everything else done in Python for a frame.
 
     Attributes:
-        drawn: the memory that the picture on the screen was made from.
+        drawn: the memory from which the picture on the screen was drawn.
     """
 
     drawn = bytes(2048)
@@ -123,7 +123,7 @@ class MarioEnv(EpisodicEnvironment):
         actions: `complex` (the package's 12), `simple` (7), `right_only` (5), or combinations of
             buttons such as `['NOOP', 'right', 'right+A']`.
         grayscale: one channel (OpenCV's `RGB2GRAY`, then `INTER_AREA`) or three.
-        action_repeat: frames for each agent step; their rewards are summed.
+        action_repeat: frames per agent step; their rewards are summed.
         sticky: probability of executing the previous action again, see `EpisodicEnvironment`.
         time_limit: agent steps after which an episode is cut off (not terminal); 0 for none but
             the game's own clock.
@@ -238,8 +238,8 @@ class MarioEnv(EpisodicEnvironment):
         return int(self._game.ram[_AREA_LOW]) + 256 * int(self._game.ram[_AREA_HIGH])
 
     def _locate(self) -> None:
-        # Both after the frame. The package's own x is that from before it has played the way
-        # through a pipe, and would be taken for one in the area behind it.
+        # Both after the frame. The package's own x is from before Mario went through a pipe, and
+        # would be mistaken for one in the area behind it.
         x, area = self._x_of_mario(), self._area()
         if area == self._main_area:
             self._x = x
@@ -250,11 +250,11 @@ class MarioEnv(EpisodicEnvironment):
 
 
 def _raw_pixels(screen: np.ndarray) -> np.ndarray:
-    """The emulator's own picture behind the RGB view that nes-py makes of it.
+    """The emulator's own picture behind nes-py's RGB view of it.
 
-    OpenCV wants neighbouring channels in order, and copying the reversed view into that shape takes
-    ten times as long as everything else that is done to a frame. This is a live view: whoever reads
-    it copies (colour conversion does).
+    OpenCV needs contiguous channels in order, and copying the reversed view takes ten times as long
+    as everything else done to a frame. This is a live view: callers must copy (colour conversion
+    does).
 
     Args:
         screen: nes-py's `[240, 256, 3]` view of 32-bit pixels (blue, green, red, unused).
@@ -263,7 +263,7 @@ def _raw_pixels(screen: np.ndarray) -> np.ndarray:
         `[240, 256, 4]` contiguous view of the same memory.
 
     Raises:
-        RuntimeError: the memory is laid out in another way (a big-endian machine).
+        RuntimeError: the memory layout differs (a big-endian machine).
     """
     height, width, _ = screen.shape
     if screen.strides != (4 * width, 4, -1):

@@ -1,4 +1,4 @@
-"""Several environments as one: at the start of each episode one of them is drawn."""
+"""Several environments as one; each episode plays one drawn at random."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ def normalize_weights(weights: Sequence[float] | None, count: int) -> np.ndarray
     """Probabilities of the levels.
 
     Args:
-        weights: one number from 0 for each level, not all 0; None or empty: all alike.
+        weights: one number from 0 for each level, not all 0; None or empty: uniform.
         count: number of levels.
 
     Returns:
@@ -33,7 +33,7 @@ def normalize_weights(weights: Sequence[float] | None, count: int) -> np.ndarray
 
 
 def difference(first: Environment, second: Environment) -> str | None:
-    """In what the spaces of two environments differ, in words; None if they are the same."""
+    """How the spaces of two environments differ, in words; None if they are equal."""
     if first.act_space != second.act_space:
         return f'the actions are {first.act_space} in one and {second.act_space} in the other'
     for key in sorted(first.obs_space.keys() | second.obs_space.keys()):
@@ -48,12 +48,11 @@ def difference(first: Environment, second: Environment) -> str | None:
 class MultiLevelEnv(Environment):
     """Plays one of several environments in each episode, without telling the agent which.
 
-    Environments are made when they are first drawn; only the first of the list is made at once, for
-    its spaces.
+    Environments are made when first drawn, except the first of the list, whose spaces are needed.
 
     Args:
         makers: name -> function that makes the environment, in the order of `level`.
-        weights: how often each is drawn; None: uniformly.
+        weights: how often each is drawn; None: uniform.
         seed: seed of the draws.
         details: entries of `describe` in place of the first environment's, JSON-able.
 
@@ -78,8 +77,8 @@ class MultiLevelEnv(Environment):
         self._probabilities = normalize_weights(weights, len(self.levels))
         self._rng = np.random.default_rng(seed)
         self._made: dict[str, Environment] = {}
-        self._states: dict[str, Any] = {}  # of environments that are yet to be made
-        self._fresh: dict[str, Any] = {}  # of those made, at that time
+        self._states: dict[str, Any] = {}  # of environments that are not made yet
+        self._fresh: dict[str, Any] = {}  # of those made, when they were made
         self._level = 0
         self._playing = False
         first = self._get(0)
@@ -102,7 +101,8 @@ class MultiLevelEnv(Environment):
         return self._get(self._level).render()
 
     def get_state(self) -> dict[str, Any]:
-        # Without what is as it was made, so that one state is always told in the same way.
+        # Without what has not changed since it was made, so that equal states are described
+        # equally.
         made = {name: env.get_state() for name, env in self._made.items()}
         used = {name: state for name, state in made.items() if state != self._fresh[name]}
         return {'rng': self._rng.bit_generator.state, 'levels': {**self._states, **used}}

@@ -1,9 +1,8 @@
-"""A tiny task in pixels that a small agent learns in about a minute, for tests and first steps.
+"""A tiny pixel task that a small agent learns in about a minute, for tests and first steps.
 
 A white block moves on a track of 6 cells, left, right or not at all. A gray column marks the
-target, the left or the right end of the track. Each step gives 1 at the target and less the farther
-away, down to -1 at the other end. A bar at the bottom shows the time that is left; when it is used
-up, the episode ends, terminally.
+target, the left or the right end of the track. The reward falls linearly from 1 at the target to -1
+at the other end. A bar at the bottom shows the time left; when it runs out the episode terminates.
 """
 
 import importlib.metadata
@@ -22,7 +21,7 @@ _MOVES = np.array([-1, 1, 0])  # left, right, stay
 
 
 def step_reward(position: np.ndarray | int, target: np.ndarray | int) -> np.ndarray:
-    """Reward of being somewhere: from 1 at the target to -1 at the other end.
+    """Reward of a position: from 1 at the target to -1 at the other end.
 
     Args:
         position: cell, `[...]`.
@@ -43,7 +42,7 @@ def expected_returns(length: int = _LENGTH) -> tuple[float, float]:
     Returns:
         Return of uniformly random actions, and of the best actions.
     """
-    target = 0  # the ends are alike
+    target = 0  # the ends are symmetric
     following = np.clip(np.arange(_CELLS)[:, None] + _MOVES, 0, _CELLS - 1)  # [cells, moves]
     rewards = step_reward(following, target)
     random_value = optimal_value = np.zeros(_CELLS)
@@ -60,7 +59,7 @@ def draw(position: int, target: int, time_left: float, size: int = _PIXELS) -> n
     Args:
         position: the block's cell.
         target: the column's cell.
-        time_left: share of the episode that is left, 1 to 0; the bar's length.
+        time_left: fraction of the episode left, 1 to 0; the bar's length.
         size: height and width in pixels.
 
     Returns:
@@ -80,11 +79,11 @@ class PixelTask(EpisodicEnvironment):
 
     Args:
         size: (height, width) of the image.
-        grayscale: one channel, or three that are alike.
-        action_repeat: moves for each agent step.
+        grayscale: one channel, or three equal ones.
+        action_repeat: moves per agent step.
         sticky: see `EpisodicEnvironment`.
         time_limit: agent steps after which an episode is cut off before its own end; 0 for none.
-        seed: start and target of every episode follow from it.
+        seed: of start and target of every episode.
     """
 
     def __init__(

@@ -1,13 +1,13 @@
 """One process for each environment; observations come back through shared memory.
 
-A worker first makes its environment and tells its spaces; the parent then makes a block of shared
-memory of that size and names it to the worker. Once the worker has opened it the name is removed
-again, so that nothing is left behind however the processes end. After that a command goes down one
-pipe and a short answer comes back up another; only observations take the shared way. Two pipes, for
-of one that leads both ways, a socket pair, Linux mostly wakes the writer when its answer is read.
+A worker first makes its environment and reports its spaces; the parent then creates shared memory
+of that size and tells the worker its name. Once the worker has opened it the name is removed, so
+that nothing is left behind however the processes end. After that commands go through one pipe and
+short answers come back through another; only observations go through shared memory. There are two
+pipes because with a bidirectional one, a socket pair, Linux often wakes the writer when its answer
+is read.
 
-A worker that raises, dies or hangs can be replaced by a new one; the episode that it was in ends as
-by a time limit.
+A worker that raises, dies or hangs can be replaced; its episode ends as by a time limit.
 """
 
 import contextlib
@@ -32,9 +32,9 @@ from dreamerv2.signals import InterruptDeferred, signals_blocked
 logger = logging.getLogger(__name__)
 
 RESTARTS = 10
-_PATIENCE = 5.0  # seconds to end in
+_PATIENCE = 5.0  # seconds to end
 _LONGEST = 120.0  # seconds for one answer
-_START = 600.0  # seconds to start in and to make an environment
+_START = 600.0  # seconds to start and to make an environment
 
 
 class WorkerError(RuntimeError):
@@ -47,14 +47,14 @@ class WorkerError(RuntimeError):
 
 @dataclasses.dataclass
 class _Worker:
-    """A process and our ends of its two pipes."""
+    """A process and the parent's ends of its two pipes."""
 
     process: Any
     commands: Connection
     answers: Connection
 
     def __post_init__(self) -> None:
-        # As `answers.poll`, which makes much of what is asked for each step.
+        # As `answers.poll`, which is slow for a call made at every step.
         self._poller = select.poll()
         self._poller.register(self.answers, select.POLLIN)
 
@@ -67,14 +67,14 @@ class _Worker:
 
 
 class ProcessWorkers(Workers):
-    """Environments side by side, each in a process of its own.
+    """Environments in parallel, each in its own process.
 
     Args:
         makers: functions that make the environments; they must be picklable.
-        context: how processes start, `spawn` or `forkserver` (a plain fork copies locks that other
-            libraries' threads may hold).
-        restarts: how many workers may be replaced in all because they failed in an episode.
-        longest: seconds for one answer, after which a worker that has started counts as hanging.
+        context: how processes start, `spawn` or `forkserver` (a plain fork copies locks held by
+        other libraries' threads).
+        restarts: how many workers in total may be replaced because they failed in an episode.
+        longest: seconds to wait for an answer before a worker counts as hanging.
 
     Raises:
         UsageError: as raised by an environment.
@@ -93,14 +93,14 @@ class ProcessWorkers(Workers):
         self._makers = list(makers)
         self._context: Any = multiprocessing.get_context(context)
         self._restarts, self._longest = restarts, longest
-        # Of the episode that each worker is in: where its random numbers were, and its steps.
+        # For each worker's episode: the state of its random numbers at the start, and its steps.
         self._starts: list[Any] = [None] * len(makers)
         self._steps = [0] * len(makers)
-        self._owing: set[int] = set()  # Workers whose answer was not read yet.
+        self._owing: set[int] = set()  # Workers whose answer has not been read yet.
         self._workers: list[_Worker] = []
         self._memories: list[shared_memory.SharedMemory] = []
         self._arrays: list[dict[str, np.ndarray]] = []
-        # Runs when the object is forgotten and before the interpreter joins its children.
+        # Runs when the object is collected and before the interpreter joins its children.
         self._finalizer = util.Finalize(
             self, _shut_down, (self._workers, self._arrays, self._memories), exitpriority=100
         )
@@ -116,7 +116,7 @@ class ProcessWorkers(Workers):
     def reset(self, indices: Sequence[int] | None = None) -> list[Observation]:
         self._check_open()
         indices = range(len(self)) if indices is None else indices
-        # Ctrl-C between a command and its answer would give that answer to the next command.
+        # After Ctrl-C between a command and its answer, the next command would get that answer.
         with InterruptDeferred():
             for index in indices:
                 self._send(index, ('reset', ()))
@@ -137,7 +137,7 @@ class ProcessWorkers(Workers):
 
     def step(self, actions: Sequence[Action]) -> list[Observation]:
         self._check_open()
-        with InterruptDeferred():  # Else Ctrl-C could come between beginning and end.
+        with InterruptDeferred():  # Otherwise Ctrl-C could come between `begin` and `end`.
             return super().step(actions)
 
     def get_state(self) -> list[dict[str, Any]]:
@@ -154,8 +154,8 @@ class ProcessWorkers(Workers):
         self._finalizer()
 
     def _start(self) -> None:
-        # Before the workers, for its start unblocks signals; SIGUSR1, which it would die of, stays
-        # blocked in it.
+        # Before the workers, because starting it unblocks signals; SIGUSR1, which would kill it,
+        # stays blocked in it.
         with signals_blocked():
             resource_tracker.ensure_running()
         for maker in self._makers:
@@ -188,7 +188,7 @@ class ProcessWorkers(Workers):
         return memory
 
     def _finish_reset(self, index: int) -> None:
-        """Waits for a reset; another worker makes it where one fails."""
+        """Waits for a reset; if the worker fails, a new one makes it."""
         while True:
             try:
                 self._starts[index] = self._receive(index)
@@ -199,7 +199,7 @@ class ProcessWorkers(Workers):
                 self._send(index, ('reset', ()))
 
     def _finish_step(self, index: int) -> Observation:
-        """The observation after a step; one that cuts the episode off where the worker fails."""
+        """The observation after a step; if the worker fails, one that cuts the episode off."""
         try:
             self._receive(index)
             self._steps[index] += 1
@@ -212,7 +212,7 @@ class ProcessWorkers(Workers):
         return {**latest, **flags, 'reward': np.float32(0)}
 
     def _replace(self, index: int, error: WorkerError) -> None:
-        """Starts another worker in place of one that failed, or raises what it failed with."""
+        """Replaces a worker that failed, or raises its error."""
         begun = self._starts[index] is not None
         level = self.levels[int(self._arrays[index]['level'])] if begun else '?'
         place = f'level {level}, {self._steps[index]} steps into an episode'
@@ -233,7 +233,7 @@ class ProcessWorkers(Workers):
         self._workers[index] = self._start_process(self._makers[index])
         self._owing.discard(index)
         obs_space, *_ = self._receive(index, _START)
-        # The old block is still there: what was seen last is read from it.
+        # The old memory is still there: the last observation is read from it.
         del self._arrays[index]
         self._memories[index].close()
         self._memories[index] = self._share_memory(index, obs_space)
@@ -258,9 +258,9 @@ class ProcessWorkers(Workers):
             raise RuntimeError('the workers are closed')
 
     def _send(self, index: int, message: Any) -> None:
-        if index in self._owing:  # Its answer would be taken for the one to this message.
-            raise RuntimeError(f'environment worker {index} has begun a step: call end() first')
-        # A worker that failed has closed its end; its last words are read instead of an answer.
+        if index in self._owing:  # Its answer would be mistaken for the one to this message.
+            raise RuntimeError(f'environment worker {index} has started a step: call end() first')
+        # A worker that failed has closed its end; its last message is read instead of an answer.
         with contextlib.suppress(BrokenPipeError):
             self._workers[index].commands.send_bytes(pickle.dumps(message))
         self._owing.add(index)
@@ -293,7 +293,8 @@ class ProcessWorkers(Workers):
         raise WorkerError(f'environment worker {index} failed: {name}: {text}', details)
 
     def _read(self, index: int) -> Observation:
-        # Indexing with () makes numpy scalars of arrays without axes, as environments give them.
+        # Indexing with () turns arrays without axes into NumPy scalars, as environments return
+        # them.
         return {key: array.copy()[()] for key, array in self._arrays[index].items()}
 
 

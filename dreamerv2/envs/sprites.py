@@ -1,11 +1,10 @@
-"""Where Mario and the enemies are drawn, from the memory of the game.
+"""Where Mario and the enemies are drawn, read from the game's memory.
 
-The game keeps the positions of its objects in variables and draws them from these. Its table of
-sprites at 0x0200 would say the same, but not always: the emulator may stop while the game clears
-the table. Only the numbers of Mario's tiles, which stay, are read there.
-
-The memory of one frame makes the picture of the next: hand in what it was before the last frame.
-Addresses and numbers of objects are those of doppelganger's disassembly of the game.
+The game draws its objects from positions in variables. Its sprite table at 0x0200 is less reliable:
+the emulator may stop while the game is clearing it. Only the numbers of Mario's tiles, which are
+kept, are read there. The picture of a frame is drawn from the memory of the frame before: pass the
+memory before the last frame. Addresses and numbers of objects are those of doppelganger's
+disassembly of the game.
 """
 
 SLOTS = 5
@@ -22,9 +21,9 @@ _ACTIVE, _KIND = 0x0F, 0x16
 _PAGE_X, _X, _PAGE_Y, _Y = 0x6E, 0x87, 0xB6, 0xCF
 _PIRANHA, _PIRANHA_SPEED, _FRAME_TIMER = 0x0D, 0x58, 0x078A
 
-# Objects that do harm, with the pixels that are empty above them in a box of 24. Left out are the
-# lifts, mushrooms, vines, springs, flags and fireworks that use the same slots, what makes enemies
-# appear and is not drawn, and bars of fire, whose boxes would hold little but background.
+# Harmful objects, with the empty pixels above them in a box of 24. Left out are lifts, mushrooms,
+# vines, springs, flags and fireworks, which use the same slots, invisible spawners, and bars of
+# fire, whose boxes would be mostly background.
 _EMPTY_ABOVE = {
     0x00: 0,  # green koopa
     0x01: 0,  # red koopa
@@ -56,7 +55,7 @@ def player_box(ram: bytes) -> Box:
     """Mario's box (top, left, bottom, right) in pixels of the screen, ends exclusive.
 
     Args:
-        ram: the 2 KiB of memory that the picture is made from.
+        ram: the 2 KiB of memory from which the picture is drawn.
 
     Returns:
         The smallest box around his tiles of 8 x 8; zeros where he is not drawn.
@@ -78,16 +77,16 @@ def player_box(ram: bytes) -> Box:
 
 
 def enemy_boxes(ram: bytes) -> list[Box]:
-    """The boxes of five enemies, as `player_box`; zeros for slots without an enemy in sight.
+    """The boxes of five enemies, as `player_box`; zeros for slots without a visible enemy.
 
-    Walking enemies are drawn within a pixel of them, jumping ones, which are drawn before they
+    Walking enemies are drawn within a pixel of their box; jumping ones, which are drawn before they
     move, within six.
     """
     edge = 256 * ram[_SCREEN_PAGE] + ram[_SCREEN_X]
     boxes = []
     for slot in range(SLOTS):
         active = ram[_ACTIVE + slot]
-        # The second half of a large one has the slot of the first in its lower bits.
+        # The second half of a large enemy has the slot of the first in its lower bits.
         kind = ram[_KIND + (active & 0x0F if active & 0x80 else slot)]
         waits = kind == _PIRANHA and ram[_PIRANHA_SPEED + slot] < 0x80 and ram[_FRAME_TIMER + slot]
         if not active or waits or kind not in _EMPTY_ABOVE:

@@ -2,7 +2,7 @@
 
 A task is a family and what is played in it, joined by `_`: `mario_3-1`, several with `+`
 (`mario_3-1+3-2`), a named set (`mario_e4`), `atari_pong+breakout`, `gym_CartPole-v1`, `pixel`.
-`own_NAME` stands for an environment that was handed over in Python, which nobody else can make.
+`own_NAME` stands for an environment passed from Python, which cannot be made by name.
 """
 
 import collections
@@ -40,7 +40,7 @@ class Task:
 
 
 def parse_task(task: str, sets: Mapping[str, Sequence[str]] | None = None) -> Task:
-    """Take a task's name apart, without importing any game.
+    """Parse a task's name, without importing any game.
 
     Args:
         task: such as `mario_3-1+3-2`.
@@ -50,7 +50,7 @@ def parse_task(task: str, sets: Mapping[str, Sequence[str]] | None = None) -> Ta
         Family and names, sets expanded.
 
     Raises:
-        UsageError: an unknown family, level or game, or one named twice.
+        UsageError: an unknown family, level or game, or a name given twice.
     """
     known = named_sets(sets)
     family, _, rest = str(task).partition('_')
@@ -84,8 +84,8 @@ def parse_task(task: str, sets: Mapping[str, Sequence[str]] | None = None) -> Ta
 def check_task(task: str, sets: Mapping[str, Sequence[str]] | None = None) -> Task:
     """Check that a task exists, before anything is written.
 
-    A Gym environment is made and played for a step, so that one that cannot be used is found here.
-    Nothing else is made, and neither an emulator nor TensorFlow is imported for it.
+    A Gym environment is made and played for a step, to find one that cannot be used. Others are not
+    made, and neither an emulator nor TensorFlow is imported.
 
     Args:
         task: the task's name.
@@ -115,7 +115,7 @@ def check_makeable(task: Task) -> None:
     if task.family == 'own':
         name = printable(task.names[0])
         raise UsageError(
-            f'task own_{name} is an environment that was handed over in Python: train it with '
+            f'task own_{name} is an environment passed from Python: train it with '
             'dreamerv2.api.train(env, config), evaluate it with dreamerv2.api.evaluate(env, '
             f'logdir); if Gym or Gymnasium can make it by its id, evaluate.py takes --tasks '
             f'gym_{name}'

@@ -1,4 +1,4 @@
-"""What happens in the process of one environment, and the shared memory that it answers through."""
+"""The process of one environment, and the shared memory through which it answers."""
 
 import contextlib
 import pickle
@@ -16,11 +16,11 @@ from dreamerv2.envs.workers import Maker
 from dreamerv2.signals import STOP_SIGNALS
 
 _ALIGNMENT = 64
-DONE = b''  # The answer to what gives nothing back; all others are pickled.
+DONE = b''  # The answer of calls without a result; all others are pickled.
 
 
 def layout(obs_space: Mapping[str, Any]) -> tuple[dict[str, int], int]:
-    """Where each entry of an observation lies in its block of memory.
+    """The layout of an observation in a block of memory.
 
     Args:
         obs_space: name -> space.
@@ -46,15 +46,15 @@ def views(obs_space: Mapping[str, Any], buffer: Any) -> dict[str, np.ndarray]:
 
 
 def serve(commands: Connection, answers: Connection, maker: Maker) -> None:
-    """What a worker does: answers commands until told to close, or until the parent is gone.
+    """Answers commands until told to close, or until the parent is gone.
 
     Args:
-        commands: where pairs of a method's name and its arguments come from.
-        answers: takes `DONE`, or a pickled pair: whether the method succeeded, and what came of it,
-            or of a failure the error's name, its text and the traceback.
+        commands: gives pairs of a method's name and its arguments.
+        answers: takes `DONE`, or a pickled pair: whether the method succeeded, and its result, or
+        the error's name, text and traceback.
         maker: makes the environment.
     """
-    # The parent decides when to end: Ctrl-C and a batch system's signals reach all processes.
+    # The parent decides when to end, but Ctrl-C and a batch system's signals reach all processes.
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     env = memory = None
@@ -73,7 +73,7 @@ def serve(commands: Connection, answers: Connection, maker: Maker) -> None:
             if name in ('reset', 'step'):
                 for key, array in arrays.items():
                     array[...] = result[key]
-                # From where another process could begin this episode again.
+                # From where another process could restart this episode.
                 result = env.start if name == 'reset' else None
             answers.send_bytes(DONE if result is None else pickle.dumps((True, result)))
     except (EOFError, BrokenPipeError):
@@ -85,7 +85,7 @@ def serve(commands: Connection, answers: Connection, maker: Maker) -> None:
     finally:
         if env is not None:
             env.close()
-        arrays.clear()  # the memory cannot be closed while arrays lie in it
+        arrays.clear()  # the memory cannot be closed while arrays use it
         if memory is not None:
             memory.close()
         commands.close()

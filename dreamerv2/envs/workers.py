@@ -15,10 +15,7 @@ class Workers(abc.ABC):
     """A fixed number of environments with the same spaces.
 
     Attributes:
-        obs_space: as of each environment.
-        act_space: as of each environment.
-        levels: as of each environment.
-        action_repeat: as of each environment.
+        obs_space, act_space, levels, action_repeat: those of each environment.
     """
 
     obs_space: dict[str, Any]
@@ -38,12 +35,12 @@ class Workers(abc.ABC):
     def begin(self, actions: Mapping[int, Action]) -> None:
         """Start a step in the environments named by index.
 
-        `end` must follow for each of them before anything else is asked of it.
+        `end` must follow for each of them before any other call.
         """
 
     @abc.abstractmethod
     def end(self, indices: Sequence[int]) -> list[Observation]:
-        """Observations after the steps that were begun in these environments."""
+        """Observations after the steps started in these environments."""
 
     def step(self, actions: Sequence[Action]) -> list[Observation]:
         """One action for each environment, one observation from each."""
@@ -58,10 +55,11 @@ class Workers(abc.ABC):
 
     @abc.abstractmethod
     def set_state(self, states: Sequence[Mapping[str, Any]]) -> list[bool]:
-        """Take what `get_state` gave; environments beyond its length keep their own state.
+        """Restore what `get_state` returned; environments beyond its length keep their own state.
 
         Returns:
-            Of each environment with a state whether its episode goes on. If not, it must be reset.
+            For each environment with a state whether its episode is running. If not, it must be
+            reset.
         """
 
     @abc.abstractmethod
@@ -117,9 +115,9 @@ class InProcess(Workers):
 
 
 class ThreadWorkers(InProcess):
-    """Environments side by side in threads; worth it where stepping frees the interpreter.
+    """Environments in parallel threads, useful where stepping releases the GIL.
 
-    nes-py and ale-py do, while they emulate a frame. Not for environments that share anything.
+    nes-py and ale-py release it while they emulate a frame. Not for environments that share state.
 
     Args:
         makers: functions that make the environments.

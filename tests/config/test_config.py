@@ -22,7 +22,7 @@ PRESETS = tuple(read_presets(default_file()))
         (['--slow_baseline', 'False'], 'slow_baseline does nothing'),
         (['--dmc_camera', '2'], 'DeepMind Control is not supported'),
         (['--expl_until', '100'], 'expl_until does nothing'),
-        (['--atari_grayscale', 'False'], 'mario_1-1 is no Atari game'),
+        (['--atari_grayscale', 'False'], 'mario_1-1 is not an Atari game'),
         (['--atari_all_actions', 'True'], 'atari_all_actions does nothing'),
         (['--disag_models', '3', '--expl_head.units', '8'], 'expl_head.units, disag_models do no'),
     ],

@@ -30,14 +30,14 @@ def doctor():
 
 
 @pytest.fixture(scope='session')
-def sound_run(tmp_path_factory):
+def intact_run(tmp_path_factory):
     """The logdir that the others are copies of."""
-    path = tmp_path_factory.mktemp('sound') / 'run'
+    path = tmp_path_factory.mktemp('intact') / 'run'
     make_run(path)
     return path
 
 
 @pytest.fixture
-def run(sound_run, tmp_path):
+def run(intact_run, tmp_path):
     """The logdir of a run with 4 episodes, 2 checkpoints and metrics, not finished."""
-    return shutil.copytree(sound_run, tmp_path / 'run')
+    return shutil.copytree(intact_run, tmp_path / 'run')

@@ -75,9 +75,9 @@ def rows_of(path):
 
 
 def not_ok(path, status=FAILED):
-    """The one row of this status; it has a way out."""
+    """The one row of this status; it has a hint."""
     (row,) = [row for row in rows_of(path) if row.status == status]
-    assert row.way_out and '\n' not in row.seen
+    assert row.hint and '\n' not in row.seen
     return row
 
 

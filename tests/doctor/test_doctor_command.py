@@ -21,10 +21,10 @@ def statuses(result):
     return {row['check']: row['status'] for row in json.loads(result.stdout)['rows']}
 
 
-def test_a_sound_logdir(run, capsys):
+def test_an_intact_logdir(run, capsys):
     assert command.main([str(run)]) == 0
     out = capsys.readouterr().out
-    assert out.startswith('lock                 ok       nobody uses this logdir\n')
+    assert out.startswith('lock                 ok       no run is using this logdir\n')
     assert out.endswith('\n\n9 ok, 0 warning, 0 FAILED\n')
 
 
@@ -34,12 +34,12 @@ def test_a_broken_logdir(run, capsys):
     assert command.main([str(run)]) == 1
     out = capsys.readouterr().out
     assert f'episodes             FAILED   {file}:' in out.replace('\n' + ' ' * 30, ' ')
-    assert 'way out: restore it from a copy' in out and '1 FAILED' in out
+    assert 'hint: restore it from a copy' in out and '1 FAILED' in out
     assert command.main([str(run), '--json']) == 1
     document = json.loads(capsys.readouterr().out)
     assert document['failed'] is True
     (row,) = [row for row in document['rows'] if row['status'] == FAILED]
-    assert set(row) == {'check', 'status', 'seen', 'way_out'} and str(file) in row['seen']
+    assert set(row) == {'check', 'status', 'seen', 'hint'} and str(file) in row['seen']
 
 
 def test_a_warning_is_no_failure(run, capsys):
@@ -104,7 +104,7 @@ def test_a_logdir_where_a_package_is_broken(doctor, run, tmp_path, name, error):
     assert result.returncode == 1
     assert statuses(result) == {'installation': FAILED}
     (row,) = json.loads(result.stdout)['rows']
-    assert f'{error}: {name} is broken' in row['seen'] and row['way_out']
+    assert f'{error}: {name} is broken' in row['seen'] and row['hint']
 
 
 def test_a_task_where_a_package_is_broken(doctor, tmp_path):
@@ -131,14 +131,14 @@ def test_a_check_that_breaks_is_a_row():
 
     rows = list(examine([('a', broken), ('b', exits), ('c', lambda: ok('c', 'fine'))]))
     assert [row.status for row in rows] == [FAILED, FAILED, OK]
-    assert 'RuntimeError: first line second line' in rows[0].seen and rows[0].way_out
+    assert 'RuntimeError: first line second line' in rows[0].seen and rows[0].hint
 
 
 def test_the_table():
     path = '/a/long-path/' + 'x' * 90
     shown = lines(failed('episodes', f'{path}: it is short', 'restore it'), 80)
     assert shown[0] == f'episodes             FAILED   {path}:'
-    assert shown[1:] == [' ' * 30 + 'it is short', ' ' * 30 + 'way out: restore it']
+    assert shown[1:] == [' ' * 30 + 'it is short', ' ' * 30 + 'hint: restore it']
     assert lines(Row('a', OK, '')) == ['a                    ok']
     assert summary([ok('a', ''), warning('b', '', '')]) == '1 ok, 1 warning, 0 FAILED'
 

@@ -24,7 +24,7 @@ def test_a_truncated_episode(run):
     file = episode_files(run)[1].path
     os.truncate(file, file.stat().st_size - 40)
     row = not_ok(run)
-    assert row.check == 'episodes' and str(file) in row.seen and 'copy' in row.way_out
+    assert row.check == 'episodes' and str(file) in row.seen and 'copy' in row.hint
 
 
 @pytest.mark.parametrize('place', [0.3, 0.5, 0.7])
@@ -80,7 +80,7 @@ def test_lost_episodes(run):
     row = not_ok(run)
     assert row.check == 'counts' and '1 missing, number 1' in row.seen
     assert f'{len(LENGTHS)} episodes, {STEPS} steps' in row.seen
-    assert str(run / 'train_episodes') in row.way_out
+    assert str(run / 'train_episodes') in row.hint
     for file in episode_files(run):
         file.path.unlink()
     assert '4 missing, number 0, 1, 2, 3' in not_ok(run).seen

@@ -54,7 +54,7 @@ def test_a_good_model_is_told_in_a_row(tmp_path):
 def test_what_is_wrong_is_told_with_a_hint(tmp_path, changes, words):
     wrong, rest = rows_of(tmp_path, **changes)
     assert wrong.status == WARNING and wrong.seen.startswith(words)
-    assert f'python -m dreamerv2.world_model {tmp_path}' in wrong.way_out
+    assert f'python -m dreamerv2.world_model {tmp_path}' in wrong.hint
     assert rest.status == OK
     (early,) = rows_of(tmp_path, updates=100, **changes)
     assert early.status == OK

@@ -68,7 +68,7 @@ def test_neither_checkout_nor_installed_package(monkeypatch, tmp_path):
 
     monkeypatch.setattr(importlib.metadata, 'requires', missing)
     (row,) = installation.check_requirements(tmp_path)
-    assert row.status == FAILED and str(tmp_path / 'setup.py') in row.seen and 'pip' in row.way_out
+    assert row.status == FAILED and str(tmp_path / 'setup.py') in row.seen and 'pip' in row.hint
 
 
 @pytest.mark.parametrize(
@@ -103,9 +103,9 @@ def test_a_missing_package_and_one_of_another_version(monkeypatch, found):
     (row,) = [row for row in installation.check_requirements(ROOT) if row.status == FAILED]
     assert row.check == 'packages'
     if found:
-        assert row.seen == 'gym is 9.9.9, but ==0.26.2 is needed' and "'gym==0.26.2'" in row.way_out
+        assert row.seen == 'gym is 9.9.9, but ==0.26.2 is needed' and "'gym==0.26.2'" in row.hint
     else:
-        assert row.seen == 'safetensors is not installed' and "'safetensors>=0.4'" in row.way_out
+        assert row.seen == 'safetensors is not installed' and "'safetensors>=0.4'" in row.hint
 
 
 def test_without_the_package_that_reads_requirements(monkeypatch):
@@ -113,7 +113,7 @@ def test_without_the_package_that_reads_requirements(monkeypatch):
     monkeypatch.delattr('dreamerv2.doctor.requirements')
     monkeypatch.setitem(sys.modules, 'packaging.requirements', None)
     (row,) = installation.check_requirements(ROOT)
-    assert row.status == FAILED and 'packaging' in row.seen and '.venv' in row.way_out
+    assert row.status == FAILED and 'packaging' in row.seen and '.venv' in row.hint
 
 
 def test_many_missing_packages_are_one_row():
@@ -121,7 +121,7 @@ def test_many_missing_packages_are_one_row():
     assert row.status == FAILED and row.seen.startswith(
         '9 of 9: no-such-package-0 is not installed'
     )
-    assert '.venv' in row.way_out
+    assert '.venv' in row.hint
 
 
 def test_an_extra_may_be_missing_but_not_of_another_version(monkeypatch):
@@ -129,12 +129,12 @@ def test_an_extra_may_be_missing_but_not_of_another_version(monkeypatch):
     assert row.status == OK and 'atari_ tasks only' in row.seen
     monkeypatch.setattr(importlib.metadata, 'version', lambda name: '0.1')
     row = requirements.check_extra('atari', 'atari_ tasks', ['ale-py>=0.12'])
-    assert row.status == FAILED and 'ale-py is 0.1' in row.seen and 'ale-py>=0.12' in row.way_out
+    assert row.status == FAILED and 'ale-py is 0.1' in row.seen and 'ale-py>=0.12' in row.hint
 
 
 def test_another_python():
     row = installation.check_python('>=2.7,<3')
-    assert row.status == FAILED and sys.executable in row.seen and 'setup.sh' in row.way_out
+    assert row.status == FAILED and sys.executable in row.seen and 'setup.sh' in row.hint
 
 
 def test_what_probes_find_here():
@@ -178,9 +178,9 @@ def test_broken_libraries():
         installation.check_emulator: 'nes-py==8.2.1',
         lambda run: installation.check_tensorflow(run)[0]: 'tensorflow',
     }
-    for check, way_out in cases.items():
+    for check, hint in cases.items():
         row = check(raising('the process died of SIGILL'))
-        assert row.status == FAILED and 'SIGILL' in row.seen and way_out in row.way_out
+        assert row.status == FAILED and 'SIGILL' in row.seen and hint in row.hint
 
 
 def gpu(name, major):
@@ -207,7 +207,7 @@ def test_gpus(monkeypatch, driver, gpus, visible, status, words):
     said = ['other', 'Cannot dlopen some GPU libraries', 'other']
     row = installation.check_gpu(driver, {**NO_GPU, 'gpus': gpus, 'stderr': said})
     assert row.status == status and words in row.seen
-    assert bool(row.way_out) == (status != OK)
+    assert bool(row.hint) == (status != OK)
 
 
 def test_what_the_driver_has(tmp_path, monkeypatch):
@@ -231,7 +231,7 @@ def test_precision(monkeypatch):
     assert 'auto is float16' in installation.check_precision([gpu('T4', 7)], set()).seen
     monkeypatch.setenv('TF_ENABLE_ONEDNN_OPTS', '0')
     row = installation.check_precision([], set())
-    assert row.status == WARNING and 'unset TF_ENABLE_ONEDNN_OPTS' in row.way_out
+    assert row.status == WARNING and 'unset TF_ENABLE_ONEDNN_OPTS' in row.hint
 
 
 def test_compilers(tmp_path, monkeypatch):
@@ -239,7 +239,7 @@ def test_compilers(tmp_path, monkeypatch):
     assert installation.check_compiler().status == OK
     monkeypatch.setenv('PATH', str(tmp_path))
     row = installation.check_compiler()
-    assert row.status == WARNING and 'g++' in row.way_out
+    assert row.status == WARNING and 'g++' in row.hint
     program(tmp_path, 'g++', 'echo "fatal error: vector not found" >&2; exit 1')
     assert 'vector not found' in installation.check_compiler().seen
     monkeypatch.setenv('CXX', 'clang++-99 -O2')
@@ -296,7 +296,7 @@ def test_where_runs_are_put(tmp_path, monkeypatch):
 
     monkeypatch.setattr(machine.tempfile, 'TemporaryFile', refuse)
     row = machine.check_writable(tmp_path)
-    assert row.status == FAILED and 'Permission denied' in row.seen and '--logdir' in row.way_out
+    assert row.status == FAILED and 'Permission denied' in row.seen and '--logdir' in row.hint
     monkeypatch.setattr(machine.tempfile, 'TemporaryFile', lambda **options: io.BytesIO())
     assert machine.check_writable(tmp_path).status == OK
 

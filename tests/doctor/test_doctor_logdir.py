@@ -1,4 +1,4 @@
-"""A logdir in which one thing is broken on purpose: the row that fails names it and a way out."""
+"""A logdir in which one thing is broken on purpose: the row that fails names it and a hint."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def snapshot(path):
     } | {'.': path.stat().st_mtime_ns}
 
 
-def test_a_sound_run_is_only_read(run):
+def test_a_intact_run_is_only_read(run):
     before = snapshot(run)
     rows = rows_of(run)
     assert [row.status for row in rows] == [OK] * len(rows)
@@ -64,20 +64,20 @@ def test_a_flipped_byte_in_a_checkpoint(run, name):
     row = not_ok(run)
     assert row.check == 'checkpoints'
     assert str(file) in row.seen and 'SHA-256' in row.seen
-    assert f'takes that of {4 * (STEPS - LENGTHS[-1])} frames' in row.way_out
+    assert f'takes that of {4 * (STEPS - LENGTHS[-1])} frames' in row.hint
 
 
 def test_a_checkpoint_with_half_a_manifest_and_one_with_a_strange_one(run):
     old, new = sorted((run / 'checkpoints').iterdir())
     os.truncate(old / 'manifest.json', 30)
     row = not_ok(run)
-    assert str(old / 'manifest.json') in row.seen and 'newer one' in row.way_out
+    assert str(old / 'manifest.json') in row.seen and 'newer one' in row.hint
     (new / 'manifest.json').write_text(
         json.dumps({'format': 1, 'frames': 4, 'files': dict.fromkeys(['agent.safetensors'], 7)})
     )
     bad = [row for row in rows_of(run) if row.status == FAILED]
     assert [str(folder) in row.seen for folder, row in zip([old, new], bad, strict=True)] == [1, 1]
-    assert all('another logdir' in row.way_out for row in bad)
+    assert all('another logdir' in row.hint for row in bad)
 
 
 def test_what_crashes_left_is_named_once_the_run_is_gone(run):
@@ -109,14 +109,14 @@ def test_locks(run):
     ended.wait()
     leave_lock(run, pid=ended.pid)
     row = not_ok(run, WARNING)
-    assert f'process {ended.pid}' in row.seen and 'takes it over' in row.way_out
+    assert f'process {ended.pid}' in row.seen and 'takes it over' in row.hint
     leave_lock(run, host='elsewhere')
     assert rows_of(run)[0].status == OK
     os.utime(run / 'lock', (time.time() - 100,) * 2)
     assert 'elsewhere is gone, or silent' in not_ok(run, WARNING).seen
     (run / 'lock').write_text('{"ho')
     row = not_ok(run, WARNING)
-    assert str(run / 'lock') in row.seen and str(run / 'lock') in row.way_out
+    assert str(run / 'lock') in row.seen and str(run / 'lock') in row.hint
 
 
 def test_a_configuration_with_a_wrong_key(run):
@@ -124,7 +124,7 @@ def test_a_configuration_with_a_wrong_key(run):
         file.write('stepz: 3\n')
     row = not_ok(run)
     assert row.check == 'config' and 'stepz' in row.seen and str(run / 'config.yaml') in row.seen
-    assert 'checkpoints' in row.way_out
+    assert 'checkpoints' in row.hint
     (run / 'config.yaml').unlink()
     assert 'config.yaml is missing' in not_ok(run).seen
 
@@ -134,7 +134,7 @@ def test_a_configuration_that_is_not_the_checkpoints(run):
     config.update({'discount': 0.5, 'steps': 900}).save(run / 'config.yaml')
     row = not_ok(run, WARNING)
     assert 'discount 0.999 -> 0.5' in row.seen and 'steps' not in row.seen
-    assert f'{FRAMES:010d}/config.yaml' in row.way_out
+    assert f'{FRAMES:010d}/config.yaml' in row.hint
     config.update({'action_repeat': 2}).save(run / 'config.yaml')
     row = not_ok(run)
     assert row.check == 'progress' and f'{STEPS} agent steps of 2 frames' in row.seen
@@ -148,7 +148,7 @@ def test_finished_or_not(run):
     mark_finished(run, FRAMES + 4, STEPS)
     row = not_ok(run)
     assert f'the newest checkpoint has {FRAMES}' in row.seen
-    assert str(run / 'done.json') in row.way_out
+    assert str(run / 'done.json') in row.hint
     (run / 'done.json').write_text('{')
     assert str(run / 'done.json') in not_ok(run).seen
 
@@ -167,9 +167,9 @@ def test_a_checkpoint_that_a_living_run_drops_meanwhile_is_no_damage(run, monkey
 
 
 LINES = {
-    'no JSON': ('{"step": 99', 'line 9 is no row'),
+    'no JSON': ('{"step": 99', 'line 9 is not a row'),
     'a bare NaN': ('{"step": 99, "image_loss": NaN}', 'it holds NaN'),
-    'a list': ('[1]', 'line 9 is no row'),
+    'a list': ('[1]', 'line 9 is not a row'),
     'no step': ('{"fps": 1}', 'it has no step'),
     'a step in words': ('{"step": "99"}', "its step is '99'"),
     'a falling step': (f'{{"step": {FRAMES - 1}}}', f'step {FRAMES - 1} after {FRAMES}'),
@@ -178,7 +178,7 @@ LINES = {
         f'second row of updates at step {FRAMES}',
     ),
     'fewer updates': ('{"step": 99, "updates": 2}', f'2 updates after {STEPS}'),
-    'no text': ('\udcff\udcfe', 'line 9 is no row'),
+    'no text': ('\udcff\udcfe', 'line 9 is not a row'),
 }
 
 
@@ -206,7 +206,7 @@ def test_losses_that_were_not_finite(run):
         file.write('{"step": 99, "updates": 90, "image_loss/1-1": null, "model_grad_norm": null}\n')
     row = not_ok(run, WARNING)
     assert '1 not finite, first image_loss/1-1 at step 99' in row.seen
-    assert 'model_opt.lr' in row.way_out
+    assert 'model_opt.lr' in row.hint
 
 
 def test_missing_metrics_and_provenance(run):
@@ -224,7 +224,7 @@ def test_little_room(run, monkeypatch):
     usage = shutil.disk_usage(run)
     monkeypatch.setattr(logdir.shutil, 'disk_usage', lambda path: usage._replace(free=100))
     row = not_ok(run)
-    assert row.check == 'space' and str(run) in row.seen and 'make room' in row.way_out
+    assert row.check == 'space' and str(run) in row.seen and 'make room' in row.hint
     monkeypatch.setattr(logdir.shutil, 'disk_usage', lambda path: usage._replace(free=10**8))
     assert not_ok(run, WARNING).check == 'space'
 

@@ -130,7 +130,7 @@ def make(kind, sticky, seed=0, **changed):
 
 
 @pytest.mark.parametrize('sticky', [0.0, 0.3])
-def test_a_sound_environment(sticky):
+def test_a_correct_environment(sticky):
     rows = rows_of(Walk, sticky)
     assert [(row.check, row.status) for row in rows] == [
         (name, OK) for name in ('task', 'contract', 'determinism', 'state', 'time limit')
@@ -143,7 +143,7 @@ FAULTS = {
     Views: ('contract', "'image' changed after it was returned", 'copies'),
     OtherType: ('contract', "'image' is float32, not uint8", 'contract.py'),
     OtherShape: ('contract', "'image' has shape (2, 4, 1), not (4, 4, 1)", 'contract.py'),
-    GlobalRandom: ('determinism', "other rows: 'image' differs at row 0", 'from the seed'),
+    GlobalRandom: ('determinism', "different rows: 'image' differs at row 0", 'from the seed'),
     ForgottenState: ('contract', "from the same state 'image' differs", 'get_state'),
     HiddenState: ('state', "'image' differs at row 0", 'get_state'),
     TerminalLimit: ('time limit', 'sets is_terminal, though', 'is_last alone'),
@@ -155,10 +155,10 @@ FAULTS = {
 
 @pytest.mark.parametrize('kind', FAULTS, ids=lambda kind: kind.__name__)
 def test_a_faulty_environment(kind):
-    check, seen, way_out = FAULTS[kind]
+    check, seen, hint = FAULTS[kind]
     (row,) = [row for row in rows_of(kind) if row.check == check]
     assert row.status == FAILED
-    assert seen in row.seen and way_out in row.way_out
+    assert seen in row.seen and hint in row.hint
 
 
 def test_a_seed_that_is_ignored():
@@ -179,7 +179,7 @@ def test_one_that_cannot_be_made():
 
     (row,) = examine(task.checks_of(broken))
     assert (row.check, row.status) == ('task', FAILED)
-    assert 'OSError: no cartridge' in row.seen and 'python -m dreamerv2.doctor' in row.way_out
+    assert 'OSError: no cartridge' in row.seen and 'python -m dreamerv2.doctor' in row.hint
 
 
 @pytest.mark.parametrize('name', ['pixel', 'gym_CartPole-v1', 'gym_Pendulum-v1', 'atari_pong'])
@@ -256,7 +256,7 @@ def test_deaths_with_wrong_flags(kind, flag):
     for row, how in ((death, 'by falling'), (clock, 'clock runs out')):
         assert row.status == FAILED and how in row.seen and flag in row.seen
         assert 'expected is_last True, is_terminal True, log_completed False' in row.seen
-        assert 'gym-super-mario-bros' in row.way_out
+        assert 'gym-super-mario-bros' in row.hint
     assert completed.status == OK
 
 

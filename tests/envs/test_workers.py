@@ -136,7 +136,7 @@ def test_a_worker_at_its_step_is_asked_nothing_else():
         workers.begin({0: 1})
         begin = functools.partial(workers.begin, {0: 1})
         for ask in (workers.describe, workers.get_state, workers.reset, begin):
-            with pytest.raises(RuntimeError, match='worker 0 has begun a step'):
+            with pytest.raises(RuntimeError, match='worker 0 has started a step'):
                 ask()
         assert workers.reset([1])[0]['is_first']
         assert not workers.end([0])[0]['is_first']

@@ -79,7 +79,7 @@ def test_a_strangers_file_is_refused_before_it_does_harm(name, tmp_path):
 def test_a_file_that_is_none_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / 'pipe')
     for path in (tmp_path / 'pipe', '/dev/zero', '/dev/null'):
-        with pytest.raises(UsageError, match='no regular file'):
+        with pytest.raises(UsageError, match='not a regular file'):
             Config.load(path)
     with pytest.raises(UsageError, match='Is a directory'):
         Config.load(tmp_path)
@@ -104,7 +104,7 @@ def test_a_saved_configuration_holds_no_patterns(tmp_path):
     [
         ('!!python/name:os.system seed: 1\n', 1, 'tag'),
         ('seed: 1\n<<: {steps: 3}\n', 2, 'merging by <<'),
-        ('rssm: {deter: 1}\nseed: 1\nrssm.deter: 2\n', 3, "'rssm.deter' stands in line 1 too"),
+        ('rssm: {deter: 1}\nseed: 1\nrssm.deter: 2\n', 3, "'rssm.deter' is in line 1 too"),
         ('jit: !!bool maybe\n', 1, 'True or False'),
         ('seed: &a 1\nenvs: &a 1\n', None, "duplicate anchor 'a'"),
         ('seed: !!map 1\n', 1, "tag 'map'"),
@@ -148,8 +148,8 @@ def test_patterns_that_users_write_are_taken():
         (['--task', 'gym_/etc', '--logdir', 'a/{task}'], None),
         (['--task', 'gym_a//b'], 'no name for a folder'),
         (['--logdir', 'a/{init.from}', '--init.from', '/etc'], 'no name for a folder'),
-        (['--logdir', 'a/{logdir}'], 'is no key'),
-        (['--logdir', 'a/{seed.__class__}'], 'is no key'),
+        (['--logdir', 'a/{logdir}'], 'is not a key'),
+        (['--logdir', 'a/{seed.__class__}'], 'is not a key'),
     ],
 )
 def test_a_name_in_the_logdir_cannot_lead_out_of_it(argv, words):
@@ -164,7 +164,7 @@ def test_strange_names_of_a_logdir_are_taken_as_they_are(tmp_path):
     for name in ('100%s', 'a{b', '{}x}', 'a b', '日本', '$HOME', "quote'", '%(x)s', '{ seed }'):
         argv = ['--logdir', f'{tmp_path}/{name}/{{seed}}', '--seed', '4']
         if name == '{}x}':
-            with pytest.raises(UsageError, match='is no key'):
+            with pytest.raises(UsageError, match='is not a key'):
                 load_config(argv)
             continue
         config = load_config(argv)

@@ -268,5 +268,5 @@ def test_a_directory_that_is_a_file(tmp_path):
     path = tmp_path / 'file'
     path.write_text('')
     for directory in (path, path / 'episodes'):
-        with pytest.raises(UsageError, match='no directory'):
+        with pytest.raises(UsageError, match='not a directory'):
             Replay(directory)

@@ -141,7 +141,7 @@ BAD = {
     'different levels': (
         'evaluate',
         ['{root}/good', '--tasks', 'mario_1-1', 'pixel'],
-        'one after another',
+        'separately',
     ),
 }
 

@@ -123,7 +123,7 @@ def test_the_other_studies_can_be_planned(repository, name):
         ('{pair: [1-1, 1-2]}', '{../../pair: [1-1, 1-2]}', 9, ['../../pair', 'expected names']),
         ('{pair: [1-1, 1-2]}', '{/tmp/pair: [1-1, 1-2]}', 9, ['/tmp/pair', 'expected names']),
         ('frames:', 'family: maria\nframes:', 4, ['maria', 'did you mean mario?']),
-        ('frames:', 'config.prefill: 3\nframes:', 4, ["'config.prefill' stands in line 3 too"]),
+        ('frames:', 'config.prefill: 3\nframes:', 4, ["'config.prefill' is in line 3 too"]),
         ('prefill: 100', '"(?=x)": 1', 3, ['a key without "="']),
         ('prefill: 100', 'prefill: !!python/name:os.system 1', 3, ['tag']),
         ('prefill: 100', 'pred_discount: False', None, ['config: pred_discount is False']),

@@ -1,5 +1,4 @@
-"""Transposed convolutions with stride 2 and no padding, each in the fastest of several equivalent
-ways.
+"""Transposed convolutions with stride 2 and no padding, each in its fastest equivalent form.
 
 They compute `Kernels.conv_transpose`, TensorFlow's `conv2d_transpose`, which multiplies mostly
 zeros. Blocks of pixels as channels (see `convolutions`) turn it into a stride-1 convolution.

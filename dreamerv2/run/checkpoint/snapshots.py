@@ -107,8 +107,7 @@ class Snapshots:
         files: Mapping[str, bytes],
         score: Score | None = None,
     ) -> Callable[[], Any]:
-        """Captures the current state; returns a function that writes it to a checkpoint from any
-        thread.
+        """Captures the state; returns a function that writes the checkpoint from any thread.
 
         Args:
             root: the folder `checkpoints`.

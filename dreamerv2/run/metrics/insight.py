@@ -19,8 +19,7 @@ LEAST_CONTRAST = 0.01
 
 
 def pixels_of(box: np.ndarray, height: int, width: int) -> tuple[slice, slice]:
-    """The pixels of a box (top, left, bottom, right), its edges rounded, at least one in each
-    direction.
+    """The pixels of a box (top, left, bottom, right), rounded, at least one by one.
 
     Empty slices for an empty box, or one outside the image.
     """
