@@ -1,12 +1,15 @@
+import collections
 import json
 import math
 import os
+import pathlib
 import time
 
 import numpy as np
 import pytest
 
-from dreamerv2.analysis import table
+from dreamerv2.analysis import answers, figures, study, table
+from dreamerv2.analysis.report import introduction, run_table, videos
 from dreamerv2.errors import UsageError
 
 
@@ -291,3 +294,27 @@ def test_bad_evaluations_are_skipped(tmp_path, line):
 
 def test_no_evaluations(tmp_path, logdir):
     assert table.read_run(logdir(tmp_path / 'r')).evaluations == {}
+
+
+def test_figures_answers_and_report_read_no_metrics_again(tmp_path, logdir, monkeypatch):
+    lines = [
+        {'step': 10 * i, 'train_return/1-1': 1.0, 'train_return/1-2': 2.0} for i in range(1, 9)
+    ]
+    place = {'stage': 'pretrain', 'set': 's', 'seed': 0}
+    path = logdir(tmp_path / 'p', task='mario_1-1+1-2', lines=lines, study=place)
+    (path / 'evaluations.jsonl').write_text(row(level='1-1') + '\n')
+    (path / 'provenance.json').write_text('{}')
+    opened = collections.Counter()
+    read_bytes = pathlib.Path.read_bytes
+    monkeypatch.setattr(
+        pathlib.Path,
+        'read_bytes',
+        lambda path: opened.update([path.name]) or read_bytes(path),
+    )
+    data = study.read_study(tmp_path)
+    drawn = list(figures.draw(data, ['figure3', 'figure7', 'transfer_matrix'], figures.Smooth(4)))
+    assert len(drawn) == 3 and all(one.rows for one in drawn)
+    assert answers.by_question(data) and run_table.all_facts(data, tmp_path)
+    assert introduction.introduction(data) and videos.best_videos(data) == []
+    read = ('metrics.jsonl', 'evaluations.jsonl', 'study.json', 'provenance.json')
+    assert [opened[name] for name in read] == [1, 1, 1, 1]
