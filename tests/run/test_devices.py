@@ -118,27 +118,20 @@ def test_a_later_process_takes_the_compiled_programs(tmp_path, python_env):
     assert times[0] == times[1]
 
 
-THREADS_SCRIPT = """
+CONFIGURED = """
+import sys
 from dreamerv2.run import devices
-device = devices.configure('float32', device='cpu', say=lambda line: None)
+deterministic = 'deterministic' in sys.argv
+device = devices.configure(
+    'float32', device='cpu', deterministic=deterministic, say=lambda line: None
+)
 import tensorflow as tf
+from tensorflow.python.framework import config
 print(tf.config.threading.get_intra_op_parallelism_threads())
 print(tf.config.threading.get_inter_op_parallelism_threads())
 print(device.branches)
+print(int(config.is_op_determinism_enabled()))
 """
-
-
-@pytest.mark.parametrize('wanted', [True, False])
-def test_only_deterministic_operations_where_asked_for(python_env, wanted):
-    script = (
-        'from dreamerv2.run import devices\n'
-        f'devices.configure("float32", deterministic={wanted}, say=lambda line: None)\n'
-        'from tensorflow.python.framework import config\n'
-        'print(config.is_op_determinism_enabled())'
-    )
-    command = [sys.executable, '-c', script]
-    result = subprocess.run(command, env=python_env, capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == str(wanted)
 
 
 @pytest.mark.parametrize(('cores', 'expected'), [(1, (1, 1, 1)), (2, (2, 1, 2)), (16, (2, 8, 16))])
@@ -149,18 +142,18 @@ def test_branches_come_before_threads_within_an_operation(cores, expected):
 @pytest.mark.skipif(not hasattr(os, 'sched_setaffinity'), reason='no such thing here')
 def test_only_cores_that_are_allowed_count(python_env):
     one = f'os.sched_setaffinity(0, [{min(os.sched_getaffinity(0))}])'
-    command = [sys.executable, '-c', f'import os; {one}\n{THREADS_SCRIPT}']
+    command = [sys.executable, '-c', f'import os; {one}\n{CONFIGURED}']
     result = subprocess.run(command, env=python_env, capture_output=True, text=True, check=True)
-    assert [int(line) for line in result.stdout.split()] == [1, 1, 1]
+    assert [int(line) for line in result.stdout.split()] == [1, 1, 1, 0]
 
 
 @pytest.mark.parametrize('own', ['', '3'])
-def test_threads_are_shared_out_unless_the_user_chose(python_env, own):
+def test_threads_and_deterministic_operations_are_as_the_user_chose(python_env, own):
     names = 'TF_NUM_INTRAOP_THREADS', 'TF_NUM_INTEROP_THREADS'
     env = {**python_env, **dict.fromkeys(names, own)} if own else python_env
-    command = [sys.executable, '-c', THREADS_SCRIPT]
+    command = [sys.executable, '-c', CONFIGURED, *(['deterministic'] if own else [])]
     result = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
     threads = devices.share_cores(usable_cores())
     expected = [0, 0] if own else [threads.within, threads.across]
-    expected.append(threads.branches)
+    expected += [threads.branches, int(bool(own))]
     assert [int(line) for line in result.stdout.split()] == expected

@@ -188,11 +188,15 @@ def test_how_much_faster_than_plain_is_said_round_by_round():
     assert train.speedup('synchronous', results) == line
 
 
-def test_memory(measure):
+def test_memory(measure, monkeypatch):
+    trained = []
+    monkeypatch.setattr(memory.watched, 'train', lambda config, clock: trained.append(config))
     (table,) = measure('memory', *PIXEL, '--steps', '10')['tables']
     assert len(table['rows']) == 3
     assert all(0.01 < gigabytes < 64 for gigabytes in column(table, 'host (GB)'))
     assert set(column(table, 'GPU (GB)')) == {'not measured: no GPU'}
+    (config,) = trained
+    assert (config.steps, config.eval_every) == (30 + 10, 0) and config.logdir
 
 
 def test_startup(measure, monkeypatch):

@@ -1,7 +1,5 @@
 """The parts that the benchmarks are made of."""
 
-import contextlib
-import io
 import json
 import os
 import time
@@ -12,7 +10,6 @@ from benchmarks import (
     check,
     children,
     emulator,
-    first_update,
     learner,
     limits,
     machine,
@@ -32,6 +29,7 @@ from benchmarks.timing import Clock, Spread, Timed, spread, time_interleaved
 
 from dreamerv2.config import load_config
 from dreamerv2.errors import UsageError
+from dreamerv2.run import checkpoint
 from dreamerv2.run.devices import Device
 
 PIXEL = ['--configs', 'debug', '--task', 'pixel', '--prefill', '30']
@@ -181,31 +179,26 @@ def emulator_of(folder):
         return nes_py.__file__
 
 
-@pytest.mark.parametrize('beside', [False, True])
-def test_the_first_update_comes_after_the_random_steps(tmp_path, beside):
-    flags = ['--configs', 'debug', '--task', 'pixel', '--prefill', '1000', '--steps', '1200']
-    flags += ['--async_collect', str(beside)]
+def test_the_first_update_and_going_on_from_it(tmp_path):
+    flags = ['--configs', 'debug', '--task', 'pixel', '--prefill', '300', '--steps', '500']
     start = time.time()
-    times = startup.first_update(flags, tmp_path)
+    times = startup.first_update([*flags, '--async_collect', 'True'], tmp_path)
     assert 0 < times['prefilled'] < times['updated'] < time.time() - start
     # They are held back until the networks are known to fit, and written before the first update.
     episodes_ended = [file.stat().st_mtime for file in (tmp_path / 'train_episodes').glob('*.npz')]
-    assert len(episodes_ended) >= 1000 // 16
+    assert len(episodes_ended) >= 300 // 16
     assert min(episodes_ended) < start + times['updated']
-    rows = map(json.loads, (tmp_path / 'metrics.jsonl').read_text().splitlines())
-    assert 900 < max(row['step'] for row in rows) < 1100
-    if not beside:
-        check_that_it_goes_on([*flags, '--logdir', str(tmp_path)])
+    rows = list(map(json.loads, (tmp_path / 'metrics.jsonl').read_text().splitlines()))
+    assert 280 < max(row['step'] for row in rows) < 350
+    saved = checkpoint.find(tmp_path)
+    assert saved.frames >= 300
 
-
-def check_that_it_goes_on(flags):
-    """Trains in a logdir until the next update, in this process."""
-    start, said = time.monotonic(), io.StringIO()
-    with contextlib.redirect_stdout(said):
-        assert first_update.main(flags) == 75
-    (line,) = (line for line in said.getvalue().splitlines() if line.startswith('{'))
-    times = json.loads(line)
-    assert start < times['prefilled'] < times['updated'] < time.monotonic()
+    flags += ['--async_collect', 'False', '--accept_changes', 'True']
+    times = startup.first_update(flags, tmp_path)
+    assert 0 < times['prefilled'] < times['updated']
+    assert checkpoint.find(tmp_path).frames > saved.frames
+    again = list(map(json.loads, (tmp_path / 'metrics.jsonl').read_text().splitlines()))
+    assert not any('train_prefill' in row for row in again[len(rows) :])
 
 
 def test_a_run_that_ends_too_early_is_told(tmp_path):
