@@ -1,4 +1,4 @@
-"""Imported by a command before anything else: Python then uses the package of this clone."""
+"""Imported by a command before anything else, so that Python uses the package of this clone."""
 
 import pathlib
 import runpy

@@ -3,7 +3,7 @@
     python experiments/figures.py ROOT [--out DIR] [--figures 3 5 7 transfer_matrix]
 
 Each figure becomes a PNG, an SVG and a CSV; `scores.csv` and `answers.txt` hold the answers to the
-study's questions, `runs.txt` what is missing. Works on whatever runs are there.
+study's questions, `runs.txt` what is missing. Works with whatever runs there are.
 """
 
 import sys

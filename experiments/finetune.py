@@ -1,4 +1,4 @@
-"""Trains the pre-trained agents further, on each level by itself: one stage of a study.
+"""Fine-tunes the pre-trained agents on each level separately: one stage of a study.
 
     python experiments/finetune.py experiments/mini.yaml --logdir ROOT [--seeds 0]
 

@@ -1,8 +1,9 @@
-"""Shows what a checkpoint's world model makes of a level.
+"""Writes a world model's reconstructions of a level.
 
     python experiments/reconstruct.py LOGDIR --task mario_1-1
 
-Writes `reconstructions.npz` in the logdir, from which `experiments/figures.py` draws figure 8.
+The output is `reconstructions.npz` in the logdir, from which `experiments/figures.py` draws figure
+8.
 """
 
 import sys

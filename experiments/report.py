@@ -1,8 +1,8 @@
-"""Makes one HTML file of a study: its questions and answers, every figure, and where runs are from.
+"""Makes one HTML file of a study: questions and answers, every figure, and how runs were made.
 
     python experiments/report.py ROOT [--out FILE]
 
-The file needs nothing beside it and nothing from a network. Works on whatever runs are there.
+The file is self-contained and works offline. Works with whatever runs there are.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Shows how far the runs of a study are: `python experiments/status.py ROOT [--watch] [--json]`."""
+"""Shows the progress of a study: `python experiments/status.py ROOT [--watch] [--json]`."""
 
 import sys
 

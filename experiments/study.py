@@ -1,8 +1,8 @@
 """Runs a whole study: `python experiments/study.py experiments/mini.yaml --logdir ROOT`.
 
-Works out all runs and what depends on what, shows the plan, and runs what is not finished. Stop it
-at any time and start it again. `--dry_run` only shows the plan; `experiments/status.py ROOT` shows
-how far it is, `experiments/figures.py ROOT` and `experiments/report.py ROOT` what came out.
+Works out all runs and their dependencies, shows the plan, and runs what is not finished. Stop it at
+any time and start it again. `--dry_run` only shows the plan; `experiments/status.py ROOT` shows the
+progress, `experiments/figures.py ROOT` and `experiments/report.py ROOT` the results.
 """
 
 import sys

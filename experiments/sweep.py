@@ -1,4 +1,4 @@
-"""Trains several tasks with several seeds; `scripts/sweep.sh` is this in its environment."""
+"""Trains several tasks with several seeds; `scripts/sweep.sh` runs this in its environment."""
 
 import sys
 

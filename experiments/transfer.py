@@ -1,4 +1,4 @@
-"""Trains the pre-trained agents on levels that they have not seen: one stage of a study.
+"""Transfers the pre-trained agents to unseen levels: one stage of a study.
 
     python experiments/transfer.py experiments/mini.yaml --logdir ROOT [--seeds 0]
 

@@ -1,9 +1,8 @@
 """Plays an episode with the best run of each stage of a study: `experiments/videos.py ROOT`.
 
-The best run is that with the highest normalised score at its end. Its best checkpoint by evaluation
-(the newest, where there was none) plays one episode on each of its levels, as its evaluations do.
-The video goes to `videos/` in its logdir, and `experiments/report.py` takes it from there. What is
-there already is not made again.
+The best run is the one with the highest final normalised score. Its best checkpoint by evaluation
+(or else the newest) plays one episode on each of its levels, as in evaluation. The video goes to
+`videos/` in its logdir, where `experiments/report.py` finds it. Existing videos are kept.
 """
 
 import pathlib

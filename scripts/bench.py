@@ -1,7 +1,7 @@
-"""Measures how fast everything is: `python scripts/bench.py WHAT [--preset P] [--json]`.
+"""Measures speed and memory: `python scripts/bench.py WHAT [--preset P] [--json]`.
 
-`--help` lists what can be measured. Results stand in `experiments/results/speed.md`, with the
-command for each.
+`--help` lists what can be measured. Results are in `experiments/results/speed.md`, with the command
+for each.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Compiles the NES emulator for speed and installs it: `build_emulator.py LOCK`.
 
-LOCK is a requirements file with nes-py and its hashes alone. Its way through a frame is replaced by
-`emulator_run.cpp`, and with GCC it is compiled twice: first so that it counts what runs while a few
-levels are played, then as those counts say. What it computes stays the same.
+LOCK is a requirements file with only nes-py and its hashes. The loop over a frame is replaced by
+`emulator_run.cpp`, and with GCC profile-guided optimisation is used: it is compiled with counters,
+plays a few levels, and is compiled again. The results stay the same.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from pathlib import Path
 BASIC = '-O3 -fwrapv -DNDEBUG'
 # Inlining across files; Apple's compiler lacks the first.
 WHOLE = '-fno-semantic-interposition -flto'
-GCC = 10  # The first that keeps what was not played as fast as without counts.
+GCC = 10  # The first whose profile-guided builds keep unplayed code as fast as plain builds.
 WORKLOAD = Path(__file__).with_name('emulator_workload.py')
 RUN = Path(__file__).with_name('emulator_run.cpp')
-# What is replaced in nes-py, file by file, so that `RUN` takes part.
+# Replacements in nes-py, by file, that make it use `RUN`.
 CHANGES = {
     'src/emulator.cpp': {
         'void Emulator::step()': 'void Emulator::step_by_cycle()',
@@ -52,7 +52,7 @@ CHANGES = {
     bool draw_sprites(
         PictureBus& bus, int first, int last, const NES_Byte* background, NES_Byte* colors
     );""",
-        # nes-py leaves these as they are found in memory: zero, as a rule.
+        # nes-py leaves these uninitialised: zero, as a rule.
         'PPU() : sprite_memory(64 * 4) { }': 'PPU() : sprite_memory(64 * 4) { reset(); }',
         'bool is_sprite_zero_hit;': 'bool is_sprite_zero_hit = false;',
         'NES_Byte data_buffer;': 'NES_Byte data_buffer = 0;',
@@ -63,7 +63,7 @@ CHANGES = {
 
 
 def flags_of(system: str) -> str:
-    """Flags for the compiler and the linker of an operating system."""
+    """Compiler and linker flags for an operating system."""
     return f'{BASIC} {WHOLE}' if system == 'Linux' else BASIC
 
 
@@ -84,7 +84,7 @@ def pip(command: str, *arguments: str, **environment: str) -> None:
 
 
 def fetch(lock: Path, folder: Path) -> Path:
-    """The unpacked source of the emulator, of the hash that the lock names."""
+    """The unpacked source of the emulator, with the hash in the lock."""
     pip(
         'download', '--require-hashes', '--no-binary', 'nes-py', '--no-build-isolation',
         '--dest', str(folder / 'fetched'), '-r', str(lock),
@@ -96,7 +96,7 @@ def fetch(lock: Path, folder: Path) -> Path:
 
 
 def hasten(source: Path) -> None:
-    """Puts `RUN` into the source. Raises ValueError where it is not the one that it is for."""
+    """Adds `RUN` to the source. Raises ValueError where the source is a different version."""
     emulator = source / 'nes_py' / 'nes'
     for name, changes in CHANGES.items():
         text = (emulator / name).read_text()
@@ -109,8 +109,8 @@ def hasten(source: Path) -> None:
 
 
 def compile_to(target: Path, source: Path, flags: str) -> None:
-    """Makes a wheel of the source in `target`, from scratch."""
-    # In the same place each time: counts are kept under the names of the objects.
+    """Builds a wheel of the source in `target`, from scratch."""
+    # In the same place each time: profiles are stored by the names of the objects.
     shutil.rmtree(source / 'build', ignore_errors=True)
     # Older setuptools compile C++ with CFLAGS, newer ones with CXXFLAGS.
     pip(
@@ -120,13 +120,13 @@ def compile_to(target: Path, source: Path, flags: str) -> None:
 
 
 def install(wheels: Path, *options: str) -> None:
-    """Installs the wheel of a folder, wherever else pip is set to look. Raises as `pip`."""
+    """Installs the wheel of a folder, ignoring pip's configuration. Raises as `pip`."""
     where = {'PIP_FIND_LINKS': str(wheels), 'PIP_CONFIG_FILE': os.devnull}
     pip('install', '--no-index', *options, 'nes-py', **where)
 
 
 def counted(folder: Path, source: Path, flags: str) -> str:
-    """Flags that make use of what was counted while playing. Raises CalledProcessError."""
+    """Flags that use the profile recorded while playing. Raises CalledProcessError."""
     counts, counting, packages = folder / 'counts', folder / 'counting', folder / 'packages'
     compile_to(counting, source, f'{flags} -fprofile-generate={counts}')
     install(counting, '--target', str(packages))
@@ -145,7 +145,10 @@ def build(lock: Path, folder: Path) -> None:
         try:
             flags = f'{flags} {counted(folder, source, flags)}'
         except subprocess.CalledProcessError as error:
-            print(f'The emulator is compiled without counts, for this failed: {error}', flush=True)
+            print(
+                f'The emulator is compiled without a profile, because this failed: {error}',
+                flush=True,
+            )
     wheels = folder / 'wheels'
     compile_to(wheels, source, flags)
     install(wheels, '--force-reinstall')

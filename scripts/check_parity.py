@@ -3,10 +3,10 @@
     python scripts/check_parity.py FILE.npz [plain|cpu]
 
 A file holds a configuration, a batch, weights, and under `out/` what the original computed from
-them in float32 with the mode in place of every random draw. Prints one row for each `out/` entry
-and exits with 0 if all agree, 1 if any does not, 2 if the file is no such file. The format is
-described in `tests/reference/README.md`. Computed by the kernels named, or else by those that
-`--kernels auto` takes: cpu on a CPU, plain on a GPU.
+them in float32 with the mode instead of every random draw. Prints one row for each `out/` entry and
+exits with 0 if all agree, 1 if any does not, 2 if the file is invalid. The format is described
+in `tests/reference/README.md`. The kernels default to those of `--kernels auto`: cpu on a CPU,
+plain on a GPU.
 """
 
 from __future__ import annotations
@@ -34,28 +34,28 @@ from dreamerv2.errors import UsageError
 from dreamerv2.nets.kernels import Kernels
 
 RELATIVE, ABSOLUTE, GRADIENT, WEIGHT = 1e-4, 1e-5, 1e-3, 1e-6
-# Beside the elementwise tolerances no array may be off by this share of its norm: small arrays
-# would otherwise agree with anything.
+# In addition to the elementwise tolerances, the error of an array is at most this fraction of its
+# norm; otherwise small values would agree with anything.
 NORM = 1e-2
 BOOKKEEPING = ('action', 'reward', 'is_first', 'is_last', 'is_terminal')
 
 
 def read_file(path: str) -> dict[str, np.ndarray]:
-    """Arrays of the file by name; raises UsageError where it is no parity file."""
+    """Arrays of the file by name; raises UsageError where it is not a parity file."""
     try:
         with np.load(path) as file:
             arrays = {key: file[key] for key in file.files}
         config = json.loads(bytes(arrays['config']).decode())
     except (OSError, ValueError, KeyError) as error:
         raise UsageError(
-            f'{path} is no parity file ({error}): expected an .npz with config, data/*, weights/* '
-            'and out/*, such as tests/reference/dreamerv2_parity.npz.'
+            f'{path} is not a parity file ({error}): expected an .npz with config, data/*, '
+            'weights/* and out/*, such as tests/reference/dreamerv2_parity.npz.'
         ) from error
     return {**arrays, 'config': config}
 
 
 def group(arrays: dict[str, Any], prefix: str) -> dict[str, np.ndarray]:
-    """Entries below `prefix`, without it."""
+    """Entries that start with `prefix`, without it."""
     return {k[len(prefix) :]: v for k, v in arrays.items() if k.startswith(prefix)}
 
 
@@ -82,17 +82,17 @@ def is_one_hot(action: np.ndarray) -> bool:
 
 
 def match_names(names: list[str], parameters: list[str]) -> dict[str, str]:
-    """For each of the file's weights the name of our parameter.
+    """The name of our parameter for each of the file's weights.
 
     Most are the same. Normalisation layers may be called `conv0_norm`, `convnorm0` or `norm0` in a
-    file, and their weights `gamma` and `beta`: these are told by module, number and kind.
+    file, and their weights `gamma` and `beta`: these are matched by module, number and kind.
 
     Args:
         names: the file's weights.
         parameters: ours.
 
     Returns:
-        The file's name to ours; names that fit nothing stand for themselves.
+        The file's name to ours; names without a match map to themselves.
     """
     found = {name: name for name in names if name in parameters}
     free = [name for name in parameters if name not in found]
@@ -101,7 +101,7 @@ def match_names(names: list[str], parameters: list[str]) -> dict[str, str]:
             continue
         wanted = traits(name)
         matches = [other for other in free if traits(other) == wanted]
-        if not matches:  # Without a kind in the name it may be of either.
+        if not matches:  # Without a kind in the name it may be either.
             matches = [other for other in free if traits(other)[:3] == wanted[:3]]
         found[name] = matches[0] if wanted[1] and matches else name
         free = [other for other in free if other != found[name]]
@@ -193,7 +193,7 @@ def training_outputs(agent: Agent, data, state, steps: int) -> dict[str, np.ndar
 
 
 def lambda_return_outputs(recorded: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Everything under `out/lambda_return/out/`, from the inputs beside it."""
+    """Everything under `out/lambda_return/out/`, from the inputs stored with it."""
     names = ('reward', 'value', 'discount', 'bootstrap')
     inputs = [tf.constant(recorded[f'in/{name}']) for name in names]
     lambdas = [key[len('out/') :] for key in recorded if key.startswith('out/')]
@@ -201,7 +201,7 @@ def lambda_return_outputs(recorded: dict[str, np.ndarray]) -> dict[str, np.ndarr
 
 
 def compute(arrays: dict[str, Any], kernels: Kernels) -> dict[str, np.ndarray]:
-    """Our value for every entry under `out/` that we can compute."""
+    """Our value for every entry under `out/` that can be computed."""
     agent = make_agent(arrays, kernels)
     data = {k: tf.constant(v) for k, v in group(arrays, 'data/').items()}
     data['mask'] = tf.ones(data['reward'].shape)
@@ -225,7 +225,7 @@ def compute(arrays: dict[str, Any], kernels: Kernels) -> dict[str, np.ndarray]:
 
 
 def under_their_names(found: dict[str, Any], theirs: dict[str, str]) -> dict[str, Any]:
-    """Gradients and weights under the names that the file has for the parameters."""
+    """Gradients and weights under the file's names of the parameters."""
     renamed = {}
     for key, value in found.items():
         match = re.fullmatch(r'((?:wm|ac)/grad/|step\d+/weights/)(.*)', key)
@@ -262,7 +262,7 @@ def table(arrays: dict[str, Any], found: dict[str, np.ndarray]) -> list[tuple[st
         rows.append((key, *(compare(key, ours, reference) if ours is not None else (np.inf, 0.0))))
     returns = [row for row in rows if row[0].startswith('out/lambda_return/')]
     for key in arrays:
-        if key.startswith('out/lambda_return/in/'):  # As wrong as what follows from it.
+        if key.startswith('out/lambda_return/in/'):  # As wrong as what is computed from it.
             worst = max(returns, key=lambda row: row[1], default=('', np.inf, 0.0))
             rows.append((key, *worst[1:]))
     return rows

@@ -1,6 +1,6 @@
-"""Plays a little of several levels, while a compiled emulator counts what of it runs.
+"""Plays a little of several levels, to record a profile of the emulator.
 
-Called by `build_emulator.py`; prints where the emulator that was played lies.
+Called by `build_emulator.py`; prints the path of the emulator that was used.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@
 
 The maps are on the cartridge that comes with gym-super-mario-bros. A map is a list of objects, two
 bytes each: column and row, then a page flag and the kind of object. Those that end a level are the
-flagpole, the axe, and two kinds of pipe lying on their side. (Formats and addresses are those of
+flagpole, the axe, and two kinds of sideways pipe. (Formats and addresses are those of
 the game's published disassemblies.)
 """
 
@@ -43,7 +43,7 @@ def map_address(program: bytes, level: str) -> int:
         level: `world-stage`.
 
     Returns:
-        Address of the map behind its two bytes of header.
+        Address of the map after its two-byte header.
     """
     world, stage = (int(number) for number in level.split('-'))
     area = stage - 1 + (world in _WORLDS_WITH_INTRODUCTION and stage > 1)
@@ -67,7 +67,7 @@ def objects(program: bytes, address: int) -> Iterator[tuple[int, int, int]]:
         place, kind = _byte(program, address), _byte(program, address + 1)
         row, page = place & 15, page + (kind >> 7)
         if row == 13 and not kind & 0x40:
-            page = kind & 0x1F  # not an object: go on at this page
+            page = kind & 0x1F  # not an object: continue at this page
         else:
             yield page * 256 + (place >> 4) * 16, row, kind & 0x7F
         address += 2
@@ -107,10 +107,10 @@ def walk(level: str) -> int:
         level: `world-stage`, one whose flag or axe is in the main area.
 
     Returns:
-        His x when the package says that the level is completed.
+        His x when the package reports that the level is completed.
 
     Raises:
-        RuntimeError: it did not come to that.
+        RuntimeError: it was not.
     """
     package = import_quietly('gym_super_mario_bros.smb_env')
     world, stage = (int(number) for number in level.split('-'))

@@ -1,4 +1,4 @@
-"""Measures what a uniformly random policy reaches in the levels of Super Mario Bros.
+"""Measures the uniformly random policy in the levels of Super Mario Bros.
 
     python scripts/measure_random.py                      every level, 200 episodes each
     python scripts/measure_random.py --levels 1-1 4-4     only these
@@ -7,8 +7,8 @@
 Settings are those of the presets `mario` and `mario_small`: 12 actions, action repeat 4, sticky
 actions 0.2, no time limit but the game's clock, the package's own reward. The result goes to the
 table that `dreamerv2/analysis/random_policy.py` reads, level by level, so that the same command
-goes on where it was stopped. The same seed gives the same numbers, whatever the order or `--jobs`.
-All levels take some two hours of one core.
+resumes where it was stopped. The same seed gives the same numbers, whatever the order or `--jobs`.
+All levels take about two hours on one core.
 """
 
 import json
@@ -26,7 +26,7 @@ from dreamerv2.durable import write_durably
 from dreamerv2.envs import make_env
 from dreamerv2.envs.level_lengths import LEVELS
 
-# By the keys of a run's configuration. The actions and the reward are what a Mario task has.
+# Keys of a run's configuration. Actions and reward are those of a Mario task.
 SETTINGS: dict[str, Any] = {'action_repeat': 4, 'sticky': 0.2, 'time_limit': 0}
 ABOUT = 'gym-super-mario-bros 7.4.0: 12 actions (COMPLEX_MOVEMENT), its own reward'
 
@@ -36,15 +36,15 @@ def play(level: str, episodes: int, seed: int) -> dict[str, list[float]]:
 
     Args:
         level: `world-stage`.
-        episodes: how many.
-        seed: with the level it decides the actions and the sticky actions.
+        episodes: number of episodes.
+        seed: determines, with the level, actions and sticky actions.
     """
     actions, sticky = np.random.SeedSequence((seed, LEVELS.index(level))).spawn(2)
     generator = np.random.default_rng(actions)
     env = make_env(
         f'mario_{level}',
         seed=int(sticky.generate_state(1)[0]),
-        size=(240, 256),  # nothing to resize; no one looks at it
+        size=(240, 256),  # nothing to resize; images are not used
         **SETTINGS,
     )
     found: dict[str, list[float]] = {'return': [], 'progress': [], 'completed': [], 'length': []}
@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(argv: Sequence[str]) -> int:
-    """Measures what is not in the table yet."""
+    """Measures the levels that are not in the table yet."""
     parser = Parser(description='Measures the random policy on levels of Mario.')
     parser.add_argument('--levels', nargs='+', default=list(LEVELS), choices=LEVELS)
     parser.add_argument(

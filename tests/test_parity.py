@@ -142,4 +142,4 @@ def test_exit_codes(tmp_path, capsys):
     assert check_parity.main([str(broken)]) == 2
     assert check_parity.main([str(tmp_path / 'none.npz')]) == 2
     assert check_parity.main([]) == check_parity.main(['a.npz', 'fast']) == 2
-    assert 'no parity file' in capsys.readouterr().err
+    assert 'not a parity file' in capsys.readouterr().err

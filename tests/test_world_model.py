@@ -91,4 +91,4 @@ def test_episodes_without_boxes_are_refused(tmp_path, capsys):
             )
     replay.close()
     assert world_model.main([str(tmp_path), *SMALL]) == 2
-    assert 'does not tell where the player is' in capsys.readouterr().err
+    assert 'does not say where the player is' in capsys.readouterr().err

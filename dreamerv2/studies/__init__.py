@@ -1,1 +1,1 @@
-"""Studies: which runs they consist of, in what order, where, and how far they are."""
+"""Studies: their runs, the order in which and where they run, and their progress."""

@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None, stages: Sequence[str] = ()) -> int:
 
 
 def status_main(argv: Sequence[str] | None = None) -> int:
-    """The command that shows how far a study is; returns its exit code."""
+    """The command that shows the progress of a study; returns its exit code."""
     return exit_code_of(show_status, argv)
 
 
@@ -83,15 +83,15 @@ def run_study(argv: Sequence[str], stages: Sequence[str] = ()) -> int:
 
 
 def show_status(argv: Sequence[str]) -> int:
-    """Shows how far the runs of a study are; returns the exit code 0."""
-    parser = Parser(prog='status', description='How far the runs of a study are.')
+    """Shows the progress of a study's runs; returns exit code 0."""
+    parser = Parser(prog='status', description='Shows the progress of the runs of a study.')
     parser.add_argument('root', type=Path, metavar='ROOT', help="the study's --logdir")
-    parser.add_argument('--json', action='store_true', help='for programs')
-    parser.add_argument('--watch', action='store_true', help='again every few seconds')
+    parser.add_argument('--json', action='store_true', help='machine-readable output')
+    parser.add_argument('--watch', action='store_true', help='update every few seconds')
     args = parser.parse_args(argv)
     root = expand_home(args.root).absolute()
     if not (root / DEFINITION).is_file():
-        raise UsageError(f'{root} is no study: expected the --logdir of experiments/study.py')
+        raise UsageError(f'{root} is not a study: expected the --logdir of experiments/study.py')
     jobs = make_jobs(read_definition(root / DEFINITION), root)
     if args.json:
         print(status_tables.as_json(jobs, read_states(jobs)))
@@ -109,8 +109,8 @@ def _parse(argv: Sequence[str], stages: Sequence[str]) -> argparse.Namespace:
     what = f'the {" and ".join(stages)} runs' if stages else 'all runs'
     parser = Parser(
         prog=name, allow_abbrev=False,
-        description=f'Runs what is not finished of {what} of a study. Stop it at any time, start '
-        'it again: nothing is done twice.',
+        description=f'Runs what is not finished of {what} of a study. Stop it at any time and '
+        'start it again: nothing is done twice.',
     )  # fmt: skip
     parser.add_argument(
         'study', type=Path, metavar='STUDY.yaml', help='such as experiments/mini.yaml'

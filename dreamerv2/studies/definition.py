@@ -1,7 +1,7 @@
-"""What a study consists of: its stages, their levels, parents, costs and questions, and its runs.
+"""The definition of a study: stages, levels, parents, costs, questions, and runs.
 
-A stage is declared in `STAGES` and nowhere else. Runner, status, analysis and report read it there,
-so this module imports the configuration alone.
+Stages are declared in `STAGES` only. Runner, status, analysis and report read it, so this module
+imports nothing but the configuration.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ PLAN = 'plan.json'  # at the root of a study, beside its runs
 
 @dataclasses.dataclass(frozen=True)
 class Question:
-    """What is asked of a stage's agents, against baselines of the same cost.
+    """What a stage answers about its agents, compared with baselines of the same cost.
 
     Attributes:
         number, title: as the report heads it.
         words: the question as the thesis asks it (section 1).
-        sides: what an answer compares. `{levels}` is how many, `{agents}` and `{baselines}` are the
-            frames of each side's runs.
+        sides: what an answer compares. `{levels}` is their number, `{agents}` and `{baselines}` are
+        the frames of each side's runs.
         agents, others: the two sides in a sentence; `{}` is the name of the pre-training set.
         several: whether `agents` is a plural.
-        areas: whether the areas under the curves are compared, and not values at one frame.
+        areas: whether areas under the curves are compared instead of values at one frame.
     """
 
     number: int
@@ -52,20 +52,20 @@ class Question:
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """A kind of runs: what they are trained on, what they start from, cost and answer.
+    """A kind of run: what it is trained on, what it starts from, cost and question.
 
     Attributes:
         name: in `study.json`, as a folder, and as the key of a study's file that lists the sets or
             levels with an agent each.
-        run: one of its runs in words.
+        run: name of one of its runs.
         on_set: whether one agent is trained on all levels of a set, not one on each level.
         parent: the stage whose finished run of the same set and seed it starts from, on the same
-            level if that one is trained on levels; empty for a start from nothing.
-        within_set: whether it is about levels of the parent's set alone.
-        bears_parent: whether its runs share the cost of the one that they start from.
-        question: what it answers; None for what others are compared with.
+            level if that one is trained on levels; empty for training from scratch.
+        within_set: whether it is only about levels of the parent's set.
+        bears_parent: whether its runs share the cost of their parent.
+        question: what it answers; None for the baselines of others.
         done: `fine-tuned on`, what was done to an agent, before the levels.
-        task: `fine-tune it to each of them`, what is to be done to a pre-trained agent.
+        task: `fine-tune it to each of them`, what to do with a pre-trained agent.
     """
 
     name: str
@@ -89,20 +89,20 @@ class Stage:
         return self.on_set or (bool(self.parent) and STAGES[self.parent].of_set)
 
     def cost(self, frames: Any, total: float, levels: int) -> Any:
-        """Frames that its runs on some levels have cost together when each is at `frames`.
+        """Total cost in frames of its runs on some levels when each is at `frames`.
 
         Args:
             frames: of each single run; a number or an array.
             total: T, the frames of a whole run.
-            levels: how many levels.
+            levels: number of levels.
         """
         runs = 1 if self.on_set else levels
         return runs * frames + (total if self.bears_parent else 0)
 
     def equal_cost(self, total: float, levels: int) -> tuple[float, float]:
-        """Frames of its runs and of a baseline a level at which both sides have cost the same.
+        """Frames of its runs and of one baseline per level at which both sides cost the same.
 
-        The furthest such frames up to T: a side that is cheaper is taken at T.
+        The largest such frames up to T: the cheaper side is taken at T.
 
         Args:
             total, levels: as of `cost`.
@@ -173,7 +173,7 @@ STAGES: dict[str, Stage] = {
         ),
     )
 }
-"""The stages in their order, a parent before those that start from it."""
+"""The stages in order, parents before their children."""
 
 
 def asked() -> list[tuple[str, Question]]:
@@ -183,7 +183,7 @@ def asked() -> list[tuple[str, Question]]:
 
 @dataclasses.dataclass(frozen=True, order=True)
 class Place:
-    """One run's part in a study; `set` is empty for a baseline, `level` for pre-training."""
+    """The place of one run in a study; `set` is empty for a baseline, `level` for pre-training."""
 
     stage: str
     set: str
@@ -195,12 +195,12 @@ class Place:
 
     @property
     def folder(self) -> str:
-        """Such as `finetune/e4/3-1/0`: where the run is below the study's root."""
+        """Such as `finetune/e4/3-1/0`: the run's folder below the study's root."""
         return '/'.join(filter(None, (self.stage, self.set, self.level, str(self.seed))))
 
     @property
     def parent(self) -> Place | None:
-        """The place of the run that this one starts from; None for a start from nothing."""
+        """The place of the run that this one starts from; None for training from scratch."""
         above = STAGES.get(STAGES[self.stage].parent)
         if above is None:
             return None
@@ -208,24 +208,24 @@ class Place:
 
     @property
     def order(self) -> tuple[int, Place]:
-        """The key that sorts by stage, set, level and seed, stages as in `STAGES`."""
+        """Sort key: stage (as in `STAGES`), set, level and seed."""
         return list(STAGES).index(self.stage), self
 
 
 @dataclasses.dataclass(frozen=True)
 class Definition:
-    """What a study consists of.
+    """The definition of a study.
 
     Attributes:
-        sets: the sets of levels in it, name to levels.
-        trained_on: by stage, the names of the sets or levels with an agent each; see `by_stage`.
+        sets: its sets of levels, name to levels.
+        trained_on: by stage, the names of the sets or levels, one agent each; see `by_stage`.
         seeds: of every run.
         frames: T, the frames of every run.
         family: of the tasks, such as `mario`.
         configs: presets of every run.
         overrides: keys on top of them.
         frames_per_second: of one run, or None.
-        path: the file it is from, or None.
+        path: its file, or None.
     """
 
     sets: Mapping[str, tuple[str, ...]]
@@ -240,7 +240,7 @@ class Definition:
 
     @property
     def baseline(self) -> tuple[str, ...]:
-        """Levels with an agent that is trained from nothing."""
+        """Levels with an agent trained from scratch."""
         return self.trained_on['baseline']
 
     @property
@@ -255,7 +255,7 @@ class Definition:
 
     @property
     def all_levels(self) -> tuple[str, ...]:
-        """All levels that pre-trained agents meet, each once."""
+        """All levels of pre-trained agents, each once."""
         return all_levels(self.sets, self.trained_on)
 
     @property
@@ -263,18 +263,18 @@ class Definition:
         """The command-line flags of every run."""
         found = ['--configs', *self.configs]
         for key, value in self.overrides.items():
-            # In one word, so that no value can be taken for a flag and no value is a value too.
+            # In one word, so that a value cannot be mistaken for a flag, and may be empty.
             values = value if isinstance(value, list | tuple) else [value]
             found.append(f'--{key}={",".join(map(str, values))}')
         return found
 
     @property
     def runs(self) -> int:
-        """How many runs the study has."""
+        """Number of runs of the study."""
         return len(self.seeds) * sum(len(self._combinations(stage)) for stage in STAGES.values())
 
     def all_places(self) -> list[Place]:
-        """Every run of the study, those that others start from before them."""
+        """Every run of the study, parents before their children."""
         return [
             Place(stage.name, set_name, level, seed)
             for stage in STAGES.values()
@@ -289,8 +289,8 @@ class Definition:
     def levels_of(self, stage: str, set_name: str) -> tuple[str, ...]:
         """The levels on which a set's agents of a stage are compared.
 
-        A stage that is about its parent's set may be trained on other levels as well, where those
-        are of another set; such a run answers nothing.
+        A stage that is about its parent's set may also be trained on levels of other sets; such
+        runs answer nothing.
         """
         own = self.sets.get(set_name, ())
         if STAGES[stage].on_set:
@@ -311,7 +311,7 @@ class Definition:
         return self.task([place.level] if place.level else self.sets[place.set])
 
     def _combinations(self, stage: Stage) -> list[tuple[str, str]]:
-        """Sets and levels of a stage's runs, an empty name where it has none."""
+        """Sets and levels of a stage's runs; an empty name for none."""
         levels = ('',) if stage.on_set else self.trained_on[stage.name]
         return [(name, level) for level in levels for name in self._sets(stage)]
 
@@ -341,10 +341,10 @@ def all_levels(
 def by_stage(
     sets: Mapping[str, Sequence[str]], given: Mapping[str, Sequence[str]]
 ) -> dict[str, tuple[str, ...]]:
-    """What every stage is trained on, names of sets or levels, in the order of the stages.
+    """The sets or levels that every stage is trained on, in the order of the stages.
 
-    A stage for which nothing is given is trained on all sets or all levels of the study if its runs
-    start from nothing, and has no runs otherwise.
+    A stage that is not given is trained on all sets or levels of the study if its runs start from
+    scratch, and has no runs otherwise.
     """
     levels = all_levels(sets, given)
     default = {
@@ -355,7 +355,7 @@ def by_stage(
 
 
 def plan_of(definition: Definition) -> dict[str, Any]:
-    """What `plan.json` says of a study, which `read_plan` reads."""
+    """The content of a study's `plan.json`; see `read_plan`."""
     return {
         'sets': {name: list(levels) for name, levels in definition.sets.items()},
         **{stage: list(names) for stage, names in definition.trained_on.items()},
@@ -365,7 +365,7 @@ def plan_of(definition: Definition) -> dict[str, Any]:
 
 
 def read_plan(path: Path) -> Definition:
-    """The study that a `plan.json` tells of; for stages that it does not name see `by_stage`.
+    """The study of a `plan.json`; for stages that it does not name see `by_stage`.
 
     Raises UsageError naming the file and the key that cannot be used.
     """
@@ -407,11 +407,11 @@ class Job:
         name: such as `finetune/e4/3-1/0`; also its folder.
         task: what it is trained on.
         seed: of everything random in it.
-        frames: how long.
+        frames: its length.
         steps: agent steps, which `train.py` counts.
-        logdir: where.
+        logdir: its folder.
         flags: the command-line flags of `train.py` that all runs of the study share.
-        place: its part in a study; None for a run of no study.
+        place: its place in a study; None outside studies.
         parent: the job of the run that it starts from, or None.
     """
 
@@ -427,7 +427,7 @@ class Job:
 
     @property
     def study(self) -> dict[str, Any]:
-        """What `study.json` in its logdir says; nothing for a run of no study."""
+        """The content of `study.json` in its logdir; empty outside studies."""
         return dataclasses.asdict(self.place) if self.place is not None else {}
 
     @property
@@ -443,10 +443,10 @@ class Job:
 
 
 def make_jobs(definition: Definition, root: Path) -> list[Job]:
-    """All runs of a study, those that others start from before them.
+    """All runs of a study, parents before their children.
 
     Raises:
-        UsageError: the budget is shorter than the prefill, or a run has nothing to start from.
+        UsageError: the budget is shorter than the prefill, or a run's parent is not in the study.
     """
     config = load_config(definition.flags)
     repeat = config.action_repeat
@@ -486,10 +486,10 @@ def select(
     levels: Collection[str] = (),
     seeds: Collection[int] = (),
 ) -> list[Job]:
-    """Those of a study's jobs that are asked for; an empty collection asks for all.
+    """The selected jobs of a study; an empty collection selects all.
 
     Raises:
-        UsageError: something asked for is in none of them.
+        UsageError: something selected is in none of them.
     """
     found = [(job.place, job) for job in jobs if job.place is not None]
     found = [(place, job) for place, job in found if not stages or place.stage in stages]

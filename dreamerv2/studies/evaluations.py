@@ -1,4 +1,4 @@
-"""What a pre-trained agent can do on every level of the study before it is trained on it."""
+"""Evaluates pre-trained agents on every level of the study before they are trained on it."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from dreamerv2.studies.reconstruct import FILE as RECONSTRUCTIONS
 
 FILE = 'evaluations.jsonl'
 EPISODES = 10
-POLICY = 'train'  # These results stand beside returns of training.
+POLICY = 'train'  # These results are shown next to training returns.
 
 
 def evaluate_parents(
     definition: Definition, say: Callable[[str], Any], episodes: int = EPISODES
 ) -> Callable[[Job], None]:
-    """A function that plays a finished pre-training run's agent on every level of the study.
+    """Makes a function that evaluates a finished pre-training run on every level of the study.
 
-    The result is `evaluations.jsonl` in its logdir, one row a level, and of the first level that
-    it has not seen `reconstructions.npz`. What is there already is not done again. Actions are
-    drawn as in training: what the agents reach after training on a level are training returns.
+    The results are `evaluations.jsonl` in its logdir, one row per level, and `reconstructions.npz`
+    of the first unseen level. Existing results are kept. Actions are sampled as in training,
+    because they are compared with training returns.
     """
     levels = definition.all_levels
 
@@ -36,7 +36,7 @@ def evaluate_parents(
         if place is None or not STAGES[place.stage].on_set:
             return
         if not _evaluated(job.logdir / FILE):
-            say(f'{job.name}: is evaluated on {len(levels)} levels')
+            say(f'{job.name}: evaluating on {len(levels)} levels')
             tasks = [definition.task([level]) for level in levels]
             flags = ['--tasks', *tasks, '--episodes', str(episodes), '--policy', POLICY]
             _evaluate(job, flags, say)
@@ -66,14 +66,14 @@ def _evaluate(job: Job, flags: list[str], say: Callable[[str], Any]) -> None:
 
 
 def _evaluated(path: Path) -> bool:
-    """Whether a file has evaluations with the policy of training; older studies have others."""
+    """Whether a file has evaluations with the training policy; those of older studies do not."""
     return path.exists() and f'"policy": "{POLICY}"'.encode() in path.read_bytes()
 
 
 def _succeeds(command: list[Any], otherwise: str, say: Callable[[str], Any]) -> bool:
-    """Runs a module of this package; says what came instead when it fails."""
+    """Runs a module of this package; says why when it fails."""
     arguments = [sys.executable, '-m', *map(str, command)]
-    # From where Python finds this copy of the package first.
+    # The folder where Python finds this copy of the package first.
     ended = subprocess.run(
         arguments, capture_output=True, text=True, check=False, cwd=PACKAGE.parent
     )

@@ -1,4 +1,4 @@
-"""One run as a process, wherever it is started from."""
+"""One run as a process, for all engines."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ PACKAGE = Path(__file__).resolve().parents[1]
 TRAIN = PACKAGE / 'train.py'
 LOG = 'output.log'
 END_WITH_PARENT = 1  # prctl's PR_SET_PDEATHSIG
-PATIENCE = 300.0  # seconds that a run's former process has to save and end
+PATIENCE = 300.0  # seconds for a run's previous process to save and end
 
 
 def python_path() -> str:
-    """`PYTHONPATH` with which another process finds this package."""
+    """`PYTHONPATH` with which other processes find this package."""
     return os.pathsep.join(filter(None, [str(PACKAGE.parent), os.environ.get('PYTHONPATH')]))
 
 
@@ -32,12 +32,12 @@ def start_process(
 ) -> subprocess.Popen[bytes]:
     """Starts `train.py`; its output goes to `output.log` in its logdir.
 
-    It gets the signal to save and end when the process that started it dies in whatever way.
+    It gets the signal to save and end when the process that started it dies in any way.
 
     Args:
         arguments: its command-line arguments.
         logdir: an existing folder.
-        env: environment variables beside those of this process.
+        env: environment variables to add.
     """
     with open(logdir / LOG, 'ab') as log:
         return subprocess.Popen(
@@ -46,7 +46,7 @@ def start_process(
             stdout=log,
             stderr=subprocess.STDOUT,
             env={**os.environ, 'PYTHONUNBUFFERED': '1', **(env or {})},
-            # A group of its own: Ctrl-C reaches it through its parent alone.
+            # Its own process group: Ctrl-C reaches it only through its parent.
             start_new_session=True,
             preexec_fn=_end_with_parent,
         )
@@ -61,8 +61,8 @@ def run_process(
 ) -> int:
     """Runs `train.py` to its end and returns its exit code.
 
-    Waits first while another process still has the logdir, such as the run's former process that
-    is saving. Asks the run to save and end when `should_stop`, or on an interruption.
+    Waits first while another process holds the logdir, such as the run's previous process that is
+    still saving. Asks the run to save and end when `should_stop`, or on an interrupt.
     """
     end = time.monotonic() + PATIENCE
     while holder_of(logdir) is not None and time.monotonic() < end and not should_stop():
@@ -84,9 +84,9 @@ def run_process(
 
 
 def end_run(logdir: Path, interval: float = 0.2) -> bool:
-    """Has the process of this machine that uses a logdir save and end, and waits for it.
+    """Makes the process of this machine that uses a logdir save and end, and waits for it.
 
-    Returns whether nobody uses the logdir any more.
+    Returns whether the logdir is free afterwards.
     """
     holder = holder_of(logdir)
     if holder is not None and holder.get('host') == socket.gethostname():

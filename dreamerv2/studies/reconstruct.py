@@ -1,6 +1,6 @@
-"""What a checkpoint's world model makes of a level, as arrays from which figure 8 is drawn.
+"""A world model's reconstructions of a level, as arrays from which figure 8 is drawn.
 
-Plays the level at random, lets the model see every frame, and writes some of the frames and their
+Plays the level at random, filters every frame through the model, and writes some frames and their
 reconstructions to `reconstructions.npz` in the logdir, from which `experiments/figures.py` draws
 figure 8 of the thesis. `frames` and `reconstructions` are uint8 `[K, height, width, channels]`.
 """
@@ -24,19 +24,21 @@ FILE = 'reconstructions.npz'
 
 
 def run(argv: Sequence[str]) -> int:
-    """The command; returns the exit code 0.
+    """The command; returns exit code 0.
 
     Raises:
         UsageError: a mistake in the command line.
     """
-    parser = Parser(prog='reconstruct', description='What a world model makes of a level.')
+    parser = Parser(
+        prog='reconstruct', description='Writes reconstructions of a level by a world model.'
+    )
     parser.add_argument('logdir', type=Path, help='logdir of a training run')
     parser.add_argument('--task', required=True, help='such as mario_1-1')
     parser.add_argument(
-        '--steps', type=whole_number(1), default=60, help='agent steps that are played (60)'
+        '--steps', type=whole_number(1), default=60, help='agent steps to play (60)'
     )
     parser.add_argument(
-        '--frames', type=whole_number(1), default=6, help='how many of them are kept (6)'
+        '--frames', type=whole_number(1), default=6, help='number of them to keep (6)'
     )
     parser.add_argument('--out', type=Path, help=f'default: LOGDIR/{FILE}')
     args = parser.parse_args(argv)
@@ -77,7 +79,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def play(env: Any, steps: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """The rows of a random policy's play as one window `[1, steps, ...]`."""
+    """Rows played by a random policy, as one window `[1, steps, ...]`."""
     size = getattr(env.act_space, 'n', 0) or env.act_space.shape[0]
     rows: list[dict[str, Any]] = []
     while len(rows) < steps:

@@ -1,4 +1,4 @@
-"""Runs what is not finished of a study, in the order of what depends on what."""
+"""Runs what is not finished of a study, in dependency order."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LAST_LINE = 4096  # bytes read from the end of a run's output
 
 
 class Engine(Protocol):
-    """Where runs are run."""
+    """Where runs are executed."""
 
     @property
     def has_room(self) -> bool: ...
@@ -35,7 +35,7 @@ class Engine(Protocol):
 
 
 def write_plan(definition: Definition, root: Path) -> None:
-    """`plan.json` at the study's root, from which figures know what belongs to it."""
+    """Writes `plan.json` at the study's root, from which analysis knows what belongs to it."""
     write_durably(root / PLAN, to_json(plan_of(definition)))
 
 
@@ -49,18 +49,18 @@ def run_jobs(
     interval: float = 1.0,
     after: Callable[[Job], Any] = lambda job: None,
 ) -> dict[str, list[Job]]:
-    """Runs the jobs; each starts when the one it needs has finished and the engine has room.
+    """Runs the jobs; each starts when its parent has finished and the engine has room.
 
-    A run that stopped goes on, one that crashed is tried again `retries` times. One that another
-    process is busy with is waited for.
+    A run that was stopped is resumed, one that crashed is retried `retries` times. A run that
+    another process is working on is waited for.
 
     Args:
-        jobs: what is to be run; what is finished already costs nothing.
+        jobs: what to run; finished ones are skipped.
         engine: where.
-        say: told one line about each start and end.
+        say: prints one line about each start and end.
         should_stop: whether to stop everything, with checkpoints.
         retries: further attempts after a crash.
-        interval: seconds between two looks.
+        interval: seconds between polls.
         after: called with each run that has just finished.
 
     Returns:
@@ -86,7 +86,7 @@ def run_jobs(
                 ended['stopped'].append(job)
             elif code == STOPPED or (code != BAD_INPUT and attempts[job] <= retries):
                 what = 'was stopped' if code == STOPPED else f'ended with {describe(code)}'
-                say(f'{job.name}: {what} at {state.frames} frames; goes on')
+                say(f'{job.name}: {what} at {state.frames} frames; resuming')
                 pending.add(job)
             else:
                 error = last_line(job.logdir / LOG)
@@ -146,7 +146,7 @@ def describe(code: int) -> str:
 
 
 def last_line(path: Path) -> str:
-    """The last line of a run's output that says something."""
+    """The last line of a run's output that is not empty."""
     try:
         with open(path, 'rb') as file:
             size = file.seek(0, 2)

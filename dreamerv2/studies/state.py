@@ -1,4 +1,4 @@
-"""How far each run of a study is, as its logdir tells."""
+"""The progress of each run of a study, read from its logdir."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ KINDS = ('finished', 'running', 'stopped', 'failed', 'blocked', 'waiting')
 
 @dataclasses.dataclass(frozen=True)
 class State:
-    """How a run stands.
+    """The state of a run.
 
     Attributes:
-        kind: `finished`; `running`; `stopped`, with a checkpoint or episodes to go on from;
+        kind: `finished`; `running`; `stopped`, with a checkpoint or episodes to resume from;
             `failed`; `blocked`, because the run it starts from has failed; or `waiting`.
-        frames: how far it is.
+        frames: frames so far.
         frames_per_second: at the last log; None before.
         train_return: of the last finished episode; None before.
-        seconds_left: at that speed; None where it is not known.
-        error: the last line of a failed run.
+        seconds_left: at that speed; None where unknown.
+        error: the last line of output of a failed run.
         host: where it runs.
     """
 
@@ -42,7 +42,7 @@ class State:
 
 
 def read_states(jobs: Iterable[Job]) -> dict[Job, State]:
-    """The state of every job; parents come before those that start from them."""
+    """The state of every job, parents before their children."""
     states: dict[Job, State] = {}
     for job in jobs:
         state = read_state(job)
@@ -76,7 +76,7 @@ def read_state(job: Job) -> State:
 
 
 def last_rows(path: Path) -> list[dict[str, Any]]:
-    """The last rows of a `metrics.jsonl`; a torn or broken line is left out."""
+    """The last rows of a `metrics.jsonl`; incomplete or invalid lines are left out."""
     try:
         with open(path, 'rb') as file:
             size = file.seek(0, 2)
@@ -96,7 +96,7 @@ def last_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def read_failure(job: Job) -> dict[str, Any] | None:
-    """What `failure.json` of a failed run says, or None."""
+    """The content of a failed run's `failure.json`, or None."""
     try:
         content = json.loads((job.logdir / FAILURE).read_text())
     except (OSError, ValueError):
@@ -105,12 +105,12 @@ def read_failure(job: Job) -> dict[str, Any] | None:
 
 
 def write_failure(job: Job, code: int, error: str) -> None:
-    """Notes that a run has failed for good."""
+    """Records that a run has failed for good."""
     write_durably(job.logdir / FAILURE, to_json({'code': code, 'error': error}))
 
 
 def clear_failure(job: Job) -> None:
-    """Gives a failed run another chance."""
+    """Allows a failed run to be tried again."""
     (job.logdir / FAILURE).unlink(missing_ok=True)
 
 

@@ -1,4 +1,4 @@
-"""What a study consists of and how far it is, as tables of text and on a terminal."""
+"""The plan and the progress of a study, as tables of text and on a terminal."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from dreamerv2.studies.definition import STAGES, Job, Place
 from dreamerv2.studies.state import KINDS, State, read_states
 
 GAP = 2  # blanks between columns
-# Titles of the columns that a narrow terminal does without, in this order.
+# Columns to drop on a narrow terminal, in this order.
 DISPENSABLE = ('', 'frames/s', 'return', 'frames', 'left', 'sets', 'levels', 'seeds', 'finished')
 SECONDS = 5.0
 COLORS = {'finished': 'green', 'running': 'cyan', 'failed': 'red', 'blocked': 'red'}
 
 
 def plan_rows(jobs: Sequence[Job], states: Mapping[Job, State]) -> list[list[str]]:
-    """A row a stage: sets, levels, seeds, runs, those finished, and frames; then the sum."""
+    """A row per stage: sets, levels, seeds, runs, finished runs, frames; then the total."""
     rows = [['stage', 'sets', 'levels', 'seeds', 'runs', 'finished', 'frames']]
     for stage in STAGES:
         own = {job.place: job for job in jobs if job.place and job.place.stage == stage}
@@ -48,7 +48,7 @@ def _sums(jobs: Sequence[Job], states: Mapping[Job, State]) -> list[str]:
 def estimate_line(
     jobs: Sequence[Job], states: Mapping[Job, State], assumed: float | None, at_once: int
 ) -> str:
-    """How long what is left will take, at the speed seen in this study or else as assumed."""
+    """How long the rest will take, at the speed measured in this study or else the assumed one."""
     seen = [s.frames_per_second for s in states.values() if s.frames_per_second]
     speed, source = (statistics.median(seen), 'as seen') if seen else (assumed, 'assumed')
     left = sum(max(0, job.frames - states[job].frames) for job in jobs)
@@ -64,7 +64,7 @@ def estimate_line(
 
 
 def status_rows(jobs: Sequence[Job], states: Mapping[Job, State]) -> list[list[str]]:
-    """A row a run: what it does, how far it is, how fast, how well, and how long it will take."""
+    """A row per run: what it is, progress, speed, return, and time left."""
     rows = [['run', 'state', 'frames', 'done', 'frames/s', 'return', 'left', '']]
     for job in jobs:
         state = states[job]
@@ -82,7 +82,7 @@ def status_rows(jobs: Sequence[Job], states: Mapping[Job, State]) -> list[list[s
 
 
 def fitted(rows: Sequence[Sequence[str]], width: int) -> list[list[str]]:
-    """A table without the columns that a terminal of this width has no room for."""
+    """A table without the columns that do not fit a terminal of this width."""
     kept = list(range(len(rows[0])))
     for title in DISPENSABLE:
         if sum(max(len(row[c]) for row in rows) + GAP for c in kept) - GAP <= width:
@@ -104,7 +104,7 @@ def summary_line(states: Mapping[Job, State]) -> str:
 
 
 def as_json(jobs: Sequence[Job], states: Mapping[Job, State]) -> str:
-    """The states for programs."""
+    """The states as JSON."""
     rows: list[dict[str, Any]] = [
         {'run': job.name, **job.study, 'budget': job.frames, **dataclasses.asdict(states[job])}
         for job in jobs
@@ -113,7 +113,7 @@ def as_json(jobs: Sequence[Job], states: Mapping[Job, State]) -> str:
 
 
 def as_text(rows: Sequence[Sequence[str]]) -> str:
-    """Columns side by side: the first to the left, the others to the right, free text last."""
+    """Columns as text: the first left-aligned, the others right-aligned, free text last."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     left = {0, *([len(widths) - 1] if rows[0][-1] == '' else [])}
     lines = []
@@ -148,7 +148,7 @@ def in_words(seconds: float) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Such as `3:05 h` or `12 min`; empty where it is not known."""
+    """Such as `3:05 h` or `12 min`; empty where unknown."""
     if seconds is None:
         return ''
     minutes = round(max(seconds, 0.0) / 60)
@@ -158,13 +158,13 @@ def duration(seconds: float | None) -> str:
 
 
 def show(rows: Sequence[Sequence[str]]) -> None:
-    """Prints a table whose first row is its head."""
+    """Prints a table whose first row is the header."""
     console = Console()
     console.print(_table(rows, console.width))
 
 
 def watch(jobs: Sequence[Job]) -> None:
-    """Shows the runs' states, again and again, until Ctrl-C."""
+    """Shows the runs' states, updated until Ctrl-C."""
     with Live(auto_refresh=False) as live:
         while True:
             live.update(view(jobs, read_states(jobs), live.console.width), refresh=True)
@@ -172,7 +172,7 @@ def watch(jobs: Sequence[Job]) -> None:
 
 
 def view(jobs: Sequence[Job], states: Mapping[Job, State], width: int) -> Group:
-    """The table, what went wrong where it has no column for it, and the sum."""
+    """The table, the errors if they have no column, and the summary."""
     rows = status_rows(jobs, states)
     shown = fitted(rows, width)
     errors = error_lines(jobs, states) if len(shown[0]) < len(rows[0]) else []
@@ -188,7 +188,7 @@ def _table(rows: Sequence[Sequence[str]], width: int) -> Table:
         left = column == 0 or (column == last and not title)
         table.add_column(title, justify='left' if left else 'right', overflow='fold')
     for row in rows[1:]:
-        # As text: what stands in square brackets is no markup.
+        # As plain text: square brackets are not markup.
         table.add_row(*(Text(cell, style=COLORS.get(cell, '')) for cell in row))
     return table
 

@@ -1,4 +1,4 @@
-"""A study's YAML file, read and checked against the tasks that there are.
+"""A study's YAML file, read and checked against the known tasks.
 
 configs: [mario]            presets of configs.yaml for every run
 config: {train_every: 16}   single keys on top of them (optional)
@@ -8,8 +8,8 @@ seeds: [0, 1, 2, 3, 4]      which seeds, not how many
 pretrain: [e4, e10]         names of sets of levels, one agent a set and seed
 finetune: ef                levels, or a set, on which each of them is trained further
 transfer: etau
-baseline: [1-1, 3-1]        levels with an agent of their own (optional: all of the above)
-sets: {mine: [1-1, 1-2]}    sets beside those of configs.yaml (optional)
+baseline: [1-1, 3-1]        levels with an agent each (optional: all of the above)
+sets: {mine: [1-1, 1-2]}    sets besides those of configs.yaml (optional)
 frames_per_second: 77       of one run, for the estimate of hours (optional)
 """
 
@@ -85,7 +85,7 @@ def read_definition(path: Path) -> Definition:
         _names(dataclasses.replace(entry, key='sets', value=name, items=()))
     known = {**config.sets, **{name: _names(entry) for name, entry in own_sets.items()}}
     for entry in own_sets.values():
-        _levels(entry, family, known)  # Where it stands, whether it is used or not.
+        _levels(entry, family, known)  # Checked whether it is used or not.
 
     names = {
         key: _names(given[key]) if stage.on_set else _levels(given[key], family, known)
@@ -120,20 +120,20 @@ def read_definition(path: Path) -> Definition:
 
 
 def _unknown_key(key: str, value: Any) -> str:
-    """What is wrong with a key that no study has, and what was probably meant."""
+    """What is wrong with an unknown key, and what was probably meant."""
     if key in MAPPINGS:
         return f'{key} {shown(value)}: expected keys and values, such as {key}: {MAPPINGS[key]}'
     head = key.split('.')[0]
     near = SYNONYMS.get(key) or did_you_mean(key, (*KEYS, *MAPPINGS))
     if head in KEYS:
-        hint = f'{head} holds no keys of its own'
+        hint = f'{head} has no keys of its own'
     elif near:
         hint = near if near.startswith('did you') else f'did you mean {near}?'
     elif key in SCHEMA:
-        hint = f'settings of the runs stand under config, as in config: {{{key}: ...}}'
+        hint = f'settings of the runs go under config, as in config: {{{key}: ...}}'
     else:
         hint = f'there are {", ".join((*KEYS, *MAPPINGS))}'
-    return f'{shown(key)} is no key of a study; {hint}'
+    return f'{shown(key)} is not a key of a study; {hint}'
 
 
 def _name(path: Path) -> str:
@@ -150,7 +150,7 @@ def _family(entry: Entry) -> str:
 
 
 def _config(presets: Entry, configs: Sequence[str], overrides: Mapping[str, Entry]) -> Config:
-    """The presets with the overrides, each checked where it stands."""
+    """The presets with the overrides; errors name the line of each."""
     try:
         config = load_config([f'--configs={",".join(configs)}'])
     except UsageError as error:
@@ -172,7 +172,7 @@ def _config(presets: Entry, configs: Sequence[str], overrides: Mapping[str, Entr
 
 
 def _file(entry: Entry) -> str:
-    """The file that an entry is from."""
+    """The file of an entry."""
     return entry.where.rpartition(' line ')[0]
 
 
@@ -180,7 +180,7 @@ def _names(entry: Entry) -> tuple[str, ...]:
     values = entry.value if isinstance(entry.value, list) else [entry.value]
     plain = all(isinstance(value, str | int) and not isinstance(value, bool) for value in values)
     names = tuple(str(value) for value in values) if plain else ()
-    # A name stands in a task, on command lines and, for sets and levels, as that of a folder.
+    # A name is part of tasks and command lines and, for sets and levels, of folders.
     usable = all(
         re.fullmatch(r'[\w.:/-]+', name) and {'', '.', '..'}.isdisjoint(name.split('/'))
         for name in names
@@ -201,18 +201,18 @@ def _set(
     hint = did_you_mean(name.removeprefix(f'{family}_'), known, lead='; ')
     listed = printable(', '.join(known), 100)
     where = dict(zip(_names(entry), entry.items, strict=False)).get(name, entry.where)
-    raise UsageError(f'{where}: {shown(name)} is no set of levels: there are {listed}{hint}')
+    raise UsageError(f'{where}: {shown(name)} is not a set of levels: there are {listed}{hint}')
 
 
 def _levels(entry: Entry, family: str, known: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """Names of levels, with sets replaced by what is in them."""
+    """Names of levels, with sets expanded."""
     names = _names(entry)
     places = entry.items or [entry.where] * len(names)
     for name, where in zip(names, places, strict=True):
         bare = name.removeprefix(f'{family}_')
         if bare != name and name not in known:
             raise UsageError(
-                f'{where}: {shown(name)}: the family is left out here; did you mean '
+                f'{where}: {shown(name)}: names here have no family; did you mean '
                 f'{printable(bare)}?'
             )
         try:
@@ -246,7 +246,7 @@ def _frames(entry: Entry) -> int:
 
 
 def _seeds_hint(value: Any) -> str:
-    """What a single number in place of a list may have meant: that seed, or so many."""
+    """What a single number instead of a list may have meant: that seed, or that many."""
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= LARGEST_SEED:
         return 'expected a list of whole numbers, such as [0, 1]'
     if value < 2:

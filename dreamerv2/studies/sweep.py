@@ -1,4 +1,4 @@
-"""Tasks times seeds of one configuration: the runs of a sweep."""
+"""The runs of a sweep: all combinations of tasks and seeds with one configuration."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ EPILOG = """examples:
   scripts/sweep.sh mario,debug mario_3-1,mario_3-1+3-2 0 1 -- --precision float32
   scripts/sweep.sh mario mario_3-1 0 1 2 3 --gpus 0,1 --gpus_per_run 0.5
 
-Each run has its logdir ROOT/TASK/SEED. Finished runs are skipped and stopped ones go on, so the
-same command can be given again at any time. A run that fails does not stop the others; Ctrl-C stops
+Each run has its logdir ROOT/TASK/SEED. Finished runs are skipped and stopped ones resumed, so the
+same command can be repeated at any time. A run that fails does not stop the others; Ctrl-C stops
 the sweep, with checkpoints. Exit code: 0 all finished, 1 some failed, 2 bad input, 75 stopped."""
 
 
@@ -104,7 +104,7 @@ def make_sweep(
 
 
 def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
-    """The sweep's own arguments, and the flags for `train.py` behind `--`."""
+    """The sweep's own arguments, and the flags for `train.py` after `--`."""
     parser = Parser(
         prog='sweep',
         usage='scripts/sweep.sh CONFIG TASK[,TASK] SEED... [OPTIONS] [-- FLAGS FOR TRAIN]',

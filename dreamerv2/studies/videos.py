@@ -1,4 +1,4 @@
-"""Videos of checkpoints, made by their own evaluation, which the report of a study shows."""
+"""Videos of checkpoints for the report of a study, made by the evaluation command."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from dreamerv2.studies.process import PACKAGE
 
 
 def has_checkpoint(logdir: Path) -> bool:
-    """Whether a run has a checkpoint to play with."""
+    """Whether a run has a checkpoint to evaluate."""
     return bool(checkpoint.available(logdir / 'checkpoints'))
 
 
 def record_best(logdir: Path, folder: Path, suffix: str = 'mp4') -> str:
     """Plays one episode on each level of a run with its best checkpoint by evaluation.
 
-    The newest where there was no evaluation. What is there already is not made again.
+    Without an evaluation, the newest. Existing videos are kept.
 
     Args:
         logdir: of the run.
@@ -29,15 +29,15 @@ def record_best(logdir: Path, folder: Path, suffix: str = 'mp4') -> str:
         suffix: `mp4` or `gif`.
 
     Returns:
-        What came of it, in words.
+        The outcome, in words.
     """
     saved = checkpoint.load_best(logdir / 'checkpoints') or checkpoint.find(logdir)
     out = folder / f'{saved.frames}.{suffix}'
-    return f'{out} is there' if out.exists() else record(saved, out)
+    return f'{out} exists' if out.exists() else record(saved, out)
 
 
 def record(saved: checkpoint.Checkpoint, out: Path) -> str:
-    """Plays a checkpoint and writes the video; returns what came of it, in words."""
+    """Plays a checkpoint and writes the video; returns the outcome, in words."""
     logdir = saved.path.parents[1].absolute()
     out.parent.mkdir(exist_ok=True)
     unfinished = out.with_name(f'unfinished-{os.getpid()}-{out.name}').absolute()
@@ -45,7 +45,7 @@ def record(saved: checkpoint.Checkpoint, out: Path) -> str:
     command = ['dreamerv2.evaluate', logdir, '--step', saved.frames, '--tasks', config.task]
     command += ['--episodes', 1, '--policy', config.eval_policy, '--video', unfinished]
     try:
-        # From where Python finds this copy of the package first.
+        # The folder where Python finds this copy of the package first.
         ended = subprocess.run(
             [sys.executable, '-m', *map(str, command)],
             capture_output=True,

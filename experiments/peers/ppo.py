@@ -1,16 +1,16 @@
-"""PPO of Stable-Baselines3 on our own environments, logged as our own runs are.
+"""Stable-Baselines3's PPO on our environments, logged like our own runs.
 
 The same frames, actions, rewards and sticky actions as `train.py` with the preset `mario_small` and
 the same keys: give both the same `--mario_actions`, `--sticky` and so on. `scripts/plot.sh` draws
-the logdirs of both; `minutes` in each line is the time since the start. PyTorch brings gigabytes,
-so this has an environment of its own, with a CPU build of PyTorch:
+the logdirs of both; `minutes` in each line is the time since the start. PyTorch needs gigabytes, so
+this has its own environment, with a CPU build of PyTorch:
 
     python -m venv ~/ppo && ~/ppo/bin/pip install -e '.[peers]'
     ~/ppo/bin/python experiments/peers/ppo.py --task mario_1-1 --logdir ~/logdir/ppo/1
 
 Settings are those that V. Nguyen published for this game (Super-mario-bros-PPO-pytorch): 8
 environments of 512 steps, 10 epochs over minibatches of 256, learning rate 1e-4, discount 0.9,
-lambda 1, entropy 0.01; a stack of 4 frames. Rewards are divided by 15, their bound in a frame.
+lambda 1, entropy 0.01; a stack of 4 frames. Rewards are divided by 15, their bound per frame.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ SETTINGS = {
 
 
 def episode_metrics(level: str, total: float, length: int, info: dict[str, Any]) -> dict[str, Any]:
-    """What our own runs log of a finished episode, under the same names."""
+    """What our own runs log about a finished episode, under the same names."""
     values: dict[str, Any] = {'return': total, 'length': length}
     metrics = {f'train_{key}': value for key, value in values.items()}
     values['progress'] = info.get('log_progress')
@@ -53,7 +53,7 @@ def episode_metrics(level: str, total: float, length: int, info: dict[str, Any])
 
 
 def make_vector(config: Config) -> Any:
-    """`ENVS` environments, each with a seed of its own, with the last `STACK` images stacked."""
+    """`ENVS` environments, each with its own seed, with the last `STACK` images stacked."""
     from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack
 
     def maker(index: int) -> Any:
@@ -64,7 +64,7 @@ def make_vector(config: Config) -> Any:
 
 
 def scaled_rewards(envs: Any) -> Any:
-    """The same environments with rewards times `REWARD_SCALE`; episodes are logged before."""
+    """The same environments with rewards times `REWARD_SCALE`, which the log does not see."""
     from stable_baselines3.common.vec_env import VecEnvWrapper
 
     class Scaled(VecEnvWrapper):
@@ -91,7 +91,7 @@ def train(config: Config) -> None:
         ) from error
     logdir = Path(config.logdir)
     if (logdir / METRICS).exists():
-        raise UsageError(f'--logdir {logdir} holds a run; PPO does not resume: choose another')
+        raise UsageError(f'--logdir {logdir} holds a run; PPO cannot resume: choose another')
     logdir.mkdir(parents=True, exist_ok=True)
     config.save(logdir / 'config.yaml')
 

@@ -94,7 +94,7 @@ BAD = {
         'rssm.deter makes the networks and optimizers what they are and cannot change',
     ),
     'a file that is none': ('train', ['--logdir', '{root}/tagged'], "tag 'python/name:os.system'"),
-    'a path out of the logdir': ('train', ['--task', 'gym_../../x'], 'no name for a folder'),
+    'a path out of the logdir': ('train', ['--task', 'gym_../../x'], 'not a name for a folder'),
     'no module': ('train', ['--task', 'gym_..:x', '--logdir', '{root}/new'], "import '..'"),
     'a long task': ('train', ['--task', 'x' * 900, '--logdir', '{root}/new'], 'unknown task'),
     'control characters': ('train', ['--task', 'a\x1b[31m\nb'], '--task is'),

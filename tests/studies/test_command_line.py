@@ -107,7 +107,7 @@ def test_a_study_is_killed_and_goes_on_to_its_end(command, tmp_path):
     code, out, err = ended(command('videos.py', root))
     assert code == 0, err
     said = [line.split(': ')[1] for line in out.splitlines()]
-    assert said == [f'{made[0]} is there', f'{made[1]}', f'{made[2]} is there']
+    assert said == [f'{made[0]} exists', f'{made[1]}', f'{made[2]} exists']
     assert made[0].read_bytes() == b'a video made before' and made[1].stat().st_size > 1000
     for path in (made[0], made[2]):
         path.write_bytes(made[1].read_bytes())
@@ -133,7 +133,7 @@ def test_a_missing_parent_is_named(command, tmp_path):
         ('study.py', ['{study}', '--logdir', 'x', '--jobs', '-1'], ['--jobs', "'-1'"]),
         ('study.py', ['{study}', '--logdir', 'x', '--gpus', '0', '--gpus_per_run', '0'], ['0.0']),
         ('pretrain.py', ['{study}', '--logdir', 'x', '--sets', 'e4'], ['--sets e4', 'pair']),
-        ('status.py', ['nowhere'], ['no study']),
+        ('status.py', ['nowhere'], ['not a study']),
         ('videos.py', ['nowhere'], ['nowhere']),
         ('reconstruct.py', ['nowhere', '--task', 'mario_1-1'], ['nowhere does not exist']),
         ('reconstruct.py', ['x', '--task', 'mario_1-1', '--frames', '0'], ['--frames', "'0'"]),

@@ -104,7 +104,7 @@ def test_the_other_studies_can_be_planned(repository, name):
         ('[3, 5]', '[3.0]', 5, ['whole numbers']),
         ('frames: 2000', 'steps: 500', 4, ["'steps'", 'did you mean frames (agent steps']),
         ('frames: 2000', 'frmaes: 2000', 4, ['did you mean frames?']),
-        ('frames: 2000', 'frames.total: 2000', 4, ['frames holds no keys']),
+        ('frames: 2000', 'frames.total: 2000', 4, ['frames has no keys']),
         ('frames:', 'prefill: 100\nframes:', 4, ['config: {prefill: ...}']),
         ('frames:', 'logdir: x\nframes:', 4, ['--logdir on the command line']),
         ('frames:', 'task: mario_1-1\nframes:', 4, ['did you mean baseline']),

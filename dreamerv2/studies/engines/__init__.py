@@ -1,1 +1,1 @@
-"""Where the runs of a study are run: this machine, a Ray cluster, or a Slurm cluster."""
+"""Where the runs of a study are executed: this machine, a Ray cluster, or a Slurm cluster."""

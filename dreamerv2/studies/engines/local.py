@@ -1,4 +1,4 @@
-"""Runs as processes of this machine, some at a time."""
+"""Runs as processes on this machine, some at a time."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from dreamerv2.studies.process import start_process
 
 
 class LocalEngine:
-    """Starts runs and tells which have ended.
+    """Starts runs and polls for those that have ended.
 
     Args:
-        jobs: how many run at once; 0 for one a place on a GPU, or one without GPUs.
-        gpus: numbers of the GPUs to use; empty for the CPU, or whatever TensorFlow finds.
-        gpus_per_run: share of a GPU that a run takes; 0.5 puts two on each.
+        jobs: how many run at once; 0 for as many as fit on the GPUs, or one without GPUs.
+        gpus: numbers of the GPUs to use; empty for whatever TensorFlow finds.
+        gpus_per_run: fraction of a GPU that a run uses; 0.5 puts two on each.
     """
 
     def __init__(self, jobs: int = 0, gpus: Sequence[int] = (), gpus_per_run: float = 1.0) -> None:
@@ -28,8 +28,8 @@ class LocalEngine:
         count = jobs or len(places) or 1
         if places and count > len(places):
             raise UsageError(
-                f'--jobs {count}: {len(gpus)} GPUs at --gpus_per_run {gpus_per_run} have place for '
-                f'{len(places)} runs; lower the one or the other'
+                f'--jobs {count}: {len(gpus)} GPUs at --gpus_per_run {gpus_per_run} have room for '
+                f'{len(places)} runs; lower one or the other'
             )
         self._free: list[str] = (places or [''] * count)[:count]
         self._threads = max(1, usable_cores() // count)
@@ -37,7 +37,7 @@ class LocalEngine:
 
     @property
     def places(self) -> int:
-        """How many runs there can be at once."""
+        """How many runs can be active at once."""
         return len(self._free) + len(self._running)
 
     @property
@@ -47,7 +47,7 @@ class LocalEngine:
 
     @property
     def running(self) -> list[Job]:
-        """What runs now."""
+        """The active runs."""
         return list(self._running)
 
     def start(self, job: Job) -> None:
@@ -78,4 +78,4 @@ class LocalEngine:
                 process.send_signal(signal.SIGTERM)
 
     def close(self) -> None:
-        """Nothing is left to let go of."""
+        """Nothing to release."""

@@ -1,4 +1,4 @@
-"""The flags that choose where runs are run, which studies and sweeps have in common."""
+"""The flags for where runs are executed, shared by studies and sweeps."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags that choose an engine."""
     parser.add_argument(
         '--jobs', type=whole_number(), default=0, metavar='N',
-        help='runs at a time (default: one, or as many as the GPUs or the cluster have place for)',
+        help='runs at a time (default: one, or as many as the GPUs or the cluster have room for)',
     )  # fmt: skip
     parser.add_argument(
         '--gpus', type=_numbers, default=[], metavar='N,N', help='numbers of the GPUs to use'
@@ -33,7 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--engine', choices=('local', 'ray', 'slurm'), default='local',
         help='this machine, a Ray cluster, or Slurm through submitit',
     )  # fmt: skip
-    parser.add_argument('--address', default='', help='ray: of the cluster (default: a new one)')
+    parser.add_argument(
+        '--address', default='', help='ray: address of the cluster (default: a new one)'
+    )
     parser.add_argument(
         '--cpus_per_run', type=float, default=1.0, metavar='N', help='ray and slurm: cores (1)'
     )
@@ -46,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=whole_number(),
         default=1,
         metavar='N',
-        help='more attempts after a crash (1)',
+        help='retries after a crash (1)',
     )
 
 
@@ -66,7 +68,7 @@ def check_arguments(args: argparse.Namespace) -> None:
 
 
 def _check_share(share: float | None, engine: str) -> None:
-    """Raises UsageError for a share of a GPU that an engine cannot give."""
+    """Raises UsageError for a fraction of a GPU that an engine cannot provide."""
     if share is None:
         return
     whole = share in range(1, MOST_GPUS + 1)
@@ -113,7 +115,7 @@ def make_engine(args: argparse.Namespace, root: Path) -> Engine:
         root: folder of all runs.
 
     Raises:
-        UsageError: flags that do not go together, or no cluster to be found.
+        UsageError: incompatible flags, or no cluster found.
     """
     if args.engine == 'ray':
         from dreamerv2.studies.engines.ray import RayEngine
@@ -140,5 +142,5 @@ def _slurm_options(args: argparse.Namespace) -> dict[str, str | int]:
 
 def _numbers(text: str) -> list[int]:
     if not all(part.isdecimal() and len(part) < 6 for part in text.split(',')):
-        raise argparse.ArgumentTypeError(f'{text!r} is no list of GPUs such as 0,1')
+        raise argparse.ArgumentTypeError(f'{text!r} is not a list of GPUs such as 0,1')
     return [int(part) for part in text.split(',')]

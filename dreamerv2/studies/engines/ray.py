@@ -10,24 +10,24 @@ from dreamerv2.errors import UsageError
 from dreamerv2.studies.definition import Job
 from dreamerv2.studies.process import python_path, run_process
 
-LOST = 1  # counts as a crash: the run is tried again
+LOST = 1  # counts as a crash: the run is retried
 RETRIES = 5  # after a machine was lost
 
 
 def run_on_node(arguments: list[str], logdir: str) -> int:
-    """On a machine of the cluster: runs to the end, or saves when the task is cancelled."""
+    """Runs on a machine of the cluster to the end, or saves when the task is cancelled."""
     return run_process(arguments, Path(logdir))
 
 
 class RayEngine:
-    """Hands runs to Ray, which finds a machine with room for each.
+    """Submits runs to Ray, which finds a machine with room for each.
 
-    A run whose machine is lost goes on from its checkpoint on another one.
+    A run whose machine is lost resumes from its checkpoint on another one.
 
     Args:
         address: of the cluster; empty starts one on this machine.
-        jobs: how many are handed over at once; 0 for no limit.
-        cpus_per_run, gpus_per_run: what a run needs of a machine.
+        jobs: how many are submitted at once; 0 for no limit.
+        cpus_per_run, gpus_per_run: resources of a run.
     """
 
     def __init__(
@@ -58,21 +58,21 @@ class RayEngine:
 
     @property
     def places(self) -> int:
-        """How many runs are handed over at once; 1 where there is no limit."""
+        """How many runs are submitted at once; 1 where there is no limit."""
         return self._jobs or 1
 
     @property
     def has_room(self) -> bool:
-        """Whether another run can be handed over."""
+        """Whether another run can be submitted."""
         return not self._jobs or len(self._running) < self._jobs
 
     @property
     def running(self) -> list[Job]:
-        """What has been handed over and has not ended."""
+        """What has been submitted and has not ended."""
         return list(self._running)
 
     def start(self, job: Job) -> None:
-        """Hands a run over."""
+        """Submits a run."""
         self._running[job] = self._submit.remote(job.arguments, str(job.logdir))
 
     def poll(self) -> list[tuple[Job, int]]:
@@ -89,12 +89,12 @@ class RayEngine:
         return ended
 
     def stop(self) -> None:
-        """Asks every run to save and end; those that have not begun never do."""
+        """Asks every run to save and end; those that have not started never do."""
         for reference in self._running.values():
             self._ray.cancel(reference)
 
     def close(self) -> None:
-        """Lets go of the cluster."""
+        """Disconnects from the cluster."""
         self._ray.shutdown()
 
     def _code(self, reference: Any) -> int:

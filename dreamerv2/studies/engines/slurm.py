@@ -10,11 +10,11 @@ from dreamerv2.errors import UsageError
 from dreamerv2.studies.definition import Job
 from dreamerv2.studies.process import end_run, python_path, run_process
 
-LOST = 1  # counts as a crash: the run is tried again
+LOST = 1  # counts as a crash: the run is retried
 
 
 class SlurmTask:
-    """What a job of the cluster does; submitit calls `checkpoint` before it is pre-empted."""
+    """A job of the cluster; submitit calls `checkpoint` before it is pre-empted."""
 
     def __init__(self, arguments: list[str], logdir: str) -> None:
         self.arguments = arguments
@@ -25,9 +25,9 @@ class SlurmTask:
         return run_process(self.arguments, Path(self.logdir))
 
     def checkpoint(self) -> Any:
-        """Has the run save and end, and asks for another job that goes on.
+        """Makes the run save and end, and requests another job that resumes it.
 
-        Called in a signal handler, beside the call above.
+        Called in a signal handler during the call above.
         """
         import submitit
 
@@ -36,11 +36,11 @@ class SlurmTask:
 
 
 class SlurmEngine:
-    """Submits runs, and asks the cluster which have ended.
+    """Submits runs, and polls the cluster for those that have ended.
 
     Args:
         folder: for submitit's own files.
-        cluster: `slurm`, or `local` for processes of this machine.
+        cluster: `slurm`, or `local` for processes on this machine.
         jobs: how many are submitted at once; 0 for no limit.
         options: of submitit, such as `slurm_partition` or `timeout_min`.
     """
@@ -61,7 +61,7 @@ class SlurmEngine:
             self._executor.update_parameters(**{'timeout_min': 24 * 60, **(options or {})})
         except (RuntimeError, NameError, TypeError, ValueError) as error:
             raise UsageError(f'--engine slurm: {error}') from error
-        # Jobs inherit the environment, and must find this module to know what to do.
+        # Jobs inherit the environment, and must be able to import this module.
         os.environ['PYTHONPATH'] = python_path()
         self._jobs = jobs
         self._running: dict[Job, Any] = {}
@@ -100,7 +100,7 @@ class SlurmEngine:
             submitted.cancel()
 
     def close(self) -> None:
-        """Nothing is left to let go of."""
+        """Nothing to release."""
 
 
 def _code(submitted: Any) -> int:
