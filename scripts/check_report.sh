@@ -11,7 +11,7 @@ and of a phone (390x844), each light and dark, and checks that
   - nothing is written to the console and nothing is loaded from outside the file,
   - all pictures and videos load,
   - the page is no wider than the screen,
-  - words are large enough and stand out from what is behind them.
+  - text is large enough and has enough contrast.
 Saves a screenshot of each, of the whole page up to 16000 pixels, in OUT_DIR (default: beside FILE,
 in report_check/).
 
@@ -49,7 +49,7 @@ mkdir -p -- "$out" || fail "$out: cannot be made; choose another OUT_DIR"
 work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
 
-# A copy that looks at itself and tells the page around it what it has found.
+# A copy that checks itself and reports to the page around it.
 cat >"$work/look.html" <<'END'
 <script>
 function luminance(color) {

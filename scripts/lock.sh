@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Writes requirements.lock and requirements-gpu.lock anew from the .in files.
+# Regenerates requirements.lock and requirements-gpu.lock from the .in files.
 set -euo pipefail
 
 usage() {
     cat <<'TEXT'
 usage: scripts/lock.sh [UV ARGUMENTS]
 
-Pins every dependency with hashes, for Python 3.10 to 3.12 on Linux and macOS. Versions that are
-pinned already stay, unless told otherwise: scripts/lock.sh --upgrade, or
+Pins every dependency with hashes, for Python 3.10 to 3.12 on Linux and macOS. Pinned
+versions are kept, except with scripts/lock.sh --upgrade or
 scripts/lock.sh --upgrade-package numpy. Needs uv.
 TEXT
 }
@@ -26,7 +26,7 @@ for name in requirements requirements-gpu; do
     "$uv" pip compile --quiet --universal --python-version 3.10 --generate-hashes \
         --custom-compile-command scripts/lock.sh "$@" "$name.in" --output-file "$name.lock"
     if grep -nE '^ *--(extra-)?index-url|^ *--find-links|://' "$name.lock" >&2; then
-        echo "lock: $name.lock names a place that others may not reach; remove these lines" >&2
+        echo "lock: $name.lock names a host that others may not reach; remove these lines" >&2
         exit 1
     fi
     echo "$name.lock: $(grep -c '^[a-z]' "$name.lock") packages"

@@ -6,8 +6,8 @@ usage() {
     cat <<'END'
 Usage: scripts/plot.sh ROOT [options]
 
-Draws return over frames, one panel per task, from every logdir at or under ROOT, also of runs that
-are still going. Repetitions with other seeds are one line: their mean with a 95 % confidence band.
+Draws return over frames, one panel per task, from every logdir at or under ROOT, including runs
+in progress. Runs that differ in the seed are one line: their mean with a 95 % confidence band.
 Writes a PNG, an SVG and a CSV of the numbers and prints their paths.
 
   --metric NAME    what to draw: train_return, train_return/3-1, eval_return, image_loss, ...

@@ -9,7 +9,7 @@ usage: scripts/quickstart.sh [LOGDIR]
 Sets everything up, trains the preset mario_small on level 1-1 for about ten minutes on two CPU
 cores, evaluates the agent, and prints where the learning curve and a video of it playing are.
 LOGDIR defaults to logdir/quickstart beside the README. Ctrl-C stops it with a checkpoint; the same
-command goes on from there. Delete LOGDIR to start anew.
+command resumes from there. Delete LOGDIR to start again.
 
 Environment: QUICKSTART_STEPS  agent steps of 4 frames to train for (default 16000)
 TEXT

@@ -46,7 +46,7 @@ with_progress() {
     started=$SECONDS
     "$@" >>"$log" 2>&1 </dev/null &
     pid=$!
-    trap 'kill "$pid" 2>/dev/null; printf "\nsetup: stopped; run it again to go on\n" >&2; exit 130' INT TERM
+    trap 'kill "$pid" 2>/dev/null; printf "\nsetup: stopped; run it again to continue\n" >&2; exit 130' INT TERM
     while kill -0 "$pid" 2>/dev/null; do
         state=$(tail -n "+$offset" "$log" | grep -Ec '^(Collecting|Requirement already)' || true)
         if tail -n "+$offset" "$log" | grep -q '^Installing collected'; then

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs a study and then makes its videos, its figures and its report. Stop it at any time; the same
-# command goes on.
+# command resumes.
 set -euo pipefail
 
 usage() {
@@ -10,7 +10,7 @@ usage: scripts/study.sh STUDY.yaml ROOT [FLAGS FOR experiments/study.py]
   scripts/study.sh experiments/mini.yaml ~/logdir/mini
   scripts/study.sh experiments/mini.yaml ~/logdir/mini --dry_run
 
-scripts/mini.sh ROOT and scripts/thesis.sh ROOT do so for these two studies.
+scripts/mini.sh ROOT and scripts/thesis.sh ROOT do this for these two studies.
 TEXT
 }
 

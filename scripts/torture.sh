@@ -12,12 +12,12 @@ usage: scripts/torture.sh WHAT [OPTIONS]
   faults    let every single call of a save fail with ENOSPC, EIO, a crash or a power cut
   flips     change every bit of an episode and of a checkpoint, and cut both off everywhere   --plain
   machines  play random histories on the replay and the checkpoint store   --count N
-  resume    stop or kill real training runs and compare them with unbroken ones   --configs NAME ...
+  resume    stop or kill real training runs and compare them with uninterrupted ones   --configs NAME ...
             --precision NAME ... --stops N --signal SIGTERM|SIGKILL --every SECONDS
 
-Every one prints what it found; the first four write it as JSON with --json FILE. OPTIONS go to the
-program tests/faults/WHAT.py, which tells all of its own with --help. Exit code 0: nothing was
-corrupt, mixed, wrong or beyond going on.
+Each prints its results; the first four also write them as JSON with --json FILE. OPTIONS go to the
+program tests/faults/WHAT.py, whose --help lists them all. Exit code 0: nothing was corrupt, mixed,
+wrong or impossible to resume.
 
   scripts/torture.sh kills --count 1000
 TEXT

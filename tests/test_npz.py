@@ -1,4 +1,4 @@
-"""Episode data: read back as written, and nothing of a stranger's is believed."""
+"""Episode data: read back as written, and untrusted data is checked."""
 
 import io
 import tracemalloc

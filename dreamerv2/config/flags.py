@@ -11,9 +11,6 @@ from dreamerv2.config.files import Entry
 from dreamerv2.config.merge import HELP
 from dreamerv2.errors import UsageError, printable, shown
 
-MOST_FLAGS = 500
-MOST_PRESETS = 50
-
 
 @dataclasses.dataclass(frozen=True)
 class Flags:
@@ -40,8 +37,6 @@ def parse_flags(argv: Sequence[str]) -> Flags:
             groups[-1][1].append(argument)
         else:
             raise UsageError(f'unexpected argument {shown(argument)}: expected --key value; {HELP}')
-    if len(groups) > MOST_FLAGS:
-        raise UsageError(f'{len(groups)} flags: expected at most {MOST_FLAGS}; {HELP}')
     for name, count in collections.Counter(name for name, _ in groups).items():
         if not name:
             raise UsageError(f'-- without a key: expected --key value; {HELP}')
@@ -54,8 +49,6 @@ def parse_flags(argv: Sequence[str]) -> Flags:
             presets = [preset for value in values for preset in value.split(',') if preset]
             if not presets:
                 raise UsageError('--configs needs the name of a preset; --help lists them')
-            if len(presets) > MOST_PRESETS:
-                raise UsageError(f'--configs: {len(presets)} presets; name at most {MOST_PRESETS}')
         else:
             entries.append(Entry(name, _value(values), f'--{printable(name)}'))
     return Flags(tuple(presets), tuple(entries), False)

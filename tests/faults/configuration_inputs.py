@@ -1,4 +1,4 @@
-"""Inputs that a user or a stranger could give: valid ones, and what goes wrong with them.
+"""Inputs that a user or an untrusted source could give: valid ones, and what goes wrong with them.
 
 Every function takes a `random.Random`, so that the number of an input is enough to make it again.
 """

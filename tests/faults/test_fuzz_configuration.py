@@ -66,7 +66,7 @@ BOMBS = {
 
 
 @pytest.mark.parametrize('name', BOMBS)
-def test_a_strangers_file_is_refused_before_it_does_harm(name, tmp_path):
+def test_an_untrusted_file_is_refused_before_it_does_harm(name, tmp_path):
     path = tmp_path / 'config.yaml'
     path.write_text(BOMBS[name])
     for read in (Config.load, lambda path: load_config([], file=path)):

@@ -94,7 +94,7 @@ def test_an_empty_replay_is_named():
     batches.close()
 
 
-def test_a_batch_of_strangers_is_not_believed():
+def test_an_untrusted_batch_is_checked():
     batches = make(Replay(None))
     file = io.BytesIO()
     np.savez(file, allow_pickle=True, reward=np.array([print], object))

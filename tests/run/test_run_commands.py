@@ -28,7 +28,7 @@ print(json.dumps(results))
 
 
 def replace_config(path, text):
-    """Gives a checkpoint another configuration, as a stranger who means harm would."""
+    """Gives a checkpoint another configuration, as a malicious source would."""
     (path / 'config.yaml').write_text(text)
     whole = store.read_manifest(path)
     entry = {'bytes': len(text), 'sha256': hashlib.sha256(text.encode()).hexdigest()}
@@ -99,9 +99,9 @@ BAD = {
     'a long task': ('train', ['--task', 'x' * 900, '--logdir', '{root}/new'], 'unknown task'),
     'control characters': ('train', ['--task', 'a\x1b[31m\nb'], '--task is'),
     'a name with a line end': ('evaluate', ['{root}/no\nwhere'], 'no\\nwhere does not exist'),
-    'a module of a stranger': ('evaluate', ['{root}/strange'], "names 'os:Mine-v0'"),
-    'an object of a stranger': ('evaluate', ['{root}/objects'], "tag 'python/name:os.system'"),
-    'a start from a stranger': (
+    'an untrusted module': ('evaluate', ['{root}/strange'], "names 'os:Mine-v0'"),
+    'an untrusted object': ('evaluate', ['{root}/objects'], "tag 'python/name:os.system'"),
+    'a start from an untrusted one': (
         'train',
         ['--init.from', '{root}/objects', '--logdir', '{root}/new'],
         "tag 'python/name:os.system'",
