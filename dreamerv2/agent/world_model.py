@@ -10,8 +10,7 @@ import tensorflow as tf
 
 from dreamerv2.agent.kl import kl_loss, stop_gradient
 from dreamerv2.agent.returns import masked_mean
-from dreamerv2.nets.decoder import Decoder
-from dreamerv2.nets.encoder import Encoder, Shapes
+from dreamerv2.nets.coders import Decoder, Encoder, Shapes
 from dreamerv2.nets.kernels import PLAIN, Kernels
 from dreamerv2.nets.mlp import Head
 from dreamerv2.nets.rssm import RSSM, State

@@ -15,8 +15,7 @@ import tensorflow as tf
 from dreamerv2.nets.scan import Step, Structure, scan
 
 if TYPE_CHECKING:
-    from dreamerv2.nets.decoder import Decoder
-    from dreamerv2.nets.encoder import Encoder
+    from dreamerv2.nets.coders import Decoder, Encoder
     from dreamerv2.nets.rssm import RSSM
 
 Weights = tuple[tf.Tensor, tf.Tensor]  # Kernel and bias, or scale and offset.

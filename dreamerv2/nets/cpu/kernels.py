@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
+from dreamerv2.nets.coders import Decoder, Encoder
 from dreamerv2.nets.cpu.convolutions import can_pair, conv, conv_pair
 from dreamerv2.nets.cpu.filter import filter_states
 from dreamerv2.nets.cpu.gradients import layer_norm, linear
@@ -17,8 +18,6 @@ from dreamerv2.nets.cpu.transposed_convolutions import (
     conv_transpose,
     conv_transpose_pair,
 )
-from dreamerv2.nets.decoder import Decoder
-from dreamerv2.nets.encoder import Encoder
 from dreamerv2.nets.kernels import Activation, Kernels, Weights
 from dreamerv2.nets.layers import Dense, normed
 from dreamerv2.nets.rssm import RSSM, State
