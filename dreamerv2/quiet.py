@@ -57,7 +57,7 @@ def hide_noise() -> None:
 
 
 def separate_stderr() -> None:
-    """Gives Python a standard error of its own, apart from the one that native code writes to.
+    """Gives Python its own standard error, separate from that of native code.
 
     From then on `devices.hidden_native_stderr` silences only the latter. Does nothing where
     standard error is already something else (under a test runner).

@@ -139,7 +139,7 @@ def hint_of(message: str) -> str:
 
 def check_determinism(make: Make, seed: int, sticky: float) -> Row:
     """Whether a seed gives the same rows twice, and another seed different ones."""
-    one, same, other = (play_anew(make, number) for number in (seed, seed, seed + 1))
+    one, same, other = (play_again(make, number) for number in (seed, seed, seed + 1))
     different = difference(one, same)
     if different:
         seen = f'the same seed and actions give different rows: {different}'
@@ -223,7 +223,7 @@ def difference(one: Sequence[Mapping[str, Any]], other: Sequence[Mapping[str, An
     return '' if len(one) == len(other) else f'there are {len(one)} rows and {len(other)}'
 
 
-def play_anew(make: Make, seed: int) -> list[dict[str, Any]]:
+def play_again(make: Make, seed: int) -> list[dict[str, Any]]:
     """Random play in an environment made for it, from this seed."""
     with contextlib.closing(make(seed=seed)) as env:
         return play(env, _STEPS)

@@ -65,7 +65,7 @@ def make_env(
             always so with several games, which share one action space. No effect elsewhere.
         mario_actions: set of actions in Mario, see `MarioEnv`. No effect elsewhere.
         level_weights: with several levels, how often each is drawn; None: uniformly.
-        sets: named sets of levels beside those of `configs.yaml`, `{'mario_e4': ['3-1', ...]}`.
+        sets: named sets of levels besides those of `configs.yaml`, `{'mario_e4': ['3-1', ...]}`.
 
     Returns:
         An `Environment`.

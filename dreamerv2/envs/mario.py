@@ -19,7 +19,7 @@ writing the emulator's memory (`tests/envs/test_mario_areas.py`):
   arrives.
 
 `log_x` is the x of Mario in the level's main area (see `level_lengths`, also for the four levels
-whose flag stands in an area of its own). In a bonus area it stays at the value with which he left.
+whose flag is in a separate area). In a bonus area it stays at the value with which he left.
 `log_progress` is the largest x of the episode over the level's length (walking past the exit pipe,
 towards a warp, does not count); 1 exactly when completed.
 

@@ -213,8 +213,8 @@ class ProcessWorkers(Workers):
 
     def _replace(self, index: int, error: WorkerError) -> None:
         """Replaces a worker that failed, or raises its error."""
-        begun = self._starts[index] is not None
-        level = self.levels[int(self._arrays[index]['level'])] if begun else '?'
+        started = self._starts[index] is not None
+        level = self.levels[int(self._arrays[index]['level'])] if started else '?'
         place = f'level {level}, {self._steps[index]} steps into an episode'
         if not self._restarts:
             self.close()

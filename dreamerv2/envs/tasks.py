@@ -44,7 +44,7 @@ def parse_task(task: str, sets: Mapping[str, Sequence[str]] | None = None) -> Ta
 
     Args:
         task: such as `mario_3-1+3-2`.
-        sets: named sets beside those of `configs.yaml`, see `config.sets`.
+        sets: named sets besides those of `configs.yaml`, see `config.sets`.
 
     Returns:
         Family and names, sets expanded.
@@ -68,7 +68,7 @@ def parse_task(task: str, sets: Mapping[str, Sequence[str]] | None = None) -> Ta
     for part in rest.split('+'):
         names.extend(known.get(f'{family}_{part}', known.get(part, (part,))))
     if not all(names):
-        raise UsageError(f'task {shown(task)}: a name is missing beside "+"')
+        raise UsageError(f'task {shown(task)}: a name is missing next to "+"')
     if family == 'mario':
         _check_levels(task, names, known)
     if family == 'atari':
@@ -89,7 +89,7 @@ def check_task(task: str, sets: Mapping[str, Sequence[str]] | None = None) -> Ta
 
     Args:
         task: the task's name.
-        sets: named sets beside those of `configs.yaml`, see `config.sets`.
+        sets: named sets besides those of `configs.yaml`, see `config.sets`.
 
     Returns:
         Family and names, as `parse_task`.

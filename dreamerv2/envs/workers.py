@@ -82,7 +82,7 @@ class InProcess(Workers):
         if not makers:
             raise ValueError('expected at least one environment')
         self._envs = [ResumableEnv(maker()) for maker in makers]
-        self._begun: dict[int, Action] = {}
+        self._pending: dict[int, Action] = {}
         first = self._envs[0]
         self.obs_space, self.act_space = first.obs_space, first.act_space
         self.levels, self.action_repeat = first.levels, first.action_repeat
@@ -95,10 +95,10 @@ class InProcess(Workers):
         return [self._envs[index].reset() for index in indices]
 
     def begin(self, actions: Mapping[int, Action]) -> None:
-        self._begun.update(actions)
+        self._pending.update(actions)
 
     def end(self, indices: Sequence[int]) -> list[Observation]:
-        return [self._envs[index].step(self._begun.pop(index)) for index in indices]
+        return [self._envs[index].step(self._pending.pop(index)) for index in indices]
 
     def get_state(self) -> list[dict[str, Any]]:
         return [env.get_state() for env in self._envs]

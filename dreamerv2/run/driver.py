@@ -94,7 +94,7 @@ class Driver:
             raise ValueError(f'{len(envs)} environments cannot form {turns} groups of equal size')
         self.groups = [range(start, start + size) for start in range(0, len(envs), size)]
         self._next = 0  # The group whose rows are passed on next.
-        self._begun: dict[int, np.ndarray] = {}  # Actions of the steps in progress.
+        self._pending: dict[int, np.ndarray] = {}  # Actions of the steps in progress.
         self._arrived: dict[int, Row] = {}  # Rows of finished steps, not passed on yet.
         self.policy_states: list[PolicyState] = [None] * turns
 
@@ -114,7 +114,7 @@ class Driver:
         Environments whose episode ended are reset before they act.
         """
         for number, group in enumerate(self.groups):
-            if not any(index in self._begun or index in self._arrived for index in group):
+            if not any(index in self._pending or index in self._arrived for index in group):
                 self._begin(number, policy)
         group = self.groups[self._next]
         self._next = (self._next + 1) % len(self.groups)
@@ -199,12 +199,12 @@ class Driver:
         vectors = dict(zip(group, np.asarray(actions, np.float32), strict=True))
         act_space = self.envs.act_space
         self.envs.begin({i: environment_action(act_space, vector) for i, vector in vectors.items()})
-        self._begun.update(vectors)
+        self._pending.update(vectors)
 
     def _wait(self, indices: Iterable[int]) -> None:
-        begun = [index for index in indices if index in self._begun]
-        for index, obs in zip(begun, self.envs.end(begun), strict=True):
-            self._arrived[index] = {**obs, 'action': self._begun.pop(index)}
+        pending = [index for index in indices if index in self._pending]
+        for index, obs in zip(pending, self.envs.end(pending), strict=True):
+            self._arrived[index] = {**obs, 'action': self._pending.pop(index)}
 
     def _record(self, index: int, row: Row) -> None:
         self._latest[index] = row

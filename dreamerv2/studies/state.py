@@ -71,8 +71,8 @@ def read_state(job: Job) -> State:
     failure = read_failure(job)
     if failure is not None:
         return State('failed', frames, fps, score, left, str(failure.get('error', '')))
-    begun = frames > 0 or any((job.logdir / 'checkpoints').glob('[0-9]*'))
-    return State('stopped' if begun else 'waiting', frames, fps, score, left)
+    started = frames > 0 or any((job.logdir / 'checkpoints').glob('[0-9]*'))
+    return State('stopped' if started else 'waiting', frames, fps, score, left)
 
 
 def last_rows(path: Path) -> list[dict[str, Any]]:

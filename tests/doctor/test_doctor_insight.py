@@ -32,8 +32,8 @@ def test_a_good_model_is_told_in_a_row(tmp_path):
     (row,) = rows_of(tmp_path)
     assert row.status == OK
     assert row.seen == (
-        'it sees the player: error 0.10 of a blind drawing; ROC area 0.95 for deaths 4 steps ahead '
-        '(9 deaths; 0.5 is chance); the critic expects 30.0 on average, 29.0 followed'
+        'it sees the player: error 0.10 relative to a blind drawing; ROC area 0.95 for deaths 4 '
+        'steps ahead (9 deaths; 0.5 is chance); the critic expects 30.0 on average, 29.0 followed'
     )
 
 
@@ -42,7 +42,7 @@ def test_a_good_model_is_told_in_a_row(tmp_path):
     [
         (
             {'model_error__player': 0.97},
-            'it does not see the player: error 0.97 of a blind drawing, after 5000 updates',
+            'it does not see the player: error 0.97 relative to a blind drawing, after 5000 ',
         ),
         ({'deaths_foreseen__auc_4': 0.55}, 'ROC area 0.55 for deaths 4 steps ahead'),
         (

@@ -152,11 +152,11 @@ def test_tensorflow_here():
 @pytest.mark.parametrize(
     'text, words',
     [
-        ('kill -ILL $$', 'SIGILL (an instruction this processor lacks)'),
+        ('kill -ILL $$', 'SIGILL (an instruction that this processor lacks)'),
         ('kill -SEGV $$', 'SIGSEGV'),
         ('echo "ImportError: no cv2" >&2; exit 1', 'ImportError: no cv2'),
         ('exit 3', 'exit code 3'),
-        ('echo nonsense', "none: 'nonsense"),
+        ('echo nonsense', "answer: 'nonsense"),
     ],
 )
 def test_a_probe_that_dies(tmp_path, monkeypatch, text, words):

@@ -31,14 +31,14 @@ def snapshot(path):
     } | {'.': path.stat().st_mtime_ns}
 
 
-def test_a_intact_run_is_only_read(run):
+def test_an_intact_run_is_only_read(run):
     before = snapshot(run)
     rows = rows_of(run)
     assert [row.status for row in rows] == [OK] * len(rows)
     seen = {row.check: row.seen for row in rows}
     assert seen['checkpoints'].startswith(f'verified: {4 * (STEPS - LENGTHS[-1])}, {FRAMES} frames')
     assert f'{len(LENGTHS)} episodes, {STEPS} steps, as the checkpoint counts' in seen['counts']
-    assert 'nobody' in seen['lock'] and 'task mario_1-1, seed 0' in seen['config']
+    assert 'no run' in seen['lock'] and 'task mario_1-1, seed 0' in seen['config']
     assert f'8 rows up to step {FRAMES}' in seen['metrics']
     assert snapshot(run) == before
 
@@ -113,7 +113,7 @@ def test_locks(run):
     leave_lock(run, host='elsewhere')
     assert rows_of(run)[0].status == OK
     os.utime(run / 'lock', (time.time() - 100,) * 2)
-    assert 'elsewhere is gone, or silent' in not_ok(run, WARNING).seen
+    assert 'elsewhere is gone or silent' in not_ok(run, WARNING).seen
     (run / 'lock').write_text('{"ho')
     row = not_ok(run, WARNING)
     assert str(run / 'lock') in row.seen and str(run / 'lock') in row.hint
@@ -197,7 +197,7 @@ def test_half_a_last_line(run):
     with open(run / 'metrics.jsonl', 'a') as file:
         file.write('{"step": 9')
     row = not_ok(run, WARNING)
-    assert 'breaks off after 10 bytes' in row.seen
+    assert 'is cut off after 10 bytes' in row.seen
     assert all(row.status == OK for row in metrics.check(run, None, True))
 
 

@@ -136,7 +136,7 @@ def test_a_correct_environment(sticky):
         (name, OK) for name in ('task', 'contract', 'determinism', 'state', 'time limit')
     ]
     assert 'image uint8[4, 4, 1]; Discrete(3), repeat 1' in rows[0].seen
-    assert rows[2].seen.endswith('another others')
+    assert rows[2].seen.endswith('another seed different ones')
 
 
 FAULTS = {
@@ -146,7 +146,7 @@ FAULTS = {
     GlobalRandom: ('determinism', "different rows: 'image' differs at row 0", 'from the seed'),
     ForgottenState: ('contract', "from the same state 'image' differs", 'get_state'),
     HiddenState: ('state', "'image' differs at row 0", 'get_state'),
-    TerminalLimit: ('time limit', 'sets is_terminal, though', 'is_last alone'),
+    TerminalLimit: ('time limit', 'sets is_terminal, though', 'only is_last'),
     NoLimit: ('time limit', 'time_limit 3 does not end an episode', 'set is_last'),
     TerminalOnly: ('contract', 'is_terminal without is_last', 'set is_last too'),
     Raises: ('contract', 'ZeroDivisionError: the pole fell', 'message names'),

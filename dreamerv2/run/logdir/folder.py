@@ -108,8 +108,8 @@ def _changes(path: Path, config: Config) -> list[resume_policy.Change]:
     """How a run differs from the one already in the logdir, if there is one."""
     saved = path / 'config.yaml'
     learned = any((path / 'checkpoints').glob('*'))
-    begun = learned or any((path / 'train_episodes').glob('*.npz'))
-    if not saved.exists() or not begun:
+    started = learned or any((path / 'train_episodes').glob('*.npz'))
+    if not saved.exists() or not started:
         return []
     return resume_policy.changes(Config.load(saved), config, learned=learned)
 

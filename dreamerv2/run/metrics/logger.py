@@ -86,7 +86,7 @@ class Throughput:
 
     def start(self, step: int, updates: int) -> None:
         """Starts counting at these counts of agent steps and updates."""
-        self._begun, self._step, self._updates = self._clock(), step, updates
+        self._began, self._step, self._updates = self._clock(), step, updates
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
@@ -95,11 +95,11 @@ class Throughput:
         try:
             yield
         finally:
-            self._begun += self._clock() - before
+            self._began += self._clock() - before
 
     def take(self, step: int, updates: int) -> dict[str, float]:
         """`fps` and `train_ratio` since the last call; resets both."""
-        steps, seconds = step - self._step, self._clock() - self._begun
+        steps, seconds = step - self._step, self._clock() - self._began
         ratio = (updates - self._updates) / max(steps, 1)
         self.start(step, updates)
         return {'fps': steps * self._repeat / max(seconds, 1e-9), 'train_ratio': ratio}

@@ -188,7 +188,7 @@ def _bar(stream: TextIO, total: int, unit: str, initial: int = 0) -> Any:
         initial=initial,
         unit=unit,
         unit_scale=unit == 'frame',
-        miniters=0,  # What stands beside the bar may change while it does not move.
+        miniters=0,  # The text next to the bar may change while it does not move.
         dynamic_ncols=sized,
         ncols=None if sized else 100,
         nrows=None if sized else 24,
