@@ -48,18 +48,21 @@ def measure(
         subject.use_default_threads()
         config = config.update(subject.PLAIN)
     warmup = max(5 * config.train_every, steps // 4)
-    clock = Clock()
+    clock, made = Clock(), 0
     marks: list[tuple[float, dict[str, float], int]] = []
 
     def on_act(acted: int) -> None:
         if acted >= warmup + steps * len(marks):
-            updates = clock.calls.get('learner', 0)
-            marks.append((time.monotonic(), dict(clock.seconds), updates))
+            marks.append((time.monotonic(), dict(clock.seconds), made))
+
+    def on_update(_: Any) -> None:
+        nonlocal made
+        made += 1
 
     with tempfile.TemporaryDirectory() as folder, emulator.preferred(packages):
         total = config.prefill + warmup + steps + 2 * config.envs
         config = config.update({'logdir': folder, 'steps': total, 'eval_every': 0, 'save_every': 0})
-        _, device = watched.train(config, clock, on_act=on_act)
+        _, device = watched.train(config, clock, on_act=on_act, on_update=on_update)
     (start, before, first), (end, after, last) = marks[:2]
     parts = {part: after.get(part, 0.0) - before.get(part, 0.0) for part in PARTS}
     updates, seconds = last - first, end - start

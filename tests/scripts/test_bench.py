@@ -170,7 +170,8 @@ def test_train_times_every_part_in_each_mode(measure):
     assert column(table, 'precision') == ['float32', 'bfloat16', 'bfloat16']
     for row in table['rows']:
         values = dict(zip(table['columns'], row, strict=True))
-        assert values['frames/s']['median'] > 0 and values['updates/s'] > 0
+        # An update every ten steps.
+        assert 5 < values['frames/s']['median'] / values['updates/s'] < 20.1
         parts = [values[f'{part} (%)'] for part in ('environments', 'policy', 'learner')]
         assert min(parts) > 0
         if values['mode'] != 'async_collect':  # Else the learner computes beside the others.
