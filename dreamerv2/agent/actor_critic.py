@@ -182,7 +182,7 @@ class ActorCritic(tf.Module):
         return loss, {'critic': masked_mean(dist.mode(), mask[:-1])}
 
     def update_slow_critic(self, updated: tf.Tensor | bool = True):
-        """Moves the slow critic after an update: a copy after the first, then every so many.
+        """Moves the slow critic after an update: after the first, then every `slow_target_update`.
 
         Does nothing where the critic was not `updated`.
         """

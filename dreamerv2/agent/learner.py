@@ -47,7 +47,7 @@ class Learner:
             clipping or decay.
         scaled: scale losses (float16).
         sharded: whether imagined rollouts may be computed in shards (`Kernels.roll_out`).
-        levels: their names; with several, the model's losses are also told apart by level.
+        levels: their names; with several, the model's losses are also logged by level.
     """
 
     def __init__(

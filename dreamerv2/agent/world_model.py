@@ -62,7 +62,7 @@ class WorldModel(tf.Module):
         needs: entries of the batch that the heads learn from, beside the observations.
 
     Raises:
-        ValueError: `grad_heads` or `loss_scales` name what there is not.
+        ValueError: `grad_heads` or `loss_scales` name heads or losses that do not exist.
     """
 
     def __init__(

@@ -219,7 +219,7 @@ def parse_lines(lines: Iterable[bytes]) -> tuple[Rows, int]:
 def drop_superseded(rows: Rows) -> tuple[Rows, int]:
     """Rows in order of step without those that a resumed run has lived through again.
 
-    A run that goes on from a checkpoint starts at a lower step than the last one written. What
+    A run that resumes from a checkpoint starts at a lower step than the last one written. What
     had been written past that checkpoint belongs to a past that no longer counts. A single line
     out of order, with the next one going on as before, is no resume and only sorted in.
     """

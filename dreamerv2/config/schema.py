@@ -187,7 +187,7 @@ RUN = {
     ),
     'accept_changes': Key(
         boolean(),
-        'go on with a run although keys of learning changed, such as model_opt.lr',
+        'resume a run although keys of learning changed, such as model_opt.lr',
         UNCOMPARED,
     ),
 }
@@ -248,7 +248,7 @@ SCHEDULE = {
     'prefill_policy': Key(
         choice('random', 'init'), 'what acts in the prefill; init: the loaded agent', BEGINNING
     ),
-    'pretrain': Key(whole(0), 'updates on the prefill before collecting goes on', ACCEPTED),
+    'pretrain': Key(whole(0), 'updates on the prefill before collecting continues', ACCEPTED),
     'train_every': Key(whole(0), 'steps between updates (0: none)', ACCEPTED),
     'train_steps': Key(whole(1, 10**6), 'updates each time', ACCEPTED),
     'log_every': Key(whole(0), 'steps between logged metrics (0: none)', FREE),
@@ -278,7 +278,7 @@ EXPERIENCE = {
     ),
     'replay.prioritize_ends': Key(boolean(), 'sample the ends of episodes more often', ACCEPTED),
     'replay.past_end': Key(
-        choice('short', 'all', 'off'), 'which windows go on past the end of an episode', ACCEPTED
+        choice('short', 'all', 'off'), 'which windows continue past the end of an episode', ACCEPTED
     ),
     'replay.keep_on_disk': Key(boolean(), 'keep evicted episodes on disk', FREE),
     'dataset.batch': Key(whole(1, WIDTH), 'sequences in a batch', BATCH),

@@ -1,6 +1,6 @@
 """From the configuration to the parts of a run, which themselves take named arguments.
 
-Environments and agent may also be handed over (`Parts`); by default the configuration names them.
+Environments and agent may also be passed in (`Parts`); by default the configuration names them.
 """
 
 from __future__ import annotations
@@ -300,7 +300,7 @@ def make_agent(
     """The agent as the run starts with it.
 
     With the whole state of the checkpoint `saved`, or else with what it inherits from `parent`,
-    which is told to `say`.
+    of which a table goes to `say`.
 
     Raises:
         UsageError: it does not fit the environment or the checkpoint.

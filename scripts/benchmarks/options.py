@@ -80,7 +80,7 @@ class Options:
         return ['--configs', *self.presets, *self.overrides]
 
     def say(self, line: str) -> None:
-        """Tells the user what goes on, apart from the report."""
+        """Shows progress, apart from the report."""
         print(line, file=sys.stderr, flush=True)
 
     def report(self, tables: Sequence[Table], **data: Any) -> Report:

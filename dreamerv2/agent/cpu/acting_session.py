@@ -3,7 +3,7 @@
 A compiled function is computed by TensorFlow's pool of threads: beside a learner each call lines up
 behind the learner's operations. A session may compute in the calling thread, and calling it costs
 less, which counts where a call is short: one environment and a small network. Where environments
-are so many that the encoder has branches, it has threads of its own for them.
+are enough for the encoder to have branches, it has threads of its own for them.
 """
 
 from __future__ import annotations

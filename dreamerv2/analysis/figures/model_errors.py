@@ -11,7 +11,7 @@ from dreamerv2.analysis.study import Study
 CAPTION = (
     'What the world models see: squared error in the boxes of Mario and of the enemies, and in the '
     'rest of the image, as a share of that of a drawing without them (1: blind, 0: perfect). The '
-    'image is drawn from a state that has seen it (0 steps), or foretold 5 and 15 steps before. '
+    'image is drawn from a state that has seen it (0 steps), or predicted 5 and 15 steps ahead. '
     'Measured on the episodes of each evaluation, all levels together.'
 )
 _REGIONS = ('player', 'enemies', 'rest')

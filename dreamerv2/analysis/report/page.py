@@ -41,7 +41,7 @@ def write_report(
 
     Raises OSError where it cannot write there.
     """
-    # Before all the work, so that a place that cannot be written to is told at once.
+    # Before all the work, so that a path that cannot be written to is reported at once.
     out.parent.mkdir(parents=True, exist_ok=True)
     found = answers.by_question(data)
     text = report(data, root, found, bins=bins, window=window)

@@ -77,21 +77,21 @@ def as_lines(found: Sequence[Change]) -> list[str]:
 
 
 def note(found: Sequence[Change]) -> str:
-    """One line about the changes with which a run goes on."""
+    """One line about the changes with which a run resumes."""
     listed = ', '.join(map(str, found[:SHOWN_AT_MOST]))
     more = len(found) - SHOWN_AT_MOST
-    return f'Going on with changes: {listed}{f" and {more} more" if more > 0 else ""}.'
+    return f'Resuming with changes: {listed}{f" and {more} more" if more > 0 else ""}.'
 
 
 def refusal(path: str, found: Sequence[Change]) -> str:
-    """One line about why a run does not go on, with the way out."""
+    """One line about why a run does not resume, with a hint."""
     first, *others = [change for change in found if not change.free]
     more = f' ({len(others)} more {"differs" if len(others) == 1 else "differ"})' if others else ''
-    ways = ['repeat its command to go on with it', 'choose another --logdir']
+    ways = ['repeat its command to resume it', 'choose another --logdir']
     if first.reason:
-        ways[0] = f'{first.key} {first.reason} and cannot change. Repeat its command to go on'
+        ways[0] = f'{first.key} {first.reason} and cannot change. Repeat its command to resume it'
     else:
-        ways.append('go on with the changes by --accept_changes True')
+        ways.append('accept the changes by --accept_changes True')
     return (
         f'{printable(path, 200)} holds a run with {first.key} {shown(_plain(first.old))}, but '
         f'{shown(_plain(first.new))} is asked for{more}: '

@@ -89,11 +89,11 @@ def test_the_difference_is_shown_key_by_key_and_the_worst_first():
     assert resume_policy.refusal('runs/1', found) == (
         'runs/1 holds a run with rssm.deter 600, but 8 is asked for (1 more differs): rssm.deter '
         'makes the networks and optimizers what they are and cannot change. Repeat its command to '
-        'go on or choose another --logdir.'
+        'resume it or choose another --logdir.'
     )
     assert resume_policy.refusal('runs/1', compare(discount=0.5)) == (
-        'runs/1 holds a run with discount 0.999, but 0.5 is asked for: repeat its command to go on '
-        'with it, choose another --logdir, or go on with the changes by --accept_changes True.'
+        'runs/1 holds a run with discount 0.999, but 0.5 is asked for: repeat its command to '
+        'resume it, choose another --logdir, or accept the changes by --accept_changes True.'
     )
 
 
@@ -133,7 +133,7 @@ def test_accepted_changes_take_effect_and_are_recorded(tmp_path, capfd):
     assert start(tmp_path, train_every=10, discount=0.5, **ACCEPTED) == 0
     shown = ''.join(capfd.readouterr())
     changed = 'discount 0.999 -> 0.5, train_every 5 -> 10, steps 100 -> 200'
-    assert f'Going on with changes: {changed}.' in shown
+    assert f'Resuming with changes: {changed}.' in shown
     # 1 + 12 updates up to step 100 as before, then one every 10 steps.
     updates = int(checkpoint.find(tmp_path).arrays()['calls/learn'])
     assert updates == 13 + 10
@@ -158,9 +158,9 @@ def test_free_changes_go_through_with_a_note(tmp_path, capfd):
     capfd.readouterr()
     start(tmp_path, steps=120, log_every=30)
     shown = ''.join(capfd.readouterr())
-    assert shown.count('Going on with changes: log_every 20 -> 30, steps 100 -> 120.') == 1
+    assert shown.count('Resuming with changes: log_every 20 -> 30, steps 100 -> 120.') == 1
     start(tmp_path, steps=120, log_every=40)
-    assert 'Going on with changes' not in ''.join(capfd.readouterr())  # It is finished.
+    assert 'Resuming with changes' not in ''.join(capfd.readouterr())  # It is finished.
 
 
 def test_changes_of_a_start_that_was_cut_short_are_recorded_with_the_next(tmp_path):
