@@ -64,8 +64,8 @@ def test_an_agent_that_starts_from_another_predicts_exactly_as_it_does():
         features = model.rssm.features(posterior)
         outputs.append([
             *(dist.mode() for dist in model.decoder(features).values()),
-            model.reward(features).mode(),
-            model.discount(features).mean(),
+            model.heads['reward'](features).mode(),
+            model.heads['discount'](features).mean(),
             agent.actor_critic.actor(features).logits,
             agent.actor_critic.critic(features).mode(),
         ])  # fmt: skip
