@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import types
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -66,6 +67,7 @@ class Agent:
         kernels: Kernels = PLAIN,
         levels: Sequence[str] = (),
     ):
+        config = types.MappingProxyType(config)  # TensorFlow would change dicts in place.
         dtype, jit = tf.as_dtype(precision), config['jit']
         rng = np.random.default_rng(np.random.SeedSequence([seed, 0]))
         kwargs: dict[str, Any] = {'rng': rng, 'dtype': dtype, 'kernels': kernels}

@@ -95,11 +95,12 @@ class WorldModel(tf.Module):
             raise ValueError(
                 f'grad_heads names {unknown[0]}, but the heads are {", ".join(self.heads)}'
             )
-        losses = ['kl', *self.decoder.cnn_keys, *self.decoder.mlp_keys, *TARGETS]
+        losses = ['kl', 'image', *self.decoder.cnn_keys, *self.decoder.mlp_keys, *TARGETS]
         for name, scale in config['loss_scales'].items():
             if name not in losses and scale != 1:
                 raise ValueError(
-                    f'loss_scales.{name} is {scale}, but the losses are {", ".join(losses)}'
+                    f'loss_scales.{name} is {scale}, but the losses are '
+                    f'{", ".join(dict.fromkeys(losses))}'
                 )
 
     def parameters(self) -> dict[str, tf.Variable]:

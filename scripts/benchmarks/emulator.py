@@ -83,12 +83,14 @@ def preferred(packages: Path | None) -> Iterator[None]:
         yield
         return
     sys.path.insert(0, str(packages))
-    import nes_py
+    try:
+        import nes_py
 
-    if not Path(nes_py.__file__).is_relative_to(packages):
-        raise RuntimeError(f'the emulator of {packages} was not used')
-    yield
-    sys.path.remove(str(packages))
+        if not Path(nes_py.__file__).is_relative_to(packages):
+            raise RuntimeError(f'the emulator of {packages} was not used')
+        yield
+    finally:
+        sys.path.remove(str(packages))
 
 
 def in_process(frames: int, packages: Path | None = None) -> dict[str, Any]:

@@ -170,7 +170,6 @@ def test_observations_that_the_encoder_cannot_see_are_refused():
     'changes',
     [
         {'loss_scales': {'imgae': 2.0}},
-        {'image': False, 'loss_scales': {'image': 2.0}},
         {'grad_heads': ['decoder', 'rewards']},
         {'grad_heads': ['decoder', 'discount'], 'pred_discount': False},
     ],
