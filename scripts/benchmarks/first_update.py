@@ -1,7 +1,7 @@
 """Trains until the first update, and says when that was: `python -m benchmarks.first_update FLAGS`.
 
 It is `dreamerv2/train.py` with a watch on the agent. Prints one line of JSON with times of the
-system's monotonic clock: `prefilled`, when the last random step was begun, and `updated`. Where
+system's monotonic clock: `prefilled`, when the last random step started, and `updated`. Where
 updates are made ahead (`Agent.train_ahead`), the first counts when its first half is computed, the
 world model's.
 """

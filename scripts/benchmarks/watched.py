@@ -24,7 +24,7 @@ def train(
 ) -> tuple[int, devices.Device]:
     """Trains; the clock's parts are `begin` and `emulator`, `policy`, and `learner`.
 
-    `begin` is when steps of environments are begun, `emulator` when they are waited for.
+    `begin` is when steps of environments start, `emulator` when they are waited for.
 
     Args:
         config: the run's.
