@@ -100,7 +100,7 @@ class WorldModel(tf.Module):
             if name not in losses and scale != 1:
                 raise ValueError(
                     f'loss_scales.{name} is {scale}, but the losses are '
-                    f'{", ".join(dict.fromkeys(losses))}'
+                    f'{", ".join(dict.fromkeys(losses))}: use one of these'
                 )
 
     def parameters(self) -> dict[str, tf.Variable]:
