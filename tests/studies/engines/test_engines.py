@@ -43,8 +43,8 @@ def metrics(job):
     return [json.loads(line) for line in lines]
 
 
-def begun(job):
-    """How often the run has begun to compute."""
+def starts(job):
+    """How often the run has started to compute."""
     output = job.logdir / 'output.log'
     return output.read_text().count('Computing on') if output.exists() else 0
 
@@ -89,7 +89,7 @@ def test_a_study_on_ray_survives_the_loss_of_a_machine(jobs):
 
         def lose_a_machine():
             # In the middle: some have finished, and both machines are at work on others.
-            busy = [job for job in jobs if holder_of(job.logdir) and begun(job) == 1]
+            busy = [job for job in jobs if holder_of(job.logdir) and starts(job) == 1]
             finished = sum(line.endswith(': finished') for line in said)
             if not lost and finished and len(busy) == 2:
                 lost.append([job.name for job in busy])
@@ -106,9 +106,9 @@ def test_a_study_on_ray_survives_the_loss_of_a_machine(jobs):
     assert len([line for line in said if line.endswith(': finished')]) == 4
     for job in jobs:
         check_finished(job)
-    again = [job.name for job in jobs if begun(job) > 1]
+    again = [job.name for job in jobs if starts(job) > 1]
     assert len(again) == 1 and again[0] in lost[0]
-    assert sum(begun(job) for job in jobs) == 5
+    assert sum(starts(job) for job in jobs) == 5
 
 
 def test_a_preempted_job_of_submitit_goes_on(jobs, tmp_path):
@@ -117,7 +117,7 @@ def test_a_preempted_job_of_submitit_goes_on(jobs, tmp_path):
     preempted = []
 
     def preempt():
-        if not preempted and begun(job):
+        if not preempted and starts(job):
             (submitted,) = engine._running.values()
             preempted.append(int(submitted.job_id))
             # As the cluster does: to the process that waits for the run.
@@ -127,7 +127,7 @@ def test_a_preempted_job_of_submitit_goes_on(jobs, tmp_path):
     ended = run_jobs([job], engine, say=print, should_stop=preempt, interval=0.05)
     assert preempted and ended['finished'] == [job]
     check_finished(job)
-    assert begun(job) == 2
+    assert starts(job) == 2
     assert 'Stopped by SIGTERM' in (job.logdir / 'output.log').read_text()
 
 
