@@ -1,4 +1,4 @@
-"""Training on an environment of one's own.
+"""The library: training, on an environment of one's own too, and trained agents.
 
 import gymnasium
 import dreamerv2.api as dv2
@@ -6,42 +6,104 @@ import dreamerv2.api as dv2
 config = dv2.defaults.update({'logdir': '~/logdir/cartpole', 'steps': 20_000, 'prefill': 1000})
 dv2.train(gymnasium.make('CartPole-v1'), config)
 dv2.evaluate(gymnasium.make('CartPole-v1'), config.logdir)
+
+agent = dv2.load('~/logdir/mario')
+env = agent.make_env()
+action, state = agent.act(env.reset())
+pictures = agent.decode(agent.imagine(state, 15))['image']
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from dreamerv2.config import Config, load_config
-from dreamerv2.envs import parse_task, wrap_env
+import dreamerv2.gymnasium_ids  # noqa: F401  (registers our levels)
+from dreamerv2.config import Config, files, load_config
+from dreamerv2.envs import parse_task
 from dreamerv2.envs.contract import Environment
 from dreamerv2.envs.workers import InProcess
-from dreamerv2.errors import UsageError
-from dreamerv2.evaluate import ACTIONS, load_agent
+from dreamerv2.errors import UsageError, shown
+from dreamerv2.evaluate import ACTIONS
 from dreamerv2.paths import expand_home
 from dreamerv2.quiet import hide_noise
-from dreamerv2.run import checkpoint, devices, evaluation, random_streams
-from dreamerv2.run.build import Parts, agent_maker
+from dreamerv2.replay import Replay
+from dreamerv2.run import build, checkpoint, devices, evaluation, random_streams
+from dreamerv2.run.build import Parts, agent_maker, default_parts
+from dreamerv2.run.callbacks import Callback
 from dreamerv2.run.training import train as _train
+from dreamerv2.trained import State, TrainedAgent, load, load_agent, wrapped
 
-__all__ = ['defaults', 'evaluate', 'train']
+__all__ = [
+    'Callback',
+    'Config',
+    'Replay',
+    'State',
+    'TrainedAgent',
+    'defaults',
+    'evaluate',
+    'load',
+    'make_env',
+    'presets',
+    'train',
+]
 
-defaults: Config = load_config([])
+
+class _Presets(Mapping[str, Config]):
+    """The presets of `configs.yaml` by name, each applied to the defaults."""
+
+    def __getitem__(self, name: str) -> Config:
+        if name not in self:
+            raise KeyError(f'{shown(name)}: expected one of {", ".join(self)}')
+        return load_config(presets=[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(files.read_presets(files.default_file()))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def __contains__(self, name: object) -> bool:
+        return name in list(iter(self))
 
 
-def train(env: Any, config: Config) -> int:
-    """Trains an agent on one environment, without evaluations.
+presets: Mapping[str, Config] = _Presets()
+defaults: Config = presets['defaults']
+
+
+def make_env(task: Any, config: Config = defaults, *, seed: int = 0) -> Environment:
+    """An environment with this project's interface (`dreamerv2.envs.contract.Environment`).
+
+    Args:
+        task: its name, such as `mario_1-1`, or a Gym or Gymnasium environment.
+        config: of which `render_size`, `grayscale`, `action_repeat`, `sticky`, `time_limit` and the
+            keys of the game count.
+        seed: of everything random in it.
+
+    Raises:
+        UsageError: there is no such task, or the environment cannot be used.
+    """
+    if isinstance(task, str):
+        return build.build_env(config, task, seed)
+    return _checked(task, config, seed)
+
+
+def train(env: Any, config: Config, callbacks: Sequence[Callback] = ()) -> int:
+    """Trains an agent.
 
     Args:
         env: a Gym or Gymnasium environment (old or new `step`), or one with this project's
             interface (`dreamerv2.envs.contract.Environment`), which is used as it is. Others are
             wrapped by the configuration's `render_size`, `grayscale`, `action_repeat`, `sticky` and
-            `time_limit`.
+            `time_limit`. There are no evaluations then. None for the configuration's task, as
+            `train.py` does.
         config: `defaults.update({...})`. The environment's own name is recorded as `task` instead
         of the configuration's; `envs` is ignored.
+        callbacks: called during the run.
 
     Returns:
         0 when the budget is used, 75 when stopped (Ctrl-C, SIGTERM) with a checkpoint.
@@ -50,13 +112,21 @@ def train(env: Any, config: Config) -> int:
         UsageError: the environment or the logdir cannot be used.
     """
     hide_noise()
-    own = _wrap(env, config, random_streams.derive(config.seed, 'envs'))
+    if env is None:
+        return _train(
+            config,
+            lambda say: dataclasses.replace(default_parts(config, say), callbacks=callbacks),
+        )
+    own = _checked(env, config, random_streams.derive(config.seed, 'envs'))
     config = config.update({'action_repeat': own.action_repeat, 'envs': 1})
     config = config.update({'task': _task(own, config)})
     return _train(
         config,
         lambda say: Parts(
-            envs=lambda: InProcess([lambda: own]), evaluation={}, agent=agent_maker(config, say)
+            envs=lambda: InProcess([lambda: own]),
+            evaluation={},
+            agent=agent_maker(config, say),
+            callbacks=callbacks,
         ),
     )
 
@@ -95,7 +165,7 @@ def evaluate(
     saved = checkpoint.find(expand_home(logdir), step, print)
     config = Config.load(saved.config_path)
     seed = config.seed if seed is None else seed
-    own = _wrap(env, config, random_streams.derive(seed, 'evaluation', 1))
+    own = _checked(env, config, random_streams.derive(seed, 'evaluation', 1))
     device = devices.configure(
         config.precision, device=config.device, gpu_memory=config.gpu_memory, say=print
     )
@@ -114,17 +184,9 @@ def evaluate(
     return results
 
 
-def _wrap(env: Any, config: Config, seed: int) -> Any:
+def _checked(env: Any, config: Config, seed: int) -> Any:
     """The environment with this project's interface, after a step to check that it works."""
-    own = wrap_env(
-        env,
-        size=config.render_size,
-        grayscale=config.grayscale,
-        action_repeat=config.action_repeat,
-        sticky=config.sticky,
-        time_limit=config.time_limit,
-        seed=seed,
-    )
+    own: Any = wrapped(env, config, seed)
     if own is not env:
         own.probe()
     return own

@@ -6,7 +6,7 @@ import argparse
 import contextlib
 import functools
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ if __name__ == '__main__' and not __package__:  # run as a file
 
 from dreamerv2.cli import Parser, exit_code_of, whole_number
 from dreamerv2.config import Config
-from dreamerv2.errors import UsageError, printable, shown
+from dreamerv2.errors import UsageError
 from dreamerv2.paths import expand_home
 from dreamerv2.run import devices
 
@@ -88,6 +88,7 @@ def run(argv: Sequence[str]) -> int:
     from dreamerv2.run.checkpoint import start_from
     from dreamerv2.run.logdir import lock
     from dreamerv2.run.metrics import terminal, video
+    from dreamerv2.trained import check_names, load_agent
 
     say = functools.partial(print, file=sys.stderr, flush=True)
     if arguments.video:
@@ -170,22 +171,6 @@ def run(argv: Sequence[str]) -> int:
     return 0
 
 
-def check_names(levels: Iterable[str], given: Sequence[str] | None, path: Path) -> None:
-    """Raises UsageError where an untrusted configuration would have a module imported.
-
-    Args:
-        levels: what is to be played, sets expanded.
-        given: the tasks that the user named.
-        path: the checkpoint's configuration.
-    """
-    for level in levels:
-        if ':' in level and not any(level in task for task in given or []):
-            raise UsageError(
-                f'{printable(str(path), 200)} names {shown(level)}, for which the module before '
-                f'":" is imported: if you trust it, add --tasks gym_{printable(level, 100)}'
-            )
-
-
 def check_same_spaces(envs: dict[str, Any]) -> None:
     """Raises UsageError where one agent cannot play all of the levels."""
 
@@ -201,26 +186,6 @@ def check_same_spaces(envs: dict[str, Any]) -> None:
                 f'--tasks: {first} and {level} differ in observations or actions; evaluate them '
                 'separately.'
             )
-
-
-def load_agent(saved: Any, config: Config, env: Any, device: devices.Device, seed: int) -> Any:
-    """The agent of a checkpoint, for an environment.
-
-    Raises:
-        UsageError: its parameters do not fit the environment.
-    """
-    from dreamerv2.run import build
-    from dreamerv2.run.checkpoint import start_from
-
-    agent = build.build_agent(config, env.obs_space, env.act_space, device, seed=seed)
-    try:
-        agent.set_state(start_from.parameters_only(saved.arrays(), agent.get_state()))
-    except ValueError as error:
-        raise UsageError(
-            f'{saved.path} does not fit {env.levels[0]}, whose observations or actions '
-            f'differ from those it was trained on: {error}'
-        ) from error
-    return agent
 
 
 def main(argv: Sequence[str] | None = None) -> int:

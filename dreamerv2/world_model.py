@@ -147,8 +147,8 @@ def train(path: Path, flags: Sequence[str], updates: int, every: int) -> None:
 def score(path: Path, episodes: int) -> None:
     """Prints every measure of a logdir's newest checkpoint, on episodes that its agent plays."""
     from dreamerv2.config import Config
-    from dreamerv2.evaluate import load_agent
     from dreamerv2.run import build, checkpoint, evaluation, model_evaluation, random_streams
+    from dreamerv2.trained import load_agent
 
     saved = checkpoint.find(path, None, _say)
     config = Config.load(saved.config_path)

@@ -8,7 +8,6 @@ import tensorflow as tf
 
 from dreamerv2.agent.actor_critic import ActorCritic
 from dreamerv2.agent.world_model import WorldModel
-from dreamerv2.nets.scan import scan
 
 Tensors = dict[str, tf.Tensor]
 
@@ -88,15 +87,11 @@ def foresee(
     actions = tf.stack([padded[:, 1 + i : 1 + i + time] for i in range(horizon)])
     flat = {k: tf.reshape(v, [batch * time, *v.shape[2:]]) for k, v in posterior.items()}
 
-    def step(state, now):
-        state = model.rssm.imagine_step(state, now['action'], now['noise'])
-        return state, state
-
-    steps = {
-        'action': tf.reshape(actions, [horizon, batch * time, -1]),
-        'noise': model.rssm.noise([horizon, batch * time], seeds[3]),
-    }
-    _, states = scan(step, flat, steps)
+    states = model.open_loop(
+        flat,
+        tf.reshape(actions, [horizon, batch * time, -1]),
+        model.rssm.noise([horizon, batch * time], seeds[3]),
+    )
     states = {k: tf.reshape(v, [horizon, batch, time, *v.shape[2:]]) for k, v in states.items()}
     for ahead in pictures:
         found.update(images({k: v[ahead - 1] for k, v in states.items()}, ahead))

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow as tf
 
+from dreamerv2.agent.latents import observations, observe
 from dreamerv2.agent.world_model import WorldModel
 from dreamerv2.nets.rssm import State
-from dreamerv2.nets.scan import scan
 
 Tensors = dict[str, tf.Tensor]
 
@@ -21,14 +21,8 @@ def as_uint8(images: Mapping[str, tf.Tensor]) -> dict[str, np.ndarray]:
 
 def reconstructions(model: WorldModel, data: Tensors) -> Tensors:
     """Every image of a batch as the model sees it, in [0, 1]; the latents are posteriors' modes."""
-    inputs = model.preprocess(data)
-    start = model.rssm.initial(data['action'].shape[0])
-    posterior, _ = model.rssm.observe(
-        model.encoder(inputs), data['action'], data['is_first'], start, None
-    )
-    dists = model.decoder(model.rssm.features(posterior))
-    keys = model.decoder.cnn_keys
-    return {key: tf.clip_by_value(dists[key].mode() + 0.5, 0.0, 1.0) for key in keys}
+    found = observations(model, observe(model, data))
+    return {key: found[key] for key in model.decoder.cnn_keys}
 
 
 def open_loop_videos(model: WorldModel, data: Tensors, seed: tf.Tensor) -> Tensors:
@@ -67,13 +61,8 @@ def open_loop(
     )
     last = {k: v[:, -1] for k, v in seen.items()}
 
-    def step(state, now):
-        state = model.rssm.imagine_step(state, now['action'], now['noise'])
-        return state, state
-
-    later = {'action': data['action'][:, context:], 'noise': noise[:, context:]}
-    later = {k: tf.transpose(v, [1, 0, 2]) for k, v in later.items()}
-    _, dreamed = scan(step, last, later)
+    later = [tf.transpose(x[:, context:], [1, 0, 2]) for x in (data['action'], noise)]
+    dreamed = model.open_loop(last, *later)
     dreamed = {k: tf.transpose(v, [1, 0, *range(2, v.shape.rank)]) for k, v in dreamed.items()}
     states = {k: tf.concat([seen[k], dreamed[k]], 1) for k in seen}
     made = model.decoder(model.rssm.features(states))[key].mode() + 0.5

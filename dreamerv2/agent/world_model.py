@@ -14,7 +14,7 @@ from dreamerv2.nets.coders import Decoder, Encoder, Shapes
 from dreamerv2.nets.kernels import PLAIN, Kernels
 from dreamerv2.nets.mlp import Head
 from dreamerv2.nets.rssm import RSSM, State
-from dreamerv2.nets.scan import forked
+from dreamerv2.nets.scan import forked, scan
 
 Tensors = dict[str, tf.Tensor]
 
@@ -205,6 +205,25 @@ class WorldModel(tf.Module):
             found = head(copy if moves else tf.stop_gradient(copy))
             dists.update(found if name == 'decoder' else {name: found})
         return dists
+
+    def open_loop(self, start: State, action: tf.Tensor, noise: tf.Tensor | None) -> State:
+        """States that follow from `start` by actions, without seeing anything.
+
+        Args:
+            start: states `[N, ...]`.
+            action: taken one after the other, `[time, N, action_size]`.
+            noise: uniform `[time, N, stoch]` for the draws; None takes the mode.
+
+        Returns:
+            Prior states `[time, N, ...]`.
+        """
+
+        def step(state: State, now: Tensors) -> tuple[State, State]:
+            state = self.rssm.imagine_step(state, now['action'], now.get('noise'))
+            return state, state
+
+        inputs = {'action': action} if noise is None else {'action': action, 'noise': noise}
+        return scan(step, start, inputs)[1]
 
     def imagine(
         self,

@@ -6,6 +6,8 @@ from typing import Any
 import gymnasium
 
 from dreamerv2.envs.contract import Environment
+from dreamerv2.envs.factory import make_env
+from dreamerv2.errors import UsageError, shown
 
 
 class GymnasiumView(gymnasium.Env):
@@ -62,6 +64,22 @@ class GymnasiumView(gymnasium.Env):
         info['level'] = self._env.levels[int(obs['level'])]
         seen = {key: obs[key] for key in self._keys}
         return (seen['image'] if self._image else seen), info
+
+
+def make_view(task: str, render_mode: str = 'rgb_array', **options: Any) -> GymnasiumView:
+    """The view of a task.
+
+    Args:
+        task: such as `mario_1-1`.
+        render_mode: only `rgb_array`.
+        **options: of `make_env`, such as `grayscale`, `sticky` or `mario_actions`.
+
+    Raises:
+        UsageError: there is no such task, or an option has an impossible value.
+    """
+    if render_mode != 'rgb_array':
+        raise UsageError(f'render_mode {shown(render_mode)}: expected rgb_array')
+    return GymnasiumView(lambda seed: make_env(task, **{'seed': seed, **options}))
 
 
 def as_gymnasium(space: Any) -> gymnasium.Space:

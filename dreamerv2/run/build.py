@@ -21,6 +21,7 @@ from dreamerv2.envs.workers import Workers
 from dreamerv2.errors import UsageError, printable, shown
 from dreamerv2.replay import Replay
 from dreamerv2.run import checkpoint, devices, random_streams
+from dreamerv2.run.callbacks import Callback
 from dreamerv2.run.checkpoint import start_from
 from dreamerv2.run.loop import Plan
 from dreamerv2.run.random_policy import action_size
@@ -248,11 +249,13 @@ class Parts:
         evaluation: by level, its environment for evaluation; empty for no evaluation.
         agent: from observation and action space the agent, and what it computes on. Called in
             a thread beside the prefill.
+        callbacks: of the user's program.
     """
 
     envs: Callable[[], Workers]
     evaluation: Mapping[str, Callable[[], Environment]]
     agent: AgentMaker
+    callbacks: Sequence[Callback] = ()
 
 
 def default_parts(config: Config, say: Callable[[str], Any] = print) -> Parts:

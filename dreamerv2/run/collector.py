@@ -5,13 +5,14 @@ It needs no agent, so that the prefill can be played while the agent is being bu
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from dreamerv2.config import Config
 from dreamerv2.envs.workers import Workers
 from dreamerv2.errors import UsageError
 from dreamerv2.replay import Replay
 from dreamerv2.run import loop, random_streams
+from dreamerv2.run.callbacks import Callback
 from dreamerv2.run.driver import Driver
 from dreamerv2.run.metrics.episode_summary import episode_metrics
 from dreamerv2.run.metrics.logger import Logger
@@ -34,6 +35,7 @@ class Collector:
         replay: takes every row.
         display: shows the progress.
         logger: takes the episodes' metrics.
+        callbacks: of the user's program.
 
     Attributes:
         progress: counters and schedules.
@@ -50,6 +52,7 @@ class Collector:
         replay: Replay,
         display: ProgressDisplay,
         logger: Logger,
+        callbacks: Sequence[Callback] = (),
     ) -> None:
         self.config = config
         self.plan = plan
@@ -57,10 +60,11 @@ class Collector:
         self.replay = replay
         self.display = display
         self.logger = logger
+        self.callbacks = callbacks
         self.driver = Driver(
             envs,
             turns=turns,
-            on_step=[replay.add_step],
+            on_step=[replay.add_step, *(callback.on_step for callback in callbacks)],
             on_reset=[replay.drop_partial],
             video_keys=config.log_keys_video,
         )
@@ -159,3 +163,5 @@ class Collector:
         if not event.prefill and self._videos.advance(self.progress.step):
             videos = {f'train_policy_{key}': frames for key, frames in episode.videos.items()}
         self.logger.write(self.frames, scalars, videos)
+        for callback in self.callbacks:
+            callback.on_episode(episode)

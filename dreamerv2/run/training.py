@@ -20,6 +20,7 @@ from dreamerv2.replay import Replay
 from dreamerv2.run import build, checkpoint, devices, evaluation
 from dreamerv2.run.background import Background
 from dreamerv2.run.build import Parts, default_parts, make_agent, warm_up
+from dreamerv2.run.callbacks import Run
 from dreamerv2.run.checkpoint import Checkpoint, start_from, store
 from dreamerv2.run.checkpoint.snapshots import Snapshots
 from dreamerv2.run.collector import Collector
@@ -110,8 +111,13 @@ def train(
         stack.callback(evaluator.close)
         logger = stack.enter_context(Logger())
         plan = build.build_plan(config, evaluates=bool(evaluator.levels))
-        collector = Collector(config, plan, envs, build.turns(config), replay, display, logger)
+        collector = Collector(
+            config, plan, envs, build.turns(config), replay, display, logger, made.callbacks
+        )
         means = MetricMeans()
+        seen = Run(collector.progress, config.action_repeat, means, stop.request)
+        for callback in made.callbacks:
+            callback.run = seen
         snapshots = Snapshots(
             collector.progress, replay, collector.driver, collector.random_policy, evaluator, means
         )
@@ -127,6 +133,7 @@ def train(
             _prefill(config, collector, snapshots, maker, fits, begin, stop)
         display.phase('starting')
         agent, device = maker.result()
+        seen.agent = agent
         if not stop():
             collector.check_experience()
         begin()

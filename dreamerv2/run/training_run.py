@@ -150,6 +150,8 @@ class TrainingRun:
             case loop.Updated(metrics):
                 self.skips = {name: metrics[name] for name in SKIPS if name in metrics}
                 self.means.add({k: v for k, v in metrics.items() if k not in SKIPS})
+                for callback in self.collector.callbacks:
+                    callback.on_update(metrics)
             case loop.EpisodeEnded():
                 self.collector.episode_ended(event)
             case loop.LogDue():
@@ -178,7 +180,12 @@ class TrainingRun:
             own = name in ('absorbing_fraction', 'filler_fraction')
             scalars[name if own else f'replay_{name}'] = value
         videos = self.agent.report(self.batches.last) if self.batches.last is not None else {}
-        self.logger.write(self.frames, scalars, videos)
+        self._write(scalars, videos)
+
+    def _write(self, metrics: dict[str, Any], videos: dict[str, np.ndarray]) -> None:
+        for callback in self.collector.callbacks:
+            callback.on_log(metrics)
+        self.logger.write(self.frames, metrics, videos)
 
     def _evaluate(self) -> None:
         self.display.phase('evaluation')
@@ -207,7 +214,7 @@ class TrainingRun:
         videos = {f'eval_policy_{key}': frames for key, frames in episodes[0].videos.items()}
         metrics = {**evaluation.evaluation_metrics(episodes), **measures}
         self.evaluated = self.frames, evaluation.score(metrics)
-        self.logger.write(self.frames, metrics, videos)
+        self._write(metrics, videos)
         self.display.line(evaluation.summary_line(episodes, self.frames))
 
     def _evaluating(self, level: str, played: int, steps: int) -> None:

@@ -45,8 +45,8 @@ def run(argv: Sequence[str]) -> int:
     if args.frames > args.steps:
         raise UsageError(f'--frames {args.frames}: expected 1 to --steps {args.steps}')
     from dreamerv2.envs import check_task
-    from dreamerv2.evaluate import load_agent
     from dreamerv2.run import build, checkpoint, devices, random_streams
+    from dreamerv2.trained import load_agent
 
     logdir = expand_home(args.logdir)
     saved = checkpoint.find(logdir)
