@@ -96,7 +96,7 @@ class TrainedAgent:
         """
         if policy not in POLICY_MODES:
             raise UsageError(f'policy {shown(policy)}: expected {" or ".join(POLICY_MODES)}')
-        seen = dict(obs) if isinstance(obs, Mapping) else {'image': obs}
+        seen: dict[str, Any] = dict(obs) if isinstance(obs, Mapping) else {'image': obs}
         seen.setdefault('is_first', state is None)
         stacked = {key: np.asarray(value)[None] for key, value in seen.items()}
         inner = None
@@ -260,11 +260,11 @@ def load(
 def load_agent(
     saved: checkpoint.Checkpoint,
     config: Config,
-    env: Environment,
+    env: Any,
     device: devices.Device,
     seed: int,
 ) -> Any:
-    """A `dreamerv2.agent.Agent` with the parameters of a checkpoint, for an environment.
+    """A `dreamerv2.agent.Agent` with the parameters of a checkpoint, for an `Environment`.
 
     Raises:
         UsageError: its parameters do not fit the environment.

@@ -6,7 +6,9 @@ from dreamerv2.config import load_config
 from dreamerv2.config.files import default_file, descriptions, read_presets
 from dreamerv2.config.schema import SCHEMA
 
-PRESETS = ('defaults', 'atari', 'control', 'mario', 'mario_small', 'robust', 'debug')
+PRESETS = (
+    'defaults', 'atari', 'control', 'mario', 'mario_small', 'mario_small_v1', 'robust', 'debug',
+)  # fmt: skip
 
 # The keys of DreamerV2 with its defaults, but for logdir, task, precision and replay.
 HEAD = {'layers': 4, 'units': 400, 'act': 'elu', 'norm': 'none', 'dist': 'mse'}

@@ -6,10 +6,12 @@ What holds for a key is said where the key is declared (`dreamerv2.config.schema
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from typing import Any
 
-from dreamerv2.config import Config
+from dreamerv2.config import Config, load_config
+from dreamerv2.config.files import default_file, read_presets
 from dreamerv2.config.schema import UNCOMPARED, Resume, key_of
 from dreamerv2.envs import parse_task
 from dreamerv2.errors import UsageError, printable, shown
@@ -88,7 +90,10 @@ def refusal(path: str, found: Sequence[Change]) -> str:
     first, *others = [change for change in found if not change.free]
     more = f' ({len(others)} more {"differs" if len(others) == 1 else "differ"})' if others else ''
     ways = ['repeat its command to resume it', 'choose another --logdir']
-    if first.reason:
+    if preset := _earlier_preset([first, *others]):
+        name = preset.rpartition('_')[0]
+        ways[0] = f'the preset {name} has changed since: resume it with --configs {preset}'
+    elif first.reason:
         ways[0] = f'{first.key} {first.reason} and cannot change. Repeat its command to resume it'
     else:
         ways.append('accept the changes by --accept_changes True')
@@ -102,6 +107,19 @@ def refusal(path: str, found: Sequence[Change]) -> str:
 def recorded(found: Sequence[Change]) -> dict[str, list[Any]]:
     """The changes for the record: key -> old and new value."""
     return {change.key: [_plain(change.old), _plain(change.new)] for change in found}
+
+
+def _earlier_preset(found: Sequence[Change]) -> str:
+    """The preset `NAME_vN` that has the old values where the preset `NAME` has the new ones."""
+    for preset in read_presets(default_file()):
+        if not re.fullmatch(r'.+_v\d+', preset):
+            continue
+        before, now = (load_config(presets=[p]).flat for p in (preset, preset.rpartition('_')[0]))
+        if all(
+            (change.old, change.new) == (before[change.key], now[change.key]) for change in found
+        ):
+            return preset
+    return ''
 
 
 def _compared(key: str) -> bool:

@@ -97,6 +97,22 @@ def test_the_difference_is_shown_key_by_key_and_the_worst_first():
     )
 
 
+def test_a_preset_that_has_changed_is_named():
+    old, new = (load_config(['--configs', name]) for name in ('mario_small_v1', 'mario_small'))
+    said = resume_policy.refusal('runs/1', resume_policy.changes(old, new))
+    way = 'the preset mario_small has changed since: resume it with --configs mario_small_v1'
+    assert said.startswith('runs/1 holds a run with ') and said.endswith(
+        f': {way} or choose another --logdir.'
+    )
+    tiny = [
+        load_config(['--configs', config, 'debug']) for config in ('mario_small_v1', 'mario_small')
+    ]
+    assert way in resume_policy.refusal('runs/1', resume_policy.changes(*tiny))
+    other = resume_policy.changes(old, new.update({'discount': 0.5}))
+    assert 'has changed since' not in resume_policy.refusal('runs/1', other)
+    assert 'has changed since' not in resume_policy.refusal('runs/1', compare(discount=0.5))
+
+
 def test_many_differences_are_counted():
     found = resume_policy.changes(
         load_config(['--configs', 'mario']), load_config(['--configs', 'atari'])
