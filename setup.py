@@ -88,6 +88,7 @@ setup(
             'dreamerv2-train = dreamerv2.train:main',
             'dreamerv2-evaluate = dreamerv2.evaluate:main',
             'dreamerv2-doctor = dreamerv2.doctor.__main__:main',
+            'dreamerv2-zoo = dreamerv2.zoo:main',
         ]
     },
     classifiers=[

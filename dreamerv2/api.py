@@ -35,6 +35,7 @@ from dreamerv2.replay import Replay
 from dreamerv2.run import build, checkpoint, devices, evaluation, random_streams
 from dreamerv2.run.build import Parts, agent_maker, default_parts
 from dreamerv2.run.callbacks import Callback
+from dreamerv2.run.checkpoint import zoo
 from dreamerv2.run.training import train as _train
 from dreamerv2.trained import State, TrainedAgent, load, load_agent, wrapped
 
@@ -144,7 +145,7 @@ def evaluate(
 
     Args:
         env: as for `train`; it is closed at the end.
-        logdir: of the training run.
+        logdir: of the training run, or `zoo:NAME`.
         episodes: number of episodes.
         step: the checkpoint's frames, or 'best'; None: the newest.
         policy: 'mode' is the most probable action, 'sample' draws from the actor's distribution,
@@ -162,7 +163,7 @@ def evaluate(
         raise UsageError(f'{episodes} episodes: expected a whole number from 1')
     if policy not in evaluation.POLICY_MODES:
         raise UsageError(f'policy {policy!r}: expected {" or ".join(evaluation.POLICY_MODES)}')
-    saved = checkpoint.find(expand_home(logdir), step, print)
+    saved = checkpoint.find(zoo.located(logdir), step, print)
     config = Config.load(saved.config_path)
     seed = config.seed if seed is None else seed
     own = _checked(env, config, random_streams.derive(seed, 'evaluation', 1))

@@ -8,7 +8,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 from dreamerv2.errors import StorageError, UsageError, printable
 from dreamerv2.quiet import hide_noise, separate_stderr
@@ -80,6 +80,11 @@ def whole_number(low: int = 0, high: int | None = None) -> Callable[[str], int]:
         return value
 
     return parse
+
+
+def step_or_best(text: str) -> int | Literal['best']:
+    """A `type` for `add_argument`: a checkpoint by its frames, or `best`."""
+    return 'best' if text == 'best' else whole_number()(text)
 
 
 def nearest(name: str, names: Iterable[str], most: int = 1) -> list[str]:

@@ -8,17 +8,16 @@ import functools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 if __name__ == '__main__' and not __package__:  # run as a file
     import clone  # noqa: F401
 
-from dreamerv2.cli import Parser, exit_code_of, whole_number
+from dreamerv2.cli import Parser, exit_code_of, step_or_best, whole_number
 from dreamerv2.config import Config
 from dreamerv2.errors import UsageError
-from dreamerv2.paths import expand_home
 from dreamerv2.run import devices
 
 FRAMES_PER_SECOND = 60  # Of the games; a video shows one picture per agent step.
@@ -31,16 +30,12 @@ ACTIONS = {
 }
 
 
-def _step(text: str) -> int | Literal['best']:
-    return 'best' if text == 'best' else whole_number()(text)
-
-
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     """Parses the command line; raises UsageError for mistakes."""
     parser = Parser(
         prog='dreamerv2-evaluate', description='Plays episodes with the agent of a checkpoint.'
     )
-    parser.add_argument('logdir', type=Path, help='logdir of a training run')
+    parser.add_argument('logdir', type=Path, help='logdir of a training run, or zoo:NAME')
     parser.add_argument(
         '--tasks', nargs='+', metavar='TASK', help="such as mario_1-1 (default: the run's own)"
     )
@@ -56,7 +51,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument('--seed', type=whole_number(), help="default: the run's own")
     parser.add_argument(
-        '--step', type=_step, help='checkpoint by its frames, or best (default: the newest)'
+        '--step', type=step_or_best, help='checkpoint by its frames, or best (default: the newest)'
     )
     parser.add_argument('--video', type=Path, help='write the first episode of each level here')
     parser.add_argument(
@@ -85,7 +80,7 @@ def run(argv: Sequence[str]) -> int:
     from dreamerv2.durable import to_json, write_durably
     from dreamerv2.envs import check_task
     from dreamerv2.run import build, checkpoint, evaluation, random_streams
-    from dreamerv2.run.checkpoint import start_from
+    from dreamerv2.run.checkpoint import start_from, zoo
     from dreamerv2.run.logdir import lock
     from dreamerv2.run.metrics import terminal, video
     from dreamerv2.trained import check_names, load_agent
@@ -95,7 +90,7 @@ def run(argv: Sequence[str]) -> int:
         video.check_video_path(arguments.video)
     if arguments.json:
         video.check_output_path(arguments.json, '--json')
-    logdir = expand_home(arguments.logdir)
+    logdir = zoo.located(arguments.logdir)
     if arguments.record and (holder := lock.holder_of(logdir)):
         raise UsageError(f'--record: {lock.in_use(logdir, holder)}')
     saved = checkpoint.find(logdir, arguments.step, say)

@@ -13,9 +13,8 @@ from dreamerv2.config import Config
 from dreamerv2.envs import wrap_env
 from dreamerv2.envs.contract import Environment
 from dreamerv2.errors import UsageError, printable, shown
-from dreamerv2.paths import expand_home
 from dreamerv2.run import build, checkpoint, devices, random_streams
-from dreamerv2.run.checkpoint import start_from
+from dreamerv2.run.checkpoint import start_from, zoo
 from dreamerv2.run.driver import environment_action
 from dreamerv2.run.evaluation import POLICY_MODES
 
@@ -226,7 +225,7 @@ def load(
     """The agent of a run.
 
     Args:
-        source: its logdir.
+        source: its logdir, or `zoo:NAME`.
         step: the checkpoint's frames, or 'best'; None: the newest.
         env: for an agent that was trained on an environment of your own, such an environment; only
             its spaces count.
@@ -235,7 +234,7 @@ def load(
     Raises:
         UsageError: there is no such checkpoint, or it does not fit the environment.
     """
-    saved = checkpoint.find(expand_home(source), step, print)
+    saved = checkpoint.find(zoo.located(source), step, print)
     config = Config.load(saved.config_path)
     seed = config.seed if seed is None else seed
     if env is None:

@@ -19,8 +19,8 @@ import numpy as np
 
 from dreamerv2.cli import Parser, exit_code_of, whole_number
 from dreamerv2.errors import UsageError, shown
-from dreamerv2.paths import expand_home
 from dreamerv2.run import devices
+from dreamerv2.run.checkpoint import zoo
 from dreamerv2.run.metrics import insight
 
 _LINE = (  # Columns of an evaluation's line, and the measures they show.
@@ -68,7 +68,7 @@ def run(argv: Sequence[str]) -> int:
         UsageError: a mistake of the user.
     """
     arguments, flags = parse_arguments(argv)
-    path = expand_home(arguments.path)
+    path = zoo.located(arguments.path)
     if not path.is_dir():
         raise UsageError(f'{path} is not a folder: expected a logdir or a folder of episodes')
     if arguments.updates:

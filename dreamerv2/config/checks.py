@@ -70,6 +70,11 @@ def resolve_logdir(flat: Mapping[str, Any]) -> str:
     Raises UsageError for an unknown key, and for a value that would lead outside the folder.
     """
     given = f'--logdir {printable(flat["logdir"], 100)}'
+    if flat['logdir'].startswith('zoo:'):
+        raise UsageError(
+            f'{given}: nothing is trained in the zoo; give a folder, and --init.from '
+            f'{printable(flat["logdir"], 100)} to start from its agent'
+        )
 
     def fill(match: re.Match[str]) -> str:
         name = match.group(1)

@@ -18,7 +18,6 @@ import numpy as np
 from dreamerv2.cli import Parser, exit_code_of, whole_number
 from dreamerv2.config import Config
 from dreamerv2.errors import UsageError
-from dreamerv2.paths import expand_home
 
 FILE = 'reconstructions.npz'
 
@@ -46,9 +45,10 @@ def run(argv: Sequence[str]) -> int:
         raise UsageError(f'--frames {args.frames}: expected 1 to --steps {args.steps}')
     from dreamerv2.envs import check_task
     from dreamerv2.run import build, checkpoint, devices, random_streams
+    from dreamerv2.run.checkpoint import zoo
     from dreamerv2.trained import load_agent
 
-    logdir = expand_home(args.logdir)
+    logdir = zoo.located(args.logdir)
     saved = checkpoint.find(logdir)
     config = Config.load(saved.config_path)
     (level,) = _one_level(check_task(args.task, build.task_sets(config)).names, args.task)

@@ -22,7 +22,7 @@ from dreamerv2.durable import sha256
 from dreamerv2.errors import UsageError, printable, shown
 from dreamerv2.paths import expand_home
 from dreamerv2.run import checkpoint
-from dreamerv2.run.checkpoint import Checkpoint, store
+from dreamerv2.run.checkpoint import Checkpoint, store, zoo
 
 Arrays = Mapping[str, np.ndarray]
 PARAMETERS = 'parameters/'
@@ -67,19 +67,22 @@ def choice_of(config: Config) -> Choice:
 
 
 def parse_source(text: str) -> tuple[Path, int | Literal['best'] | None]:
-    """Parses `LOGDIR`, `LOGDIR@STEP` or `LOGDIR@best`; the step is in frames."""
+    """Parses `LOGDIR`, `LOGDIR@STEP` or `LOGDIR@best`; the step is in frames.
+
+    LOGDIR may be `zoo:NAME`.
+    """
     folder, at, step = text.rpartition('@')
-    if at and not expand_home(text).exists():
+    if at and (text.startswith(zoo.PREFIX) or not expand_home(text).exists()):
         if step == 'best':
-            return expand_home(folder), 'best'
+            return zoo.located(folder), 'best'
         if step.isdecimal():
-            return expand_home(folder), int(step)
+            return zoo.located(folder), int(step)
         if expand_home(folder).exists():
             raise UsageError(
                 f'--init.from {printable(text, 200)}: after @ comes a step in frames, such as '
                 f'{printable(folder, 200)}@40000, or best, not {shown(step)}.'
             )
-    return expand_home(text), None
+    return zoo.located(text), None
 
 
 def find_parent(source: str, own: Path, say: Callable[[str], Any] = print) -> Checkpoint:

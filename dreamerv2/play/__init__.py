@@ -1,0 +1,1 @@
+"""Watching an agent in the browser, beside what it sees, draws, expects and imagines."""
