@@ -17,6 +17,7 @@ from dreamerv2.run import build, checkpoint, devices, random_streams
 from dreamerv2.run.checkpoint import start_from, zoo
 from dreamerv2.run.driver import environment_action
 from dreamerv2.run.evaluation import POLICY_MODES
+from dreamerv2.run.random_policy import action_size
 
 Policy = Literal['mode', 'sample', 'train']
 
@@ -54,12 +55,13 @@ class TrainedAgent:
         agent: Any,
         saved: checkpoint.Checkpoint,
         config: Config,
-        act_space: Any,
+        env: Environment,
         seed: int,
     ) -> None:
-        self._agent, self._act_space, self._seed = agent, act_space, seed
+        self._agent, self._act_space, self._seed = agent, env.act_space, seed
+        self._sees = {key: tuple(env.obs_space[key].shape) for key in agent.shapes}
         self.config, self.path, self.frames = config, saved.path, saved.frames
-        self.discrete = hasattr(act_space, 'n')
+        self.discrete = hasattr(env.act_space, 'n')
         self._imagined = 0  # Number of calls.
 
     def make_env(self, task: str | None = None, *, seed: int | None = None) -> Environment:
@@ -68,10 +70,23 @@ class TrainedAgent:
         Args:
             task: such as `mario_1-2`; None for its own.
             seed: of everything random in it; None for the agent's.
+
+        Raises:
+            UsageError: there is no such task, or the agent cannot play it.
         """
         task = task or self.config.task
         seed = random_streams.derive(self._seed, 'evaluation', 1) if seed is None else seed
-        return build.build_env(self.config, task, seed)
+        env = build.build_env(self.config, task, seed)
+        shapes = {
+            key: tuple(env.obs_space[key].shape) for key in self._sees if key in env.obs_space
+        }
+        if shapes != self._sees or action_size(env.act_space) != action_size(self._act_space):
+            env.close()
+            raise UsageError(
+                f'{printable(task)}: the agent of {self.path} cannot play it: it sees '
+                f'{_listed(self._sees)}, not {_listed(shapes)}, or has other actions'
+            )
+        return env
 
     # Acting
 
@@ -253,7 +268,7 @@ def load(
         agent = load_agent(saved, config, own, computer, random_streams.derive(seed, 'evaluation'))
     if env is None:
         own.close()
-    return TrainedAgent(agent, saved, config, own.act_space, seed)
+    return TrainedAgent(agent, saved, config, own, seed)
 
 
 def load_agent(
@@ -310,6 +325,10 @@ def wrapped(env: Any, config: Config, seed: int = 0) -> Environment:
         time_limit=config.time_limit,
         seed=seed,
     )
+
+
+def _listed(shapes: Mapping[str, Sequence[int]]) -> str:
+    return ', '.join(f'{key} {list(shape)}' for key, shape in shapes.items()) or 'nothing of it'
 
 
 def _flat(arrays: Mapping[str, np.ndarray], axes: int) -> dict[str, Any]:

@@ -16,34 +16,23 @@ from dreamerv2.run import checkpoint
 from dreamerv2.run.checkpoint import zoo as places
 from dreamerv2.run.checkpoint.start_from import find_parent, parse_source
 from dreamerv2.zoo import EVALUATION, LARGEST, main, run
-from tests.test_api import TINY
 
 AGENTS = places.names()
 
 
 @pytest.fixture(scope='module')
-def logdir(tmp_path_factory):
-    """A run on a level of Mario."""
-    logdir = tmp_path_factory.mktemp('runs') / 'mario'
-    changes = {'logdir': str(logdir), 'task': 'mario_1-1', 'steps': 60, 'prefill': 40}
-    changes.update(action_repeat=4, eval_every=0, log_every=0, time_limit=10)
-    assert dv2.train(None, dv2.defaults.update({**TINY, **changes})) == 0
-    return logdir
-
-
-@pytest.fixture(scope='module')
-def zoo(tmp_path_factory, logdir):
+def zoo(tmp_path_factory, mario_run):
     """A zoo with that agent in it."""
     root = tmp_path_factory.mktemp('zoo')
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(places, 'ROOT', root)
-        run(['add', str(logdir), 'tiny', '--episodes', '3', '--known', 'It does nothing.'])
+        run(['add', str(mario_run), 'tiny', '--episodes', '3', '--known', 'It does nothing.'])
         yield root
 
 
-def test_an_agent_of_the_zoo_is_small_and_names_no_machine(zoo, logdir):
+def test_an_agent_of_the_zoo_is_small_and_names_no_machine(zoo, mario_run):
     folder = zoo / 'tiny'
-    whole = checkpoint.find(logdir).arrays()
+    whole = checkpoint.find(mario_run).arrays()
     arrays = checkpoint.find(folder).arrays()
     assert arrays and all(name.startswith('parameters/') for name in arrays)
     for name, value in arrays.items():
@@ -51,8 +40,8 @@ def test_an_agent_of_the_zoo_is_small_and_names_no_machine(zoo, logdir):
     texts = [
         path.read_text() for path in folder.rglob('*') if path.suffix in ('.json', '.yaml', '.md')
     ]
-    provenance = json.loads((logdir / 'provenance.json').read_text())
-    for private in (str(logdir), str(zoo), provenance['host']['hostname'] + '"'):
+    provenance = json.loads((mario_run / 'provenance.json').read_text())
+    for private in (str(mario_run), str(zoo), provenance['host']['hostname'] + '"'):
         assert not any(private in text for text in texts)
     suffixes = {path.suffix for path in folder.rglob('*') if path.is_file()}
     assert suffixes == {'.md', '.json', '.yaml', '.safetensors'}

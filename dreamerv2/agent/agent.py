@@ -49,6 +49,9 @@ class Agent:
         levels: names of the levels that the batches' `level` counts; with several of them there
             are metrics by level. The networks never see it.
 
+    Attributes:
+        shapes: of what it sees, by name.
+
     Raises:
         ValueError: where observations and network sizes do not fit.
     """
@@ -73,9 +76,9 @@ class Agent:
         kwargs: dict[str, Any] = {'rng': rng, 'dtype': dtype, 'kernels': kernels}
         self._discrete = hasattr(act_space, 'n')
         self._action_size = int(act_space.n if self._discrete else act_space.shape[0])
-        self._shapes = agent_shapes(obs_space)
+        self.shapes = agent_shapes(obs_space)
         self._several_levels = len(levels) > 1
-        model = self.world_model = WorldModel(self._shapes, self._action_size, config, **kwargs)
+        model = self.world_model = WorldModel(self.shapes, self._action_size, config, **kwargs)
         self.actor_critic = ActorCritic(
             model.rssm.feature_size,
             self._action_size,
@@ -151,7 +154,7 @@ class Agent:
         Returns:
             Actions `[envs, actions]` float32, one-hot or in [-1, 1], and the next state.
         """
-        seen = {k: obs[k] for k in (*self._shapes, 'is_first')}
+        seen = {k: obs[k] for k in (*self.shapes, 'is_first')}
         if state is None:
             state = self._acting.initial(len(obs['is_first']), self._action_size)
         if self._stale:
@@ -227,7 +230,7 @@ class Agent:
 
     def to_device(self, batch: Mapping[str, np.ndarray]) -> dict[str, tf.Tensor]:
         """What `train` needs of a batch, as tensors; `train` takes either."""
-        keys = (*self._shapes, 'action', 'is_first', 'is_terminal', *self.world_model.needs)
+        keys = (*self.shapes, 'action', 'is_first', 'is_terminal', *self.world_model.needs)
         keys += ('level',) if self._several_levels else ()
         data = {k: tf.convert_to_tensor(batch[k]) for k in keys}
         mask = batch.get('mask')
@@ -243,7 +246,7 @@ class Agent:
             mode: the policy's mode that will act.
         """
         before = self.get_state()
-        first = {k: np.asarray(batch[k])[:1, 0] for k in (*self._shapes, 'is_first')}
+        first = {k: np.asarray(batch[k])[:1, 0] for k in (*self.shapes, 'is_first')}
         obs = {k: np.repeat(v, envs, 0) for k, v in first.items()}
         _, state = self.policy(obs, mode=mode)
         self.policy(obs, state, mode=mode)

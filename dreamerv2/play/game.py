@@ -111,7 +111,7 @@ class Game:
             UsageError: there is no such level, or the agent cannot play it.
         """
         level = level or self._level
-        if level not in self._tasks:
+        if not isinstance(level, str) or level not in self._tasks:
             raise UsageError(f'level {shown(level)}: expected one of {", ".join(self.levels)}')
         if level != self._level:
             env = self._agent.make_env(self._tasks[level])

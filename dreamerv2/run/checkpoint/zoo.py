@@ -14,9 +14,9 @@ CARD = 'README.md'
 ROOT = Path(__file__).resolve().parents[3] / 'zoo'
 
 
-def names(root: Path = ROOT) -> list[str]:
+def names() -> list[str]:
     """The agents of the zoo, sorted."""
-    return sorted(card.parent.name for card in root.glob(f'*/{CARD}'))
+    return sorted(card.parent.name for card in ROOT.glob(f'*/{CARD}'))
 
 
 def located(source: str | os.PathLike[str]) -> Path:
