@@ -44,6 +44,7 @@ setup(
     package_data={
         'dreamerv2.analysis': ['random_policy.json'],
         'dreamerv2.analysis.report': ['report.html', 'style.css'],
+        'dreamerv2.play': ['page.html'],
     },
     cmdclass={'build_py': BuildWithConfigs},
     install_requires=[
@@ -88,6 +89,7 @@ setup(
             'dreamerv2-train = dreamerv2.train:main',
             'dreamerv2-evaluate = dreamerv2.evaluate:main',
             'dreamerv2-doctor = dreamerv2.doctor.__main__:main',
+            'dreamerv2-play = dreamerv2.play.__main__:main',
             'dreamerv2-zoo = dreamerv2.zoo:main',
         ]
     },

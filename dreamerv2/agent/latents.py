@@ -44,5 +44,6 @@ def predictions(model: WorldModel, behavior: ActorCritic, state: State, discount
         'policy': behavior.actor(features).mean(),
     }
     if 'discount' in model.heads:
-        found['end'] = 1 - model.heads['discount'](features).mean() / discount
+        goes_on = model.heads['discount'](features).mean() / discount
+        found['end'] = tf.clip_by_value(1 - goes_on, 0.0, 1.0)  # The mean may be above discount.
     return found

@@ -41,10 +41,12 @@ def test_contents(wheel, repository):
         assert file.read('dreamerv2/configs.yaml') == (repository / 'configs.yaml').read_bytes()
         (scripts,) = [name for name in names if name.endswith('entry_points.txt')]
         text = file.read(scripts).decode()
-    modules = {
-        str(path.relative_to(repository)) for path in (repository / 'dreamerv2').rglob('*.py')
+    own = {
+        str(path.relative_to(repository))
+        for path in (repository / 'dreamerv2').rglob('*.*')
+        if path.suffix in ('.py', '.html', '.css', '.json')
     }
-    assert modules <= names
+    assert own <= names and len({name.rpartition('.')[2] for name in own}) == 4
     tops = {name.split('/')[0] for name in names}
     assert {top for top in tops if not top.endswith('.dist-info')} == {'dreamerv2'}
     assert 'dreamerv2-train = dreamerv2.train:main' in text
