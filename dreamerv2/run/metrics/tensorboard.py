@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import re
 import socket
 import time
 from collections.abc import Mapping
@@ -18,6 +19,23 @@ from dreamerv2.envs.image import as_rgb
 logger = logging.getLogger(__name__)
 
 FRAMES_PER_SECOND = 15
+# TensorBoard shows together what has the same first part of its tag; the first that matches counts.
+GROUPS = {
+    'time': r'fps|updates|train_ratio|policy_staleness|skipped_.*',
+    'train': r'train_.*|episodes',
+    'eval': r'eval_.*',
+    'replay': r'replay_.*|(absorbing|filler)_fraction',
+    'actor_critic': r'(actor|critic|return_range|reward_(mean|std|normed)).*',
+    'model': r'(.*_(loss|ent)|model_.*|deaths_foreseen|reward_predicted|openloop_.*)(/.*)?',
+}
+
+
+def tag(name: str) -> str:
+    """The tag of a metric, `train/return/1-1` for `train_return/1-1`; others keep their name."""
+    for group, pattern in GROUPS.items():
+        if re.fullmatch(pattern, name):
+            return f'{group}/{name.removeprefix(f"{group}_")}'
+    return name
 
 
 def encode_gif(frames: np.ndarray, fps: int = FRAMES_PER_SECOND) -> bytes:
@@ -56,7 +74,7 @@ class EventFile:
         """Appends scalars, and videos uint8 `[T, H, W, C]` as GIFs."""
         summary = self._summary()
         for name, value in scalars.items():
-            summary.value.add(tag=name, simple_value=float(value))
+            summary.value.add(tag=tag(name), simple_value=float(value))
         for name, frames in videos.items():
             _, height, width, channels = frames.shape
             try:
@@ -70,7 +88,7 @@ class EventFile:
                 colorspace=1 if channels == 1 else 3,
                 encoded_image_string=gif,
             )
-            summary.value.add(tag=name, image=image)
+            summary.value.add(tag=tag(name), image=image)
         self._put(self._event(wall_time=time.time(), step=step, summary=summary))
 
     def flush(self) -> None:

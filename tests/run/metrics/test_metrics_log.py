@@ -10,7 +10,7 @@ import pytest
 
 from dreamerv2.run.metrics import jsonl, terminal
 from dreamerv2.run.metrics.logger import Logger, MetricMeans, Throughput
-from dreamerv2.run.metrics.tensorboard import EventFile, encode_gif
+from dreamerv2.run.metrics.tensorboard import EventFile, encode_gif, tag
 
 
 def read(path):
@@ -150,6 +150,39 @@ def test_tensorboard_reads_scalars_and_videos(tmp_path):
     decoded = imageio.imread(image.encoded_image_string, index=None, extension='.gif')
     assert decoded.shape == (6, 12, 8, 3)
     assert np.abs(decoded.astype(int) - frames).max() < 8
+
+
+@pytest.mark.parametrize(
+    ('name', 'wanted'),
+    [
+        ('train_return', 'train/return'),
+        ('train_completed/1-1', 'train/completed/1-1'),
+        ('train_policy_image', 'train/policy_image'),
+        ('train_ratio', 'time/train_ratio'),
+        ('eval_progress/1-1', 'eval/progress/1-1'),
+        ('image_loss', 'model/image_loss'),
+        ('image_loss/1-2', 'model/image_loss/1-2'),
+        ('reward_loss', 'model/reward_loss'),
+        ('model_kl', 'model/kl'),
+        ('prior_ent', 'model/prior_ent'),
+        ('model_error/player_5', 'model/error/player_5'),
+        ('deaths_foreseen/auc_4', 'model/deaths_foreseen/auc_4'),
+        ('openloop_image', 'model/openloop_image'),
+        ('actor_loss', 'actor_critic/actor_loss'),
+        ('actor_ent', 'actor_critic/actor_ent'),
+        ('critic', 'actor_critic/critic'),
+        ('critic_against/bias', 'actor_critic/critic_against/bias'),
+        ('return_range/1-1', 'actor_critic/return_range/1-1'),
+        ('reward_normed_mean', 'actor_critic/reward_normed_mean'),
+        ('replay_total_steps', 'replay/total_steps'),
+        ('absorbing_fraction', 'replay/absorbing_fraction'),
+        ('fps', 'time/fps'),
+        ('skipped_updates', 'time/skipped_updates'),
+        ('of_my_own', 'of_my_own'),
+    ],
+)
+def test_tensorboard_shows_together_what_belongs_together(name, wanted):
+    assert tag(name) == wanted
 
 
 def test_gif_in_colour():
