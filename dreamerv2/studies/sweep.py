@@ -1,17 +1,19 @@
-"""The runs of a sweep: all combinations of tasks and seeds with one configuration."""
+"""The runs of a sweep: all combinations of tasks, seeds and values of a grid."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dreamerv2.cli import FAILED, FINISHED, STOPPED, Parser, exit_code_of
 from dreamerv2.config import load_config
 from dreamerv2.envs import check_task
-from dreamerv2.errors import UsageError
+from dreamerv2.errors import UsageError, printable
 from dreamerv2.paths import expand_home
 from dreamerv2.run.logdir.folder import opened
 from dreamerv2.run.logdir.lock import Lock
@@ -29,8 +31,10 @@ EPILOG = """examples:
   scripts/sweep.sh mario mario_3-1 0 1 2 3 4
   scripts/sweep.sh mario,debug mario_3-1,mario_3-1+3-2 0 1 -- --precision float32
   scripts/sweep.sh mario mario_3-1 0 1 2 3 --gpus 0,1 --gpus_per_run 0.5
+  scripts/sweep.sh mario_small mario_1-1 0 1 --grid model_opt.lr=4e-4,1e-3 --grid kl.balance=0.5,0.8
 
-Each run has its logdir ROOT/TASK/SEED. Finished runs are skipped and stopped ones resumed, so the
+Each run has its logdir ROOT/TASK/SEED; with a grid ROOT/TASK/KEY=VALUE,KEY=VALUE/SEED, and a plot
+of ROOT has a line for each combination. Finished runs are skipped and stopped ones resumed, so the
 same command can be repeated at any time. A run that fails does not stop the others; Ctrl-C stops
 the sweep, with checkpoints. Exit code: 0 all finished, 1 some failed, 2 bad input, 75 stopped."""
 
@@ -51,7 +55,8 @@ def run_sweep(argv: Sequence[str]) -> int:
     """
     args, flags = parse(argv)
     root = expand_home(args.logdir).absolute()
-    jobs = make_sweep(args.config.replace(',', ' ').split(), args.tasks, args.seeds, flags, root)
+    configs = args.config.replace(',', ' ').split()
+    jobs = make_sweep(configs, args.tasks, args.seeds, flags, root, args.grid)
     if args.dry_run:
         for job in jobs:
             print(f'{job.name}: {" ".join(job.arguments)}')
@@ -74,33 +79,61 @@ def run_sweep(argv: Sequence[str]) -> int:
 
 def make_sweep(
     configs: Sequence[str], tasks: Sequence[str], seeds: Sequence[int], flags: Sequence[str],
-    root: Path,
+    root: Path, grid: Mapping[str, Sequence[str]] | None = None,
 ) -> list[Job]:  # fmt: skip
-    """The runs, task by task.
+    """The runs, task by task, and for each every combination of the grid's values by key.
 
     Raises:
         UsageError: what `train.py` would refuse.
     """
-    for flag in flags:
+    grid = grid or {}
+    for flag in (*flags, *(f'--{key}' for key in grid)):
         if flag.split('=')[0] in OWN:
             raise UsageError(f'{flag} is set by the sweep itself: remove it')
     jobs = []
-    for task in tasks:
+    for task, values in itertools.product(tasks, itertools.product(*grid.values())):
+        chosen = dict(zip(grid, values, strict=True))
         given = ['--configs', *configs, *flags]
+        given += [word for key, value in chosen.items() for word in (f'--{key}', value)]
         config = load_config([*given, '--task', task])
         check_task(task, config.sets)
+        place = '/'.join([task, ','.join(f'{key}={value}' for key, value in chosen.items())])
         for seed in seeds:
             job = Job(
-                name=f'{task}/{seed}',
+                name=f'{place.rstrip("/")}/{seed}',
                 task=task,
                 seed=seed,
                 frames=config.steps * config.action_repeat,
                 steps=config.steps,
-                logdir=root / task / str(seed),
+                logdir=root / place / str(seed),
                 flags=tuple(given),
             )
             jobs.append(job)
     return jobs
+
+
+def parse_grid(texts: Sequence[str]) -> dict[str, list[str]]:
+    """The values of each key, from `KEY=VALUE,VALUE`.
+
+    Raises:
+        UsageError: it is something else, or a key is there twice.
+    """
+    grid: dict[str, list[str]] = {}
+    for text in texts:
+        key, _, values = text.partition('=')
+        listed = values.split(',')
+        fine = all(re.fullmatch(r'[\w.+-]+', word) for word in (key, *listed))
+        if not fine or len(set(listed)) < len(listed):
+            raise UsageError(
+                f'--grid {printable(text)}: expected KEY=VALUE,VALUE with different values, such '
+                'as model_opt.lr=4e-4,1e-3'
+            )
+        if key in grid:
+            raise UsageError(
+                f'--grid {printable(text)}: {key} is there twice; give all values once'
+            )
+        grid[key] = listed
+    return grid
 
 
 def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -121,6 +154,10 @@ def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
         default=Path(os.environ.get('LOGROOT') or '~/logdir'),
         help='default: LOGROOT, else ~/logdir',
     )  # fmt: skip
+    parser.add_argument(
+        '--grid', action='append', default=[], metavar='KEY=VALUE,VALUE',
+        help='train with each of these values; several grids are combined',
+    )  # fmt: skip
     parser.add_argument('--dry_run', action='store_true', help='only show the runs')
     add_arguments(parser)
     words = list(argv)
@@ -133,5 +170,6 @@ def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
         if not seed.isdecimal():
             raise UsageError(f'SEED is {seed!r}, expected a whole number (flags come after --)')
     args.seeds = [int(seed) for seed in args.seeds]
+    args.grid = parse_grid(args.grid)
     check_arguments(args)
     return args, flags

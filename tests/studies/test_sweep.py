@@ -19,7 +19,7 @@ TRAIN = """
 import json, pathlib, signal, sys, time
 words = sys.argv[1:]
 logdir = pathlib.Path(words[words.index('--logdir') + 1])
-root = logdir.parent.parent
+root = next(folder for folder in logdir.parents if (folder / 'behaviour').exists())
 seed = words[words.index('--seed') + 1]
 with open(root / 'calls', 'a') as file:
     print(json.dumps(words), file=file)
@@ -105,6 +105,19 @@ def test_presets_and_flags(sweep, configs):
     assert call.count('--steps') == 1
 
 
+def test_a_grid_trains_with_every_combination(sweep, capsys):
+    grid = ['--grid', 'model_opt.lr=1e-4,1e-3', '--grid', 'discount=0.9,0.99']
+    assert sweep.run('mario', 'mario_1-1,mario_1-2', '0', '1', *grid) == 0
+    calls = sweep.calls()
+    assert len(calls) == 16
+    place = f'{sweep.root}/mario_1-1/model_opt.lr=1e-4,discount=0.99/1'
+    (call,) = [call for call in calls if place in call]
+    assert call[:6] == ['--configs', 'mario', '--model_opt.lr', '1e-4', '--discount', '0.99']
+    assert len({call[call.index('--logdir') + 1] for call in calls}) == 16
+    assert sweep.run('mario', 'mario_1-1,mario_1-2', '0', '1', *grid) == 0 and not sweep.calls()
+    assert '16 runs: 16 finished' in capsys.readouterr().out
+
+
 def test_finished_seeds_are_skipped(sweep):
     assert sweep.run('mario', 'mario_1-1', '0') == 0
     assert sweep.run('mario', 'mario_1-1', '0', '1') == 0
@@ -180,6 +193,17 @@ def test_only_showing_starts_nothing(sweep, capsys):
         (['mario', 'mario_1-1', '1', '--slurm', 'partition'], 'KEY=VALUE'),
         (['mario', 'mario_1-1', '1', '--', '--seed', '3'], '--seed is set by the sweep'),
         (['mario', 'mario_1-1', '1', '--', '--no_key', '3'], 'no_key'),
+        (['mario', 'mario_1-1', '1', '--grid', 'discount'], 'expected KEY=VALUE,VALUE'),
+        (['mario', 'mario_1-1', '1', '--grid', 'discount='], 'expected KEY=VALUE,VALUE'),
+        (['mario', 'mario_1-1', '1', '--grid', 'discount=0.9,0.9'], 'different values'),
+        (['mario', 'mario_1-1', '1', '--grid', 'init.from=../x'], 'expected KEY=VALUE,VALUE'),
+        (['mario', 'mario_1-1', '1', '--grid', 'discount=0.9,2'], 'discount'),
+        (['mario', 'mario_1-1', '1', '--grid', 'discont=0.9'], 'did you mean discount'),
+        (['mario', 'mario_1-1', '1', '--grid', 'seed=1,2'], '--seed is set by the sweep'),
+        (
+            ['mario', 'mario_1-1', '1', '--grid', 'discount=0.9', '--grid', 'discount=0.8'],
+            'discount is there twice',
+        ),
     ],
 )
 def test_wrong_arguments(sweep, words, expected, monkeypatch):
