@@ -6,8 +6,8 @@ usage() {
     cat <<'TEXT'
 usage: scripts/quickstart.sh [LOGDIR]
 
-Sets everything up, trains the preset mario_small on level 1-1 for about ten minutes on two CPU
-cores, evaluates the agent, and prints where the learning curve and a video of it playing are.
+Sets everything up, trains the preset mario_small on level 1-1 for ten to twenty minutes on two
+CPU cores, evaluates the agent, and prints where the learning curve and a video of it playing are.
 LOGDIR defaults to logdir/quickstart beside the README. Ctrl-C stops it with a checkpoint; the same
 command resumes from there. Delete LOGDIR to start again.
 
@@ -38,3 +38,4 @@ python=$root/.venv/bin/python
 echo
 echo "Learning curve: $logdir/curve.png"
 echo "Agent playing:  $logdir/play.mp4"
+echo "Watch it:       $python -m dreamerv2.play $logdir"
