@@ -22,17 +22,22 @@ def old(tmp_path):
     return tmp_path / 'golden'
 
 
-def ran(arguments, env, cwd):
+def ran(arguments, env, cwd, code=0):
+    """What a command prints: its output, or, where it is refused, its errors."""
     command = [sys.executable, '-m', *arguments]
     found = subprocess.run(command, capture_output=True, text=True, env=env, cwd=cwd, timeout=240)
-    assert found.returncode == 0, found.stderr
-    return found.stdout
+    assert found.returncode == code, found.stderr
+    return found.stderr if code else found.stdout
 
 
 def test_it_goes_on_from_its_last_update(old, python_env):
+    """With the preset of then, which the refusal of today's names."""
     command = json.loads((old / 'provenance.json').read_bytes())['command'][1:]
     command[command.index('--steps') + 1] = '360'
     before = checkpoint.find(old).state['progress']
+    refusal = ran(['dreamerv2.train', *command], python_env, old.parent, code=2)
+    assert 'mario_small has changed since: resume it with --configs mario_small_v1' in refusal
+    command[command.index('mario_small')] = 'mario_small_v1'
     ran(['dreamerv2.train', *command], python_env, old.parent)
     after = checkpoint.find(old).state['progress']
     assert (before['step'], after['step']) == (300, 360)
