@@ -64,6 +64,8 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _list(args: argparse.Namespace) -> None:
+    if not zoo.names():
+        print('The zoo is empty: add an agent with `add LOGDIR NAME`.')
     for name in zoo.names():
         document = json.loads((zoo.ROOT / name / EVALUATION).read_text())
         results = [f'{level} {summary(entry)}' for level, entry in document['levels'].items()]

@@ -38,4 +38,4 @@ python=$root/.venv/bin/python
 echo
 echo "Learning curve: $logdir/curve.png"
 echo "Agent playing:  $logdir/play.mp4"
-echo "Watch it:       $python -m dreamerv2.play $logdir"
+printf 'Watch it:       %q -m dreamerv2.play %q\n' "$python" "$logdir"

@@ -71,7 +71,7 @@ def test_callbacks_see_the_run_and_add_to_its_metrics(run):
     logdir, recorder = run
     assert recorder.steps == 120
     finished = sum(episode.length for episode in recorder.episodes)
-    assert 120 - 2 * 20 < finished <= 120  # One is dropped after the prefill, one goes on.
+    assert 120 - 2 * 20 < finished <= 120  # One is dropped after the prefill, one is unfinished.
     assert recorder.agents == {False, True}
     lines = [json.loads(line) for line in (logdir / 'metrics.jsonl').read_text().splitlines()]
     logged = [line for line in lines if 'twice' in line]

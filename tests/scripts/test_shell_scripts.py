@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 
 import pytest
@@ -35,10 +36,9 @@ def test_quickstart_trains_evaluates_and_plots(sandbox, tmp_path):
     assert '--record' in evaluate
     assert evaluate[-2:] == ['--video', f'{logdir}/play.mp4']
     assert plot == ['-m', 'dreamerv2.analysis.plot', str(logdir), '--out', f'{logdir}/curve.png']
-    assert [line.split(':', 1)[1].strip() for line in out.splitlines()[-2:]] == [
-        f'{logdir}/curve.png',
-        f'{logdir}/play.mp4',
-    ]
+    *said, watch = [line.split(':', 1)[1].strip() for line in out.splitlines()[-3:]]
+    assert said == [f'{logdir}/curve.png', f'{logdir}/play.mp4']
+    assert shlex.split(watch)[1:] == ['-m', 'dreamerv2.play', str(logdir)]
 
 
 @pytest.mark.parametrize('code', [1, 75])
