@@ -100,7 +100,7 @@ def check_same_run(
     if fixed or unaccepted:
         for line in resume_policy.as_lines(found):
             say(line)
-        raise UsageError(resume_policy.refusal(str(path), found))
+        raise UsageError(resume_policy.refusal(str(path), found, config))
     return [resume_policy.note(found)] if found else []
 
 

@@ -85,12 +85,12 @@ def note(found: Sequence[Change]) -> str:
     return f'Resuming with changes: {listed}{f" and {more} more" if more > 0 else ""}.'
 
 
-def refusal(path: str, found: Sequence[Change]) -> str:
+def refusal(path: str, found: Sequence[Change], new: Config) -> str:
     """One line about why a run does not resume, with a hint."""
     first, *others = [change for change in found if not change.free]
     more = f' ({len(others)} more {"differs" if len(others) == 1 else "differ"})' if others else ''
     ways = ['repeat its command to resume it', 'choose another --logdir']
-    if preset := _earlier_preset([first, *others]):
+    if preset := _earlier_preset([first, *others], new):
         name = preset.rpartition('_')[0]
         ways[0] = f'the preset {name} has changed since: resume it with --configs {preset}'
     elif first.reason:
@@ -109,13 +109,17 @@ def recorded(found: Sequence[Change]) -> dict[str, list[Any]]:
     return {change.key: [_plain(change.old), _plain(change.new)] for change in found}
 
 
-def _earlier_preset(found: Sequence[Change]) -> str:
-    """The preset `NAME_vN` that has the old values where the preset `NAME` has the new ones."""
+def _earlier_preset(found: Sequence[Change], new: Config) -> str:
+    """The preset `NAME_vN` with the old values, where `new` has those of the preset `NAME`.
+
+    Not where `new` has a value that only the earlier preset has: it was made with that one.
+    """
     for preset in read_presets(default_file()):
         if not re.fullmatch(r'.+_v\d+', preset):
             continue
         before, now = (load_config(presets=[p]).flat for p in (preset, preset.rpartition('_')[0]))
-        if all(
+        changed = [key for key, value in before.items() if now.get(key) != value]
+        if all(new[key] != before[key] for key in changed if _compared(key)) and all(
             (change.old, change.new) == (before[change.key], now[change.key]) for change in found
         ):
             return preset

@@ -86,12 +86,12 @@ def test_the_difference_is_shown_key_by_key_and_the_worst_first():
         '  discount 0.999 -> 0.5 (needs --accept_changes True)',
         '  steps 2500000 -> 3000000 (may change)',
     ]
-    assert resume_policy.refusal('runs/1', found) == (
+    assert resume_policy.refusal('runs/1', found, load_config([])) == (
         'runs/1 holds a run with rssm.deter 600, but 8 is asked for (1 more differs): rssm.deter '
         'makes the networks and optimizers what they are and cannot change. Repeat its command to '
         'resume it or choose another --logdir.'
     )
-    assert resume_policy.refusal('runs/1', compare(discount=0.5)) == (
+    assert resume_policy.refusal('runs/1', compare(discount=0.5), load_config([])) == (
         'runs/1 holds a run with discount 0.999, but 0.5 is asked for: repeat its command to '
         'resume it, choose another --logdir, or accept the changes by --accept_changes True.'
     )
@@ -99,7 +99,7 @@ def test_the_difference_is_shown_key_by_key_and_the_worst_first():
 
 def test_a_preset_that_has_changed_is_named():
     old, new = (load_config(['--configs', name]) for name in ('mario_small_v1', 'mario_small'))
-    said = resume_policy.refusal('runs/1', resume_policy.changes(old, new))
+    said = resume_policy.refusal('runs/1', resume_policy.changes(old, new), new)
     way = 'the preset mario_small has changed since: resume it with --configs mario_small_v1'
     assert said.startswith('runs/1 holds a run with ') and said.endswith(
         f': {way} or choose another --logdir.'
@@ -107,10 +107,15 @@ def test_a_preset_that_has_changed_is_named():
     tiny = [
         load_config(['--configs', config, 'debug']) for config in ('mario_small_v1', 'mario_small')
     ]
-    assert way in resume_policy.refusal('runs/1', resume_policy.changes(*tiny))
-    other = resume_policy.changes(old, new.update({'discount': 0.5}))
-    assert 'has changed since' not in resume_policy.refusal('runs/1', other)
-    assert 'has changed since' not in resume_policy.refusal('runs/1', compare(discount=0.5))
+    assert way in resume_policy.refusal('runs/1', resume_policy.changes(*tiny), tiny[1])
+    # One who changes a setting, be it to today's value, hears that changes may be accepted.
+    for asked in (new.update({'discount': 0.5}), old.update({'actor_ent': 1e-3})):
+        said = resume_policy.refusal('runs/1', resume_policy.changes(old, asked), asked)
+        assert 'has changed since' not in said
+    assert said.endswith('or accept the changes by --accept_changes True.')
+    assert 'has changed since' not in resume_policy.refusal(
+        'runs/1', compare(discount=0.5), load_config([])
+    )
 
 
 def test_many_differences_are_counted():
