@@ -1,9 +1,9 @@
 """The zoo of trained agents: `python -m dreamerv2.zoo list`, `path`, `add` and `export`.
 
 An agent is a folder like a logdir with one checkpoint, of weights alone: what reads a checkpoint
-(evaluating, playing, `--init.from`, `dreamerv2.api`) takes `zoo:NAME`. Its card, in the format of the
-Hugging Face Hub, holds what it was trained on and how it did; `evaluation.json` has every episode of
-that. Nothing in it is code.
+(evaluating, playing, `--init.from`, `dreamerv2.api`) takes `zoo:NAME`. Its card, in the format of
+the Hugging Face Hub, holds what it was trained on and how it did; `evaluation.json` has every
+episode of that. Nothing in it is code.
 """
 
 from __future__ import annotations
