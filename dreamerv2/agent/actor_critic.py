@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from dreamerv2.agent.returns import ReturnNormalizer, RewardNormalizer, lambda_return, masked_mean
+from dreamerv2.agent.returns import (
+    ReturnNormalizer,
+    RewardNormalizer,
+    lambda_return,
+    masked_mean,
+    replayed_return,
+)
 from dreamerv2.agent.schedules import schedule
 from dreamerv2.nets.kernels import PLAIN, Kernels
 from dreamerv2.nets.mlp import Head
@@ -180,6 +186,41 @@ class ActorCritic(tf.Module):
             fit += self._config['slow_regularizer'] * dist.log_prob(slow)
         loss = -masked_mean(fit * weight, mask[:-1])
         return loss, {'critic': masked_mean(dist.mode(), mask[:-1])}
+
+    def replayed_critic_loss(
+        self, feat: tf.Tensor, target: tf.Tensor, replayed: Tensors, mask: tf.Tensor
+    ) -> tuple[tf.Tensor, Tensors]:
+        """Loss of the critic on the rows of a batch, with the rewards and ends that followed them.
+
+        It bootstraps from the imagined returns (arXiv:2301.04104v2,
+        section "Critic learning", which weighs this loss by 0.3), and keeps the critic from
+        being too hopeful where the world model does not foresee an end.
+
+        Args:
+            feat: posterior features `[batch, time, features]`.
+            target: `[batch, time]`, the imagined return from each row.
+            replayed: `[batch, time]` of the batch: `reward` as it is learned, `is_terminal`,
+                `is_first`.
+            mask: rows that count, `[batch, time]`.
+        """
+        ends = tf.cast(replayed['is_terminal'], tf.float32)
+        goes_on = mask[:, 1:] * (1 - tf.cast(replayed['is_first'][:, 1:], tf.float32))
+        returns = tf.transpose(
+            replayed_return(
+                tf.transpose(self.reward_norm.scaled(replayed['reward'])),
+                tf.transpose(target),
+                tf.transpose(self._config['discount'] * (1 - ends)),
+                tf.transpose(tf.pad(goes_on, [[0, 0], [0, 1]])),
+                self._config['discount_lambda'],
+            )
+        )
+        dist = self.critic(tf.stop_gradient(feat))
+        fit = dist.log_prob(tf.stop_gradient(returns))
+        metrics = {
+            'critic_replayed': masked_mean(dist.mode(), mask),
+            'critic_replayed_target': masked_mean(returns, mask),
+        }
+        return -self._config['critic_replay'] * masked_mean(fit, mask), metrics
 
     def update_slow_critic(self, updated: tf.Tensor | bool = True):
         """Moves the slow critic after an update: after the first, then every `slow_target_update`.

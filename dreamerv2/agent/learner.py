@@ -23,6 +23,8 @@ class PendingUpdate(NamedTuple):
     Attributes:
         start: posterior states `[batch, length, ...]`, where rollouts begin.
         is_terminal, mask, level: of the batch, `[batch, length]`.
+        replayed: more of the batch, `[batch, length]`: `reward` as it is learned, `is_terminal`
+            and `is_first`.
         seed: int32 [2], or None.
         step: agent steps at the update.
         finite: whether the world model's loss and gradients were finite.
@@ -32,6 +34,7 @@ class PendingUpdate(NamedTuple):
     is_terminal: tf.Tensor
     mask: tf.Tensor
     level: tf.Tensor
+    replayed: Tensors
     seed: tf.Tensor | None
     step: tf.Tensor
     finite: tf.Tensor
@@ -64,6 +67,7 @@ class Learner:
         self._world_model, self._actor_critic = world_model, actor_critic
         self._exploration = exploration
         self._horizon, self._sharded = config['imag_horizon'], sharded
+        self._critic_replay = config['critic_replay']
         self._levels = list(levels) if len(levels) > 1 else []
         freeze = config['init']['freeze']
         parts = {
@@ -134,18 +138,33 @@ class Learner:
         mask = tf.cast(data['mask'], tf.float32)
         # What is carried on must not spoil the next batch.
         state = {k: tf.where(tf.math.is_finite(v), v, tf.zeros_like(v)) for k, v in state.items()}
-        level = level_of(data)
-        pending = PendingUpdate(start, data['is_terminal'], mask, level, seeds[1], step, finite)
+        pending = PendingUpdate(
+            start,
+            data['is_terminal'],
+            mask,
+            level_of(data),
+            self.replayed(data),
+            seeds[1],
+            step,
+            finite,
+        )
         return state, pending, metrics
 
     def complete(self, pending: PendingUpdate) -> Tensors:
         """The second half of an update, that of actor and critic; its metrics."""
-        start, is_terminal, mask, level, seed, step, finite = pending
+        start, is_terminal, mask, level, replayed, seed, step, finite = pending
         finite, metrics = self.update_behavior(
-            start, is_terminal, mask, seed, step, level, allowed=finite
+            start, is_terminal, mask, seed, step, level, replayed, allowed=finite
         )
         metrics.update(self._exploration.update(start, mask, level))
         return {**metrics, **self._count(finite)}
+
+    def replayed(self, data: Tensors) -> Tensors:
+        """What the critic learns from the batch itself; nothing where `critic_replay` is off."""
+        if not self._critic_replay:
+            return {}
+        reward = self._world_model.preprocess({'reward': data['reward']})['reward']
+        return {'reward': reward, **{key: data[key] for key in ('is_terminal', 'is_first')}}
 
     def _count(self, finite: tf.Tensor) -> Tensors:
         skipped = tf.cast(tf.logical_not(finite), tf.int64)
@@ -186,11 +205,13 @@ class Learner:
         seed: tf.Tensor | None,
         step: tf.Tensor,
         level: tf.Tensor | None = None,
+        replayed: Tensors | None = None,
         allowed: tf.Tensor | bool = True,
     ) -> tuple[tf.Tensor, Tensors]:
         """Updates actor, critic and slow critic on rollouts from `start [batch, time, ...]`.
 
         `level [batch, time]` says which range of returns a rollout belongs to; None for the first.
+        `replayed` is what the critic learns from the batch itself; None or empty for nothing.
 
         Returns:
             Whether they were updated (`allowed`, and losses and gradients finite), and metrics.
@@ -210,7 +231,13 @@ class Learner:
         with tf.GradientTape(watch_accessed_variables=False) as critic_tape:
             critic_tape.watch(critic_opt.variables_to_watch)
             critic_loss, more = behavior.critic_loss(sequence, target, rows)
-        metrics.update(more)
+            metrics.update(more)
+            if replayed:
+                first = tf.reshape(target[0], mask.shape)
+                feat = self._world_model.rssm.features(start)
+                loss_there, more = behavior.replayed_critic_loss(feat, first, replayed, mask)
+                critic_loss += loss_there
+                metrics.update(more)
         actor = actor_opt.gradients(tape, loss)
         critic = critic_opt.gradients(critic_tape, critic_loss)
         finite = actor.finite & critic.finite & allowed

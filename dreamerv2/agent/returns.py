@@ -67,6 +67,31 @@ def lambda_return(
     return tf.stack(returns[::-1])
 
 
+def replayed_return(
+    reward: tf.Tensor,
+    value: tf.Tensor,
+    discount: tf.Tensor,
+    followed: tf.Tensor,
+    lambda_: float,
+) -> tf.Tensor:
+    """Lambda-return along recorded rows, where some are not followed by the next one.
+
+    As `lambda_return`, but the return of a row without a successor is its value: of the last row
+    of all, and of the last before padding or before another episode.
+
+    Args:
+        reward, value, discount: `[time, ...]` of one shape; the discount of a terminal row is 0.
+        followed: `[time, ...]`, 1 where the next row belongs to the same episode.
+        lambda_: as for `lambda_return`.
+    """
+    returns = [value[-1]]
+    for index in reversed(range(reward.shape[0] - 1)):
+        later = (1 - lambda_) * value[index + 1] + lambda_ * returns[-1]
+        found = reward[index] + discount[index] * later
+        returns.append(tf.where(followed[index] > 0, found, value[index]))
+    return tf.stack(returns[::-1])
+
+
 class RewardNormalizer(tf.Module):
     """Divides rewards by the running mean of their magnitude.
 

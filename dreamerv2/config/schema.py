@@ -366,6 +366,11 @@ ACTOR_CRITIC = {
     'slow_regularizer': Key(
         number(0), 'weight of the values of the slow critic as targets', ACCEPTED
     ),
+    'critic_replay': Key(
+        number(0),
+        "weight of the critic's loss on the rows of the batch and their rewards",
+        ACCEPTED,
+    ),
     'bootstrap': Key(
         choice('slow', 'online'),
         'critic that targets and the baseline of the actor come from',

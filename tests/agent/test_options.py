@@ -5,9 +5,16 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dreamerv2.agent.kl import categorical_kl, kl_loss
-from dreamerv2.agent.returns import ReturnNormalizer, masked_quantiles
+from dreamerv2.agent.returns import (
+    ReturnNormalizer,
+    lambda_return,
+    masked_quantiles,
+    replayed_return,
+)
 from dreamerv2.nets import distributions
 from dreamerv2.nets.mlp import DistributionLayer
 from dreamerv2.nets.optimizer import Optimizer, adaptively_clipped
@@ -21,6 +28,7 @@ EVERY_OPTION = {
     'critic': {'dist': 'twohot'},
     'return_norm': {'scope': 'all', 'rate': 0.01, 'low': 0.05, 'high': 0.95, 'least': 1.0},
     'slow_regularizer': 1.0,
+    'critic_replay': 0.3,
     'bootstrap': 'online',
     'slow_target_update': 1,
     'slow_target_fraction': 0.02,
@@ -37,6 +45,7 @@ OFF = {
     'decoder': {'error_weight': 0.0, 'symlog': False},
     'return_norm': {'scope': 'none', 'rate': 0.01, 'low': 0.05, 'high': 0.95, 'least': 1.0},
     'slow_regularizer': 0.0,
+    'critic_replay': 0.0,
     'bootstrap': 'slow',
     'loss_scales': {'image': 1.0},
     'model_opt': {'agc': 0.0, 'warmup': 0},
@@ -245,6 +254,80 @@ def test_the_critic_is_drawn_to_its_slow_copy():
     fit += 0.5 * (-0.5 * (value - sequence['slow_value'][:-1].numpy()) ** 2 - constant)
     expected = -np.mean(fit * sequence['weight'][:-1].numpy())
     np.testing.assert_allclose(loss, expected, rtol=1e-5)
+
+
+def test_returns_along_recorded_rows_by_hand():
+    reward, value = np.array([1.0, 2.0, 4.0, 8.0]), np.array([10.0, 20.0, 30.0, 40.0])
+    discount = np.full(4, 0.5)
+
+    def found(followed, discount=discount):
+        rows = [np.float32(x)[:, None] for x in (reward, value, discount, followed)]
+        return replayed_return(*map(tf.constant, rows), 0.5).numpy()[:, 0]
+
+    np.testing.assert_allclose(found([1, 1, 1, 0]), [9.875, 15.5, 24, 40])
+    # Row 1 is the last of its episode: its value stands for what nobody saw.
+    np.testing.assert_allclose(found([1, 0, 1, 0]), [11, 20, 24, 40])
+    # Row 1 is terminal: nothing comes after its reward.
+    np.testing.assert_allclose(found([1, 1, 1, 0], [0.5, 0, 0.5, 0.5]), [6.5, 2, 24, 40])
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0, 1))
+def test_returns_along_whole_rows_are_lambda_returns(seed, lambda_):
+    reward, value, discount = np.random.default_rng(seed).random((3, 6, 2)).astype(np.float32)
+    plain = lambda_return(
+        *map(tf.constant, (reward[:-1], value[:-1], discount[:-1])), value[-1], lambda_
+    )
+    followed = tf.ones([6, 2])
+    along = replayed_return(*map(tf.constant, (reward, value, discount)), followed, lambda_)
+    np.testing.assert_allclose(along[:-1], plain, rtol=1e-5)
+    np.testing.assert_array_equal(along[-1], value[-1])
+
+
+def test_the_critic_learns_from_recorded_ends():
+    """Rows before an end that the world model does not foresee lose their value all the same."""
+    batch = make_batch()
+    batch['is_first'][:], batch['reward'][:] = False, 0
+    batch['is_terminal'][:], batch['is_terminal'][:, -1] = False, True
+    values = {}
+    for weight in (0.0, 10.0):
+        agent = make_agent(
+            critic_replay=weight,
+            discount_lambda=1.0,
+            critic_opt={'lr': 1e-2},
+            model_opt={'lr': 0.0},
+        )
+        for name in ('critic/out/bias', 'slow_critic/out/bias'):
+            agent.parameters()[name].assign([5.0])
+        agent.parameters()['discount/out/bias'].assign([10.0])  # No end is foreseen.
+        for _ in range(20):
+            _, metrics = agent.train(batch)
+        values[weight] = float(metrics['critic'])
+        assert ('critic_replayed' in metrics) == bool(weight)
+    assert values[10.0] < 0.8 * values[0.0]
+
+
+def test_padding_and_other_episodes_end_the_recorded_returns():
+    agent = make_agent(critic_replay=1.0, discount_lambda=0.5, discount=0.5)
+    features = tf.zeros([1, 4, agent.world_model.rssm.feature_size])
+    target = tf.constant([[10.0, 20.0, 30.0, 40.0]])
+
+    def mean_return(mask, is_first):
+        replayed = {
+            'reward': tf.constant([[1.0, 2.0, 4.0, 8.0]]),
+            'is_terminal': tf.zeros([1, 4], bool),
+            'is_first': tf.constant([is_first]),
+        }
+        rows = tf.constant([mask])
+        loss, metrics = agent.actor_critic.replayed_critic_loss(features, target, replayed, rows)
+        assert np.isfinite(loss)
+        return float(metrics['critic_replayed_target'])
+
+    whole = mean_return([1.0] * 4, [True, False, False, False])
+    np.testing.assert_allclose(whole, np.mean([9.875, 15.5, 24, 40]), rtol=1e-6)
+    padded = mean_return([1.0, 1.0, 0.0, 0.0], [True, False, False, False])
+    np.testing.assert_allclose(padded, np.mean([11, 20]), rtol=1e-6)
+    joined = mean_return([1.0] * 4, [True, False, True, False])
+    np.testing.assert_allclose(joined, np.mean([11, 20, 24, 40]), rtol=1e-6)
 
 
 def test_advantages_are_divided_by_the_range():

@@ -50,7 +50,9 @@ class Overlap:
         self._arguments = arguments = data, state, seed, step
         if self._pending is None:  # What is completed is nothing: its effect is undone.
             with _unchanged(self._learner.halves()[1]):
-                state, pending, metrics, _ = self._both(_blank(*arguments), *arguments)
+                state, pending, metrics, _ = self._both(
+                    _blank(self._learner, *arguments), *arguments
+                )
             completed = None
         else:
             before, known = self._pending
@@ -91,11 +93,20 @@ def _unchanged(variables: Sequence[tf.Variable]) -> Iterator[None]:
             variable.assign(value)
 
 
-def _blank(data: Tensors, state: State, seed: tf.Tensor, step: tf.Tensor) -> PendingUpdate:
+def _blank(
+    learner: Learner, data: Tensors, state: State, seed: tf.Tensor, step: tf.Tensor
+) -> PendingUpdate:
     """Something to complete, of the right shapes, where no update is pending."""
     lead = data['is_terminal'].shape
     start = {k: tf.zeros([*lead, *v.shape[1:]], v.dtype) for k, v in state.items()}
     mask = tf.cast(data['mask'], tf.float32)
     return PendingUpdate(
-        start, data['is_terminal'], mask, level_of(data), seed, step, tf.constant(True)
+        start,
+        data['is_terminal'],
+        mask,
+        level_of(data),
+        learner.replayed(data),
+        seed,
+        step,
+        tf.constant(True),
     )
