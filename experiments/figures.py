@@ -10,7 +10,7 @@ import sys
 
 import clone  # noqa: F401  so that the package of this clone is used
 
-from dreamerv2.analysis.figures_command import main
+from dreamerv2.analysis.commands import figures_main as main
 
 if __name__ == '__main__':
     sys.exit(main())

@@ -9,7 +9,7 @@ import sys
 
 import clone  # noqa: F401  so that the package of this clone is used
 
-from dreamerv2.analysis.report_command import main
+from dreamerv2.analysis.commands import report_main as main
 
 if __name__ == '__main__':
     sys.exit(main())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ import tensorflow as tf
 
 from dreamerv2.agent.actor_critic import ActorCritic
 from dreamerv2.agent.exploration import Greedy
+from dreamerv2.agent.schedules import schedule
 from dreamerv2.agent.world_model import WorldModel
 from dreamerv2.nets.optimizer import Optimizer
 from dreamerv2.nets.rssm import State
@@ -76,7 +78,7 @@ class Learner:
             'critic': _free(actor_critic.critic.parameters(), freeze, 'critic/'),
         }
         self._optimizers = {
-            name: Optimizer(part, **config[f'{name}_opt'], scaled=scaled)
+            name: Optimizer(part, **_with_rate(config[f'{name}_opt']), scaled=scaled)
             for name, part in parts.items()
         }
         self._skipped = {n: tf.Variable(0, dtype=tf.int64) for n in ('updates', 'in_a_row')}
@@ -134,7 +136,7 @@ class Learner:
         seeds = [None] * 3 if seed is None else tf.unstack(
             tf.random.experimental.stateless_split(seed, 3)
         )  # fmt: skip
-        state, start, finite, metrics = self.update_model(data, state, seeds[0])
+        state, start, finite, metrics = self.update_model(data, state, seeds[0], step)
         mask = tf.cast(data['mask'], tf.float32)
         # What is carried on must not spoil the next batch.
         state = {k: tf.where(tf.math.is_finite(v), v, tf.zeros_like(v)) for k, v in state.items()}
@@ -175,7 +177,7 @@ class Learner:
         }
 
     def update_model(
-        self, data: Tensors, state: State, seed: tf.Tensor | None
+        self, data: Tensors, state: State, seed: tf.Tensor | None, step: tf.Tensor
     ) -> tuple[State, State, tf.Tensor, Tensors]:
         """Updates the world model, if it can.
 
@@ -191,7 +193,7 @@ class Learner:
             tape.watch(optimizer.variables_to_watch)
             loss, outputs, metrics = self._world_model.loss(data, state, noise, member)
         gradients = optimizer.gradients(tape, loss)
-        metrics.update(optimizer.apply(gradients, 'model'))
+        metrics.update(optimizer.apply(gradients, 'model', step=step))
         if self._levels:
             more = self._world_model.level_metrics(outputs, data['level'], self._levels)
             metrics.update(more)
@@ -241,8 +243,8 @@ class Learner:
         actor = actor_opt.gradients(tape, loss)
         critic = critic_opt.gradients(critic_tape, critic_loss)
         finite = actor.finite & critic.finite & allowed
-        metrics.update(actor_opt.apply(actor, 'actor', finite))
-        metrics.update(critic_opt.apply(critic, 'critic', finite))
+        metrics.update(actor_opt.apply(actor, 'actor', finite, step))
+        metrics.update(critic_opt.apply(critic, 'critic', finite, step))
         behavior.update_slow_critic(finite)
         return finite, metrics
 
@@ -294,6 +296,12 @@ def level_of(data: Tensors) -> tf.Tensor:
     if 'level' in data:
         return tf.cast(data['level'], tf.int32)
     return tf.zeros(data['is_terminal'].shape, tf.int32)
+
+
+def _with_rate(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of an optimizer, the text of a schedule as a function."""
+    lr = options['lr']
+    return {**options, 'lr': functools.partial(schedule, lr) if isinstance(lr, str) else lr}
 
 
 def _free(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from dreamerv2.config.schedule_text import parse_schedule
+from dreamerv2.config.kinds import parse_schedule
 
 
 def schedule(value: float | str, step: tf.Tensor) -> tf.Tensor:

@@ -5,7 +5,7 @@ Each is answered on return, progress and completion.
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -55,27 +55,17 @@ class Transfer:
     baseline: Reach
 
 
-@dataclasses.dataclass(frozen=True)
-class _Part:
-    """Runs of a stage at a frame."""
-
-    stage: str
-    set_name: str
-    frame: float
-
-
 def by_question(data: Study) -> dict[tuple[str, str], Answer]:
     """Answers by the stage and set of the agents in question, where there is a run of them.
 
     Their verdicts are corrected for all of them together.
     """
-    there = {(place.stage, place.set) for place in data.runs}
     return scores.in_families(
         {
             (name, set_name): _answer_of(data, stage, stage.question, set_name)
             for name, stage in STAGES.items()
             for set_name in data.plan.sets
-            if stage.question is not None and (name, set_name) in there
+            if stage.question is not None and data.of_stage(name, set_name)
         }
     )
 
@@ -84,60 +74,38 @@ def _answer_of(data: Study, stage: Stage, question: Question, set_name: str) -> 
     """A stage's agents of one set against baselines, at frames at which both have cost the same.
 
     Or by their areas under the curves up to T: an area over its length in frames is the mean, which
-    reads like any other return.
+    reads like any other return. There is a headline a recorded measure, of returns on the scale of
+    each level, and all single levels.
     """
     levels = data.plan.levels_of(stage.name, set_name)
-    agents, baselines = stage.equal_cost(data.plan.frames, len(levels))
+    frames = stage.equal_cost(data.plan.frames, len(levels))
     sides = question.sides.format(
-        levels=len(levels), agents=short_frames(agents), baselines=short_frames(baselines)
+        levels=len(levels), agents=short_frames(frames[0]), baselines=short_frames(frames[1])
     )
-    parts = [_Part(stage.name, set_name, agents), _Part('baseline', '', baselines)]
-
-    def at_the_frame(metric: str) -> tuple[np.ndarray, np.ndarray]:
-        first, second = (
-            study.level_values(data, x.stage, x.set_name, levels, x.frame, metric=metric)
-            for x in parts
-        )
-        return first, second
-
-    def up_to_the_frame(metric: str) -> tuple[np.ndarray, np.ndarray]:
-        return _means_up_to_the_end(data, stage.name, set_name, levels, metric)
-
-    words = f'Question {question.number}, {set_name}: {sides}'
-    if question.areas:
-        return _answer(data, words, levels, up_to_the_frame, parts, scores.ratio)
-    return _answer(data, words, levels, at_the_frame, parts, scores.difference)
-
-
-def _answer(
-    data: Study,
-    question: str,
-    levels: Sequence[str],
-    values: Callable[[str], tuple[np.ndarray, np.ndarray]],
-    parts: Sequence[_Part],
-    compare: Callable[..., Comparison],
-) -> Answer:
-    """A headline a recorded measure, returns on the scale of each level, and all single levels."""
+    stages = ((stage.name, set_name), ('baseline', ''))
+    compare = scores.ratio if question.areas else scores.difference
     headlines, single = [], []
     for measure, metric in scores.MEASURES.items():
-        if not _recorded(data, metric):
+        # Without any episode yet the return alone is asked for.
+        if measure != 'return' and not any(
+            key.split('/')[0] == metric for run in data.runs.values() for key in run.series
+        ):
             continue
-        agents, baselines = values(metric)
-        left_out = {
-            level: why
-            for i, level in enumerate(levels)
-            if (why := _why_missing(data, level, metric, parts, (agents[:, i], baselines[:, i])))
-        }
-        single += [
-            compare(
-                level,
-                agents[:, i : i + 1],
-                baselines[:, i : i + 1],
-                measure=measure,
-                reason=left_out.get(level, ''),
+        if question.areas:
+            agents, baselines = _means_up_to_the_end(data, stage.name, set_name, levels, metric)
+        else:
+            agents, baselines = (
+                study.level_values(data, *side, levels, frame, metric=metric)
+                for side, frame in zip(stages, frames, strict=True)
             )
-            for i, level in enumerate(levels)
-        ]
+        left_out: dict[str, str] = {}
+        for i, level in enumerate(levels):
+            for side, frame, values in zip(stages, frames, (agents, baselines), strict=True):
+                if not np.isfinite(values[:, i]).any():
+                    left_out.setdefault(level, _why_missing(data, level, *side, frame))
+            columns = agents[:, i : i + 1], baselines[:, i : i + 1]
+            reason = left_out.get(level, '')
+            single.append(compare(level, *columns, measure=measure, reason=reason))
         if measure == 'return':
             random = [study.random_policy_on(data, level) for level in levels]
             floor = np.array([one.mean if one else math.nan for one in random])
@@ -151,43 +119,22 @@ def _answer(
         headlines.append(
             scores.headline(measure, levels, agents, baselines, left_out, compare=compare)
         )
-    return Answer(question, tuple(headlines), tuple(single))
+    words = f'Question {question.number}, {set_name}: {sides}'
+    return Answer(words, tuple(headlines), tuple(single))
 
 
-def _recorded(data: Study, metric: str) -> bool:
-    """Whether any run knows a metric; without any episode yet the return alone is asked for."""
-    return metric == scores.MEASURES['return'] or any(
-        key.split('/')[0] == metric for run in data.runs.values() for key in run.series
-    )
-
-
-def _why_missing(
-    data: Study,
-    level: str,
-    metric: str,
-    parts: Sequence[_Part],
-    values: Sequence[np.ndarray],
-) -> str:
-    """Why a side has no value on a level `[S]`, `[C]`; empty where both have one."""
-    for part, found in zip(parts, values, strict=True):
-        if np.isfinite(found).any():
-            continue
-        name, at = STAGES[part.stage].run, short_frames(part.frame)
-        if part.frame <= 0:
-            return 'pre-training alone costs as much as its baseline: no frame is left to compare'
-        runs = [
-            run
-            for place, run in data.runs.items()
-            if (place.stage, place.set) == (part.stage, part.set_name)
-            and place.level in ('', level)
-        ]
-        if not runs:
-            return f'there is no {name}'
-        end = max(run.end for run in runs)
-        if end < part.frame:
-            return f'no {name} has reached {at} frames, the furthest is at {short_frames(end)}'
-        return f'no {name} has a finished episode between prefill and {at} frames'
-    return ''
+def _why_missing(data: Study, level: str, stage: str, set_name: str, frame: float) -> str:
+    """Why no run of a stage has a value on a level at a frame."""
+    name, at = STAGES[stage].run, short_frames(frame)
+    if frame <= 0:
+        return 'pre-training alone costs as much as its baseline: no frame is left to compare'
+    runs = data.of_stage(stage, set_name).items()
+    ends = [run.end for place, run in runs if place.level in ('', level)]
+    if not ends:
+        return f'there is no {name}'
+    if max(ends) < frame:
+        return f'no {name} has reached {at} frames, the furthest is at {short_frames(max(ends))}'
+    return f'no {name} has a finished episode between prefill and {at} frames'
 
 
 def _means_up_to_the_end(
@@ -214,27 +161,19 @@ def transfer_measures(data: Study, set_name: str) -> list[Transfer]:
         study.by_run(data, *side, levels, 'train_return', lambda x: curves.jump_start(x.values))
         for side in (('transfer', set_name), ('baseline', ''))
     ]
+    random = study.random_returns(data, levels)
     measures = []
-    for i, (level, floor) in enumerate(
-        zip(levels, study.random_returns(data, levels), strict=True)
-    ):
+    for i, (level, floor) in enumerate(zip(levels, random, strict=True)):
         baseline, _ = curves.seed_mean(baselines[:, i])
-        threshold = floor + 0.5 * (baseline[-1] - floor)
-        known = math.isfinite(threshold) and threshold > floor
-        frames = [
-            _reach(grid, stack[:, i], threshold if known else math.nan)
-            for stack in (agents, baselines)
-        ]
+        half = floor + 0.5 * (baseline[-1] - floor)
+        threshold = float(half) if half > floor else math.nan
+        frames = []
+        for stack in (agents[:, i], baselines[:, i]):
+            interval = curves.threshold_interval(grid, stack, threshold)
+            frames.append(Reach(*interval, curves.count_curves(stack)))
         jump = scores.difference(level, *(starts[:, i : i + 1] for starts in jump_starts))
-        measures.append(Transfer(level, jump, threshold if known else math.nan, *frames))
+        measures.append(Transfer(level, jump, threshold, *frames))
     return measures
-
-
-def _reach(grid: np.ndarray, stack: np.ndarray, threshold: float) -> Reach:
-    n = int(np.isfinite(stack).any(1).sum())
-    if math.isnan(threshold):
-        return Reach(math.nan, math.nan, math.nan, n)
-    return Reach(*curves.threshold_interval(grid, stack, threshold), n)
 
 
 def score_rows(found: Sequence[Answer], data: Study) -> list[dict[str, Any]]:
@@ -252,7 +191,7 @@ def score_rows(found: Sequence[Answer], data: Study) -> list[dict[str, Any]]:
                 rows.append(_row(question, dataclasses.replace(one, name=name), judged=False))
         rows += [_row(answer.question, comparison) for comparison in answer.levels]
     for set_name in data.plan.sets:
-        if not any(p.stage == 'transfer' and p.set == set_name for p in data.runs):
+        if not data.of_stage('transfer', set_name):
             continue
         for gain in transfer_measures(data, set_name):
             question = f'Question 3, {set_name}: jump-start, first 20 episodes after prefill'

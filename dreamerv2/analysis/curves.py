@@ -23,12 +23,7 @@ def frame_grid(end: float, bins: int) -> np.ndarray:
 
 
 def on_grid(
-    steps: np.ndarray,
-    values: np.ndarray,
-    grid: np.ndarray,
-    *,
-    end: float,
-    window: int = 1,
+    steps: np.ndarray, values: np.ndarray, grid: np.ndarray, *, end: float, window: int = 1
 ) -> np.ndarray:
     """One run's values brought onto a common grid.
 
@@ -47,27 +42,29 @@ def on_grid(
         steps: frames of the values, ascending `[n]`.
         values: `[n]`.
         grid: frames, ascending `[B]`.
-        end: frame up to which the run is known; points past it stay NaN, nothing is extrapolated.
+        end: frame up to which the run is known.
         window: least number of values in a mean, or number of values around a point.
 
     Returns:
-        float64 `[B]`, NaN before the first value and past `end`.
+        float64 `[B]`, NaN before the first value and past `end`; nothing is extrapolated.
     """
     steps, values = np.asarray(steps, np.float64), np.asarray(values, np.float64)
     lasts = np.searchsorted(steps, grid, side='right')
-    before = np.concatenate([[0.0], np.asarray(grid, np.float64)[:-1]])
+    firsts = np.concatenate([[0], lasts[:-1]])
+    widths = np.diff(grid, prepend=0.0)
     curve = np.full(len(grid), np.nan)
     for i, last in enumerate(lasts):
         if last == 0 or grid[i] > end:
             continue
         if window < LINE:
-            first = min(np.searchsorted(steps, before[i], side='right') * (i > 0), last - window)
-            curve[i] = values[max(first, 0) : last].mean()
+            curve[i] = values[max(min(firsts[i], last - window), 0) : last].mean()
         else:
-            curve[i] = _local_line(steps, values, grid[i], grid[i] - before[i], end, window)
-    if len(values) and values.min() >= 0 and values.max() <= 1:
-        curve = np.clip(curve, 0.0, 1.0)
-    return curve
+            curve[i] = _local_line(steps, values, grid[i], widths[i], end, window)
+    return np.clip(curve, 0.0, 1.0) if _are_shares(values) else curve
+
+
+def _are_shares(values: np.ndarray) -> bool:
+    return len(values) > 0 and values.min() >= 0 and values.max() <= 1
 
 
 def _local_line(
@@ -107,22 +104,14 @@ def value_by(
     window holds at least the last `LINE` values before the frame; of fewer it is their mean.
     Shares stay between 0 and 1. NaN where the run has not got to `frame` or has no value yet.
 
-    Args:
-        steps: frames of the values, ascending `[n]`.
-        values: `[n]`.
-        frame: where to read it off.
-        width: length of the window in frames.
-        end: frame up to which the run is known.
+    The arguments are those of `on_grid`; `width` is the length of the window in frames.
     """
     first, last = np.searchsorted(steps, [frame - width, frame], side='right')
     if last == 0 or frame > end:
         return math.nan
     near = slice(max(min(first, last - LINE), 0), last)
-    value = line_at(
-        np.asarray(steps[near], np.float64), np.asarray(values[near], np.float64), frame
-    )
-    shares = np.min(values) >= 0 and np.max(values) <= 1
-    return min(max(value, 0.0), 1.0) if shares else value
+    value = line_at(steps[near].astype(np.float64), values[near], frame)
+    return min(max(value, 0.0), 1.0) if _are_shares(values) else value
 
 
 def value_at(
@@ -144,29 +133,32 @@ def value_at(
 
 def seed_mean(curves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean over the seeds present at each point, and their number: `[S, B] -> [B], int [B]`."""
-    curves = np.asarray(curves, np.float64)
     present = np.isfinite(curves)
     count = present.sum(0)
     total = np.where(present, curves, 0.0).sum(0)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan), count
 
 
-def mean_band(curves: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    """Confidence band of the mean over seeds at each point `[S, B] -> low [B], high [B]`.
+def count_curves(curves: np.ndarray) -> int:
+    """How many of curves `[S, B]` have a value anywhere."""
+    return int(np.isfinite(curves).any(1).sum())
+
+
+def mean_band(curves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The 95 % confidence band of the mean over seeds at each point `[S, B] -> low [B], high [B]`.
 
     Student's t on the runs present at that point, so that the band is as wide as few runs make
     it. Where fewer than two are present there is none (NaN).
     """
     mean, count = seed_mean(curves)
-    squares = np.nansum((np.asarray(curves, np.float64) - mean) ** 2, 0)
+    squares = np.nansum((curves - mean) ** 2, 0)
     freedom = np.where(count > 1, count - 1, np.nan)
-    half = stats.t.ppf((1 + level) / 2, freedom) * np.sqrt(squares / freedom / count)
+    half = stats.t.ppf(0.975, freedom) * np.sqrt(squares / freedom / count)
     return mean - half, mean + half
 
 
 def jump_start(values: np.ndarray, episodes: int = 20) -> float:
     """Mean of the first `episodes` values `[n]` after prefill; NaN while there are fewer."""
-    values = np.asarray(values, np.float64)
     return float(values[:episodes].mean()) if len(values) >= episodes else math.nan
 
 
@@ -176,53 +168,37 @@ def area_under(grid: np.ndarray, curve: np.ndarray, upto: float) -> float:
     Between two points the curve is taken as straight, at `upto` too. NaN where the curve has no
     point at or before `upto`, does not reach it, or has a gap before it.
     """
-    grid = np.asarray(grid, np.float64)
-    curve = np.asarray(curve, np.float64)
     known = np.flatnonzero(np.isfinite(curve))
     if not len(known) or grid[known[0]] > upto or grid[known[-1]] < upto:
         return math.nan
-    first = known[0]
-    inside = grid[first:] < upto
-    frames = np.append(grid[first:][inside], upto)
-    finite = np.isfinite(curve)
-    heights = np.append(curve[first:][inside], np.interp(upto, grid[finite], curve[finite]))
-    return float(np.sum(np.diff(frames) * (heights[1:] + heights[:-1]) / 2))
+    inside = slice(known[0], np.searchsorted(grid, upto))
+    frames = np.append(grid[inside], upto)
+    heights = np.append(curve[inside], np.interp(upto, grid[known], curve[known]))
+    return float(np.trapz(heights, frames))
 
 
 def areas(grid: np.ndarray, curves: np.ndarray, upto: float) -> np.ndarray:
     """Area up to `upto` of each of several curves from the first frame all of them have.
 
-    Curves that start later than others, because their first episode ended later, would otherwise
-    be compared over different spans. Curves that do not reach `upto` give NaN and do not
-    move the start.
-
-    Args:
-        grid: frames `[B]`.
-        curves: `[S, B]`.
-        upto: frame where the area ends.
-
-    Returns:
-        float64 `[S]`.
+    Frames `[B]` and curves `[S, B]` to float64 `[S]`. Curves that start later than others, because
+    their first episode ended later, would otherwise be compared over different spans. Curves that
+    do not reach `upto` give NaN and do not move the start.
     """
-    curves = np.asarray(curves, np.float64)
-    reach = [np.isfinite(curve[grid >= upto]).any() for curve in curves]
-    starts = [np.flatnonzero(np.isfinite(curve))[0] for curve in curves[reach]]
-    common = curves.copy()
-    common[:, : max(starts, default=0)] = np.nan
-    return np.array(
-        [area_under(grid, c, upto) if ok else math.nan for c, ok in zip(common, reach, strict=True)]
-    )
+    known = np.isfinite(curves)
+    reach = known[:, grid >= upto].any(1)
+    common = np.array(curves, np.float64)
+    common[:, : known[reach].argmax(1).max(initial=0)] = np.nan
+    return np.array([area_under(grid, curve, upto) for curve in common], np.float64)
 
 
 def steps_to_threshold(grid: np.ndarray, curve: np.ndarray, threshold: float) -> float:
     """First frame of the grid `[B]` at which the curve `[B]` is at or above `threshold`.
 
-    Infinity where it never is, NaN where the curve is empty.
+    Infinity where it never is, NaN where the curve is empty or there is no threshold (NaN).
     """
-    curve = np.asarray(curve, np.float64)
-    if not np.isfinite(curve).any():
+    if math.isnan(threshold) or not np.isfinite(curve).any():
         return math.nan
-    above = np.flatnonzero(np.nan_to_num(curve, nan=-math.inf) >= threshold)
+    above = np.flatnonzero(curve >= threshold)
     return float(grid[above[0]]) if len(above) else math.inf
 
 
@@ -235,16 +211,15 @@ def threshold_interval(
     `steps_to_threshold`, so the upper end may be infinite; the ends are NaN where nowhere two seeds
     are present.
     """
-    mean, _ = seed_mean(stack)
     low, high = mean_band(stack)
-    value, first, last = (steps_to_threshold(grid, curve, threshold) for curve in (mean, high, low))
+    value, first, last = (
+        steps_to_threshold(grid, curve, threshold) for curve in (seed_mean(stack)[0], high, low)
+    )
     return value, first, last
 
 
 def normalised_score(
-    value: np.ndarray | float,
-    random: np.ndarray | float,
-    baseline: np.ndarray | float,
+    value: np.ndarray | float, random: np.ndarray | float, baseline: np.ndarray | float
 ) -> np.ndarray:
     """(value - random) / (baseline - random): 0 is a random policy, 1 the finished baseline.
 
@@ -253,5 +228,4 @@ def normalised_score(
     """
     value, random, baseline = (np.asarray(x, np.float64) for x in (value, random, baseline))
     gain = baseline - random
-    beaten = gain > 0
-    return np.where(beaten, (value - random) / np.where(beaten, gain, 1.0), np.nan)
+    return (value - random) / np.where(gain > 0, gain, np.nan)

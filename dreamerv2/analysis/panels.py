@@ -1,56 +1,117 @@
-"""One metric over frames: a panel per task, a line per setting, with the numbers behind them."""
+"""One metric over frames: a panel per task, a line per setting, with the numbers behind them.
+
+Runs with the same settings are repetitions, so that a mean over their seeds means something.
+"""
 
 import math
+import os
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dreamerv2.analysis import curves, groups, plotting, random_policy, text
-from dreamerv2.analysis.table import Run, Series, stack
+from dreamerv2.analysis import curves, plotting, random_policy, text
+from dreamerv2.analysis.table import Run, stack
 
+# Settings that differ between repetitions, or say where, how long and how often something is done.
+# Not `envs`, `envs_parallel` and `async_collect`: with them steps and updates come in another
+# order, and other weights act.
+_NOT_THE_AGENT = re.compile(
+    r'seed|logdir|device|gpu_memory|dry_run|accept_changes|steps|jit|kernels|deterministic'
+    r'|(log|eval|save)_.*|sets\..*|init\.(from|dry_run)|replay\.keep_on_disk'
+)
+_MOST_KEYS_IN_LABEL = 3
 _COLUMNS = 3
+
+
+def by_setting(runs: Sequence[Run]) -> list[tuple[str, list[Run]]]:
+    """Runs of one task as groups with a label, a group holding repetitions with other seeds.
+
+    Runs are repetitions if they have the same place in a study and the same settings of
+    environment, collecting and agent. The label names the settings that differ between the groups,
+    `actor_ent=0.1`; where too many differ it is the folder the group has to itself. A single
+    group has an empty label.
+    """
+    groups: dict[tuple, list[Run]] = {}
+    for run in runs:
+        signature = sorted((key, str(value)) for key, value in _settings(run).items())
+        groups.setdefault(tuple(signature), []).append(run)
+    members = list(groups.values())
+    labels = _labels(members) if len(members) > 1 else ['']
+    return list(zip(labels, members, strict=True))
+
+
+def _settings(run: Run) -> dict[str, Any]:
+    settings = {
+        key: value for key, value in run.config.items() if not _NOT_THE_AGENT.fullmatch(key)
+    }
+    settings['stage'] = ' '.join(
+        str(run.study[key]) for key in ('stage', 'set') if run.study.get(key)
+    )
+    if not run.study:
+        # Without step and seed, `~/logdir/e4/3@100` as `~/logdir/e4`.
+        path = run.started_from[0].rstrip('/')
+        parent, last = os.path.split(path)
+        settings['init.from'] = parent if last.isdigit() and parent else path
+    return settings
+
+
+def _labels(groups: Sequence[Sequence[Run]]) -> list[str]:
+    settings = [_settings(group[0]) for group in groups]
+    keys = sorted({key for one in settings for key in one})
+    differing = [key for key in keys if len({str(one.get(key)) for one in settings}) > 1]
+    if len(differing) <= _MOST_KEYS_IN_LABEL:
+        return [
+            ', '.join(
+                str(one.get(key)) if key == 'stage' else f'{key}={one.get(key)}'
+                for key in differing
+                if one.get(key) not in (None, '')
+            )
+            or 'default'
+            for one in settings
+        ]
+    # The folder below the root that all runs of a group share; a single run's is its own.
+    folders = [os.path.commonpath([run.name for run in group]) for group in groups]
+    if len(set(folders)) == len(folders) and all(folders):
+        return folders
+    return [f'{group[0].name} and its like' for group in groups]
 
 
 def draw(
     runs: Sequence[Run], metric: str, *, window: int = 20, bins: int = 50
 ) -> tuple[Figure, list[dict[str, Any]], list[str]]:
-    """A figure with one panel per task.
+    """A figure of runs that have the metric, with one panel per task in the order of their names.
 
-    Args:
-        runs: runs that have the metric.
-        metric: its name.
-        window: number of values that a point is smoothed over, see `curves.on_grid`.
-        bins: points of the common grid of frames of a task and setting.
-
-    Returns:
-        The figure, the rows of its table, and one line of text a task and setting.
+    A line has `bins` points, each smoothed over `window` values, see `curves.on_grid`. Returns the
+    figure, the rows of its table, and one line of text a task and setting.
     """
-    tasks = groups.by_task(runs)
+    tasks = sorted({run.task for run in runs})
     columns = min(_COLUMNS, len(tasks))
-    height = math.ceil(len(tasks) / columns)
-    size = (6.4, 4.4) if len(tasks) == 1 else (4.6, 3.7)
-    figure, axes = plotting.new_figure(height, columns, width=size[0], height=size[1])
+    width, height = (6.4, 4.4) if len(tasks) == 1 else (4.6, 3.7)
+    figure, axes = plotting.new_figure(
+        math.ceil(len(tasks) / columns), columns, width=width, height=height
+    )
     rows: list[dict[str, Any]] = []
     lines: list[str] = []
-    for ax, (task, members) in zip(axes.flat, tasks.items(), strict=False):
+    for ax, task in zip(axes.flat, tasks, strict=False):
+        members = [run for run in runs if run.task == task]
         end = max(max(run.end for run in members), 1)
         plotting.style_axis(ax, title=task, ylabel=text.metric_label(metric), end=end)
-        settings = groups.by_setting(members)
+        settings = by_setting(members)
         for i, (label, group) in enumerate(settings):
             color = plotting.COLORS[i % len(plotting.COLORS)]
             style = ('-', '--', '-.')[i // len(plotting.COLORS) % 3]
-            if len(group) == 1:
-                _draw_single(ax, group[0].series[metric], window, color, dots=len(settings) == 1)
+            if len(settings) == len(group) == 1 and window > 1:
+                _draw_episodes(ax, group[0], metric, color)
             # Short runs of one setting keep their detail beside long ones of another.
             grid = curves.frame_grid(max(max(run.end for run in group), 1), bins)
             found = stack(group, metric, grid, window)
             name = _legend(label, metric, len(group), window)
-            drawn = plotting.draw_curves(ax, grid, found, color=color, label=name, linestyle=style)
-            names = {'task': task, 'setting': label, 'metric': metric}
-            rows += plotting.curve_rows(names, grid, drawn)
-            lines.append(_summary(task, label, group, metric, window))
+            line = plotting.Line('', grid, found, color, style, name)
+            rows += plotting.draw_line(ax, line, {'task': task, 'setting': label, 'metric': metric})
+            lines.append(_summary(f'{task}, {label}' if label else task, group, metric, window))
         _draw_random(ax, members, metric)
         plotting.draw_legend(ax)
     for ax in axes.flat[len(tasks) :]:
@@ -69,19 +130,12 @@ def _draw_random(ax: Axes, runs: Sequence[Run], metric: str) -> None:
         plotting.draw_level(ax, found.mean, f'random policy: {text.short(found.mean)} ({number})')
 
 
-def _draw_single(ax: Axes, series: Series, window: int, color: str, *, dots: bool) -> None:
+def _draw_episodes(ax: Axes, run: Run, metric: str, color: str) -> None:
     """A lone run has no band: its episodes as faint dots show how far they spread."""
-    if dots and window > 1:
-        size = 9 if len(series) < 200 else 5 if len(series) < 2000 else 2
-        ax.scatter(
-            series.steps,
-            series.values,
-            s=size,
-            color=color,
-            alpha=0.3,
-            linewidths=0,
-            label='an episode',
-        )
+    series = run.series[metric]
+    size = 9 if len(series) < 200 else 5 if len(series) < 2000 else 2
+    style: dict[str, Any] = {'s': size, 'color': color, 'alpha': 0.3, 'linewidths': 0}
+    ax.scatter(series.steps, series.values, label='an episode', **style)
 
 
 def _legend(label: str, metric: str, n: int, window: int) -> str:
@@ -93,15 +147,14 @@ def _legend(label: str, metric: str, n: int, window: int) -> str:
     return f'{label}: n = {n}' if label else f'{what}, n = {n}'
 
 
-def _summary(task: str, label: str, runs: Sequence[Run], metric: str, window: int) -> str:
+def _summary(name: str, runs: Sequence[Run], metric: str, window: int) -> str:
     """One line: who is in the group, how far they are, and the last values of their curves."""
     series = [run.series[metric] for run in runs]
     ends = [curves.value_at(x.steps, x.values, x.end, end=x.end, window=window) for x in series]
     done = sum(run.done for run in runs)
-    seeds = ', '.join(str(run.seed) for run in sorted(runs, key=lambda run: run.seed))
+    seeds = ', '.join(map(str, sorted(run.seed for run in runs)))
     frames = sorted({text.short_frames(run.end) for run in runs})
     reach = frames[0] if len(frames) == 1 else f'{frames[0]} to {frames[-1]}'
-    name = f'{task}, {label}' if label else task
     values = ' '.join(text.short(value, 4) for value in ends)
     plural = 's' * (len(runs) > 1)
     return (

@@ -19,8 +19,6 @@ from dreamerv2.analysis.table import Run, number
 
 TABLE = pathlib.Path(__file__).with_name('random_policy.json')
 MEASURED, PREFILL = 'measured', 'prefill'
-_FAMILY = 'mario_'
-_ACTIONS = 'mario_actions'  # Runs from before there was a choice have `complex`, too.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,11 +42,8 @@ class RandomPolicy:
 def of_runs(runs: Sequence[Run], level: str, metric: str = 'train_return') -> RandomPolicy | None:
     """The random policy on a level with the settings of these runs, None where it is not known.
 
-    Args:
-        runs: runs that play the level.
-        level: its name.
-        metric: `train_return`, `train_progress`, `train_completed` or `train_length` (agent steps);
-            `eval_` instead of `train_` alike.
+    `metric` is `train_return`, `train_progress`, `train_completed` or `train_length` (agent steps);
+    `eval_` instead of `train_` alike.
     """
     quantity = metric.split('_', 1)[-1]
     if runs and all(has_settings(run.config) for run in runs):
@@ -64,13 +59,13 @@ def of_task(runs: Sequence[Run], metric: str = 'train_return') -> RandomPolicy |
 
     Of measured levels, each drawn as often as any other, the deviation is that of all episodes.
     """
-    levels = runs[0].levels if runs else ()
+    levels = runs[0].levels
     if len(levels) == 1:
         return of_runs(runs, levels[0], metric)
     each = [of_runs(runs, level, metric) for level in levels]
     measured = [one for one in each if one is not None and one.source == MEASURED]
     weighted = any(run.config.get('level_weights') for run in runs)
-    if measured and len(measured) == len(each) and not weighted:
+    if len(measured) == len(each) and not weighted:
         means = np.array([one.mean for one in measured])
         spread = np.mean([one.std**2 for one in measured]) + np.var(means)
         episodes = sum(one.episodes for one in measured)
@@ -80,11 +75,11 @@ def of_task(runs: Sequence[Run], metric: str = 'train_return') -> RandomPolicy |
 
 def has_settings(config: Mapping[str, Any]) -> bool:
     """Whether a run plays Mario as the table was measured; not so where it does not say."""
-    if not str(config.get('task', '')).startswith(_FAMILY):
-        return False
-    if config.get(_ACTIONS, 'complex') != 'complex':
-        return False
-    return all(number(config.get(key)) == value for key, value in table()['settings'].items())
+    # Runs from before there was a choice of actions have `complex`, too.
+    complex_actions = config.get('mario_actions', 'complex') == 'complex'
+    is_mario = str(config.get('task', '')).startswith('mario_')
+    settings = table()['settings'].items()
+    return complex_actions and is_mario and all(number(config.get(x)) == y for x, y in settings)
 
 
 @functools.cache

@@ -6,8 +6,9 @@ where a run is missing or has not got there. How two sides are compared stands i
 """
 
 import dataclasses
+import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -15,11 +16,7 @@ from dreamerv2.analysis import curves, verdicts
 from dreamerv2.analysis.text import counts, short
 
 TOGETHER = 'all levels'
-MEASURES = {
-    'return': 'train_return',
-    'progress': 'train_progress',
-    'completion': 'train_completed',
-}
+MEASURES = {'return': 'train_return', 'progress': 'train_progress', 'completion': 'train_completed'}
 METRICS = tuple(MEASURES.values())
 # The reward of these levels can be collected by walking their loops until the clock ends (thesis,
 # section 6.1, for 4-4): the return there does not tell how far an agent gets.
@@ -38,16 +35,20 @@ Key = tuple[str, str]
 class Comparison:
     """Agents in question against baselines in one measure, on one level or over several.
 
-    `adjusted` is the p-value corrected for its family, the number of comparisons that are
-    judged together. A `ratio` is shown as one and tested as a difference. `reason` says why there
-    is no answer.
+    `value` is the difference with its 95 % interval, or the `kind` ratio, which is shown as one
+    and tested as a difference; NaN where there is no answer, or no interval. `adjusted` is the
+    p-value corrected for its family, the number of comparisons that are judged together. `reason`
+    says why there is no answer.
     """
 
     name: str
     measure: str
     contrast: verdicts.Contrast
+    value: float
+    low: float
+    high: float
+    adjusted: float
     kind: str = 'difference'
-    adjusted: float = math.nan
     family: int = 1
     reason: str = ''
 
@@ -70,31 +71,6 @@ class Comparison:
     def runs(self) -> str:
         """`n = 5`, or `n = 5 and 4` where the sides differ."""
         return counts(self.contrast.agents.n, self.contrast.baselines.n)
-
-    @property
-    def value(self) -> float:
-        """The difference, or the ratio; NaN where there is no answer."""
-        return self._estimate[0]
-
-    @property
-    def low(self) -> float:
-        """Lower end of the 95 % interval, NaN where there is none."""
-        return self._estimate[1]
-
-    @property
-    def high(self) -> float:
-        """Upper end of the 95 % interval, NaN where there is none."""
-        return self._estimate[2]
-
-    @property
-    def _estimate(self) -> tuple[float, float, float]:
-        if self.kind == 'ratio':
-            return verdicts.ratio(self.contrast)
-        value, half = float(self.contrast.difference), float(self.contrast.half_width)
-        low, high = value - half, value + half
-        if self.measure in ('progress', 'completion'):  # shares differ by 1 at most
-            low, high = np.clip([low, high], -1, 1)
-        return value, float(low), float(high)
 
     @property
     def answered(self) -> bool:
@@ -185,10 +161,11 @@ class Headline:
     @property
     def equivalence(self) -> list[str]:
         """A line where the sides are shown to be equivalent."""
-        margin = verdicts.EQUIVALENT
-        if not verdicts.equivalent(self.together.contrast, self.together.family, margin):
-            return []
-        return [f'equivalent within ±{margin:g} (two one-sided tests, corrected likewise)']
+        shown = verdicts.equivalent(self.together.contrast, self.together.family)
+        words = (
+            f'equivalent within ±{verdicts.EQUIVALENT:g} (two one-sided tests, corrected likewise)'
+        )
+        return [words] * shown
 
     @property
     def single_levels(self) -> list[str]:
@@ -233,30 +210,26 @@ class Answer:
 
 
 def difference(
-    name: str,
-    agents: np.ndarray,
-    baselines: np.ndarray,
-    *,
-    measure: str = '',
-    reason: str = '',
+    name: str, agents: np.ndarray, baselines: np.ndarray, *, measure: str = '', reason: str = ''
 ) -> Comparison:
     """Mean over levels of agents `[S, L]` minus baselines `[C, L]`, judged as if it were alone."""
     one = verdicts.contrast(agents, baselines)
-    return Comparison(name, measure, one, 'difference', float(one.p), reason=reason)
+    value, half = float(one.difference), float(one.half_width)
+    low, high = value - half, value + half
+    if measure in ('progress', 'completion'):  # shares differ by 1 at most
+        low, high = max(low, -1.0), min(high, 1.0)
+    return Comparison(name, measure, one, value, low, high, float(one.p), reason=reason)
 
 
 def ratio(
-    name: str,
-    agents: np.ndarray,
-    baselines: np.ndarray,
-    *,
-    measure: str = '',
-    reason: str = '',
+    name: str, agents: np.ndarray, baselines: np.ndarray, *, measure: str = '', reason: str = ''
 ) -> Comparison:
     """As `difference`, shown as a ratio of the means where the baselines are clearly above 0."""
     one = difference(name, agents, baselines, measure=measure, reason=reason)
-    bounded = math.isfinite(verdicts.ratio(one.contrast)[1])
-    return dataclasses.replace(one, kind='ratio') if bounded else one
+    value, low, high = verdicts.ratio(one.contrast)
+    if math.isnan(low):
+        return one
+    return dataclasses.replace(one, kind='ratio', value=value, low=low, high=high)
 
 
 def headline(
@@ -268,15 +241,9 @@ def headline(
     *,
     compare: Callable[..., Comparison] = difference,
 ) -> Headline:
-    """One measure over the levels `[L]` that are not left out.
+    """One measure over the levels `[L]` that are not left out, by `difference` or `ratio`.
 
-    Args:
-        measure: its name.
-        levels: names `[L]`.
-        agents: scores `[S, L]`, on a scale that makes levels comparable.
-        baselines: scores `[C, L]`.
-        left_out: why, by level.
-        compare: `difference` or `ratio`.
+    Scores of agents `[S, L]` and baselines `[C, L]` are on a scale that makes levels comparable.
     """
     kept = [i for i, level in enumerate(levels) if level not in left_out]
     name = TOGETHER if len(kept) == len(levels) else f'{len(kept)} of {len(levels)} levels'
@@ -297,23 +264,18 @@ def scales(
     levels: Sequence[str],
     finished: np.ndarray,
     random: np.ndarray,
-    random_error: np.ndarray | None = None,
+    random_error: np.ndarray | float = 0.0,
 ) -> tuple[np.ndarray, dict[str, str]]:
     """Lead of the baselines over the random policy `[L]`, and why levels have no use for it.
 
     A level is left out of the normalised return if its return can be farmed, or if that lead is
     less than `SCALE_ERRORS` of its standard errors. The spread over seeds of a level with a
-    single baseline is that of the others.
-
-    Args:
-        levels: names `[L]`.
-        finished: returns of the baselines at T `[C, L]`.
-        random: returns of a random policy `[L]`.
-        random_error: their standard errors `[L]`, by default none.
+    single baseline is that of the others. `finished` are returns of the baselines at T `[C, L]`,
+    `random` those of a random policy with their standard errors `[L]`.
     """
-    doubt = np.zeros(len(levels)) if random_error is None else random_error
+    doubt = np.broadcast_to(random_error, len(levels))
     tops, count = curves.seed_mean(finished)
-    lead: np.ndarray = tops - np.asarray(random, np.float64)
+    lead = tops - random
     freedom = int(np.maximum(count - 1, 0).sum())
     squares = np.nansum((finished - tops) ** 2, 0)
     pooled = math.sqrt(squares.sum() / freedom) if freedom else math.nan
@@ -339,54 +301,48 @@ def scales(
 
 
 def in_families(answers: Mapping[Key, Answer]) -> dict[Key, Answer]:
-    """The same answers with verdicts that are corrected for all that is asked (Holm).
+    """Answers by question and set, with verdicts corrected for all that is asked (Holm).
 
     All headlines of a study are one family. The levels of one question, in all sets and measures,
     are another. A headline without one level takes its place in the family of the headlines.
-
-    Args:
-        answers: by question and set.
     """
-    found = [headline for answer in answers.values() for headline in answer.headlines]
-    p = np.array([float(headline.together.contrast.p) for headline in found])
-    family = max(int(np.isfinite(p).sum()), 1)
-
-    def adjusted(i: int, one: Comparison) -> Comparison:
-        with_it = p.copy()
-        with_it[i] = one.contrast.p
-        corrected = float(verdicts.holm(with_it)[i])
-        return dataclasses.replace(one, adjusted=corrected, family=family)
-
-    headlines = iter(
-        dataclasses.replace(
-            headline,
-            together=adjusted(i, headline.together),
-            without=tuple(adjusted(i, one) for one in headline.without),
-        )
-        for i, headline in enumerate(found)
-    )
-    levels: dict[Key, tuple[Comparison, ...]] = {}
-    for question in dict.fromkeys(key[0] for key in answers):
-        keys = [key for key in answers if key[0] == question]
-        judged = iter(_one_family([one for key in keys for one in answers[key].levels]))
-        levels |= {key: tuple(next(judged) for _ in answers[key].levels) for key in keys}
+    p = _p(headline.together for answer in answers.values() for headline in answer.headlines)
+    place = itertools.count()
+    questions = {question for question, _ in answers}
+    p_of_levels = {
+        question: _p(one for key, x in answers.items() if key[0] == question for one in x.levels)
+        for question in questions
+    }
+    place_of_level = {question: itertools.count() for question in questions}
     return {
         key: dataclasses.replace(
             answer,
-            headlines=tuple(next(headlines) for _ in answer.headlines),
-            levels=levels[key],
+            headlines=tuple(
+                dataclasses.replace(
+                    headline,
+                    together=_judged(headline.together, p, i),
+                    without=tuple(_judged(one, p, i) for one in headline.without),
+                )
+                for headline, i in zip(answer.headlines, place, strict=False)
+            ),
+            levels=tuple(
+                _judged(one, p_of_levels[key[0]], i)
+                for one, i in zip(answer.levels, place_of_level[key[0]], strict=False)
+            ),
         )
         for key, answer in answers.items()
     }
 
 
-def _one_family(levels: Sequence[Comparison]) -> list[Comparison]:
-    p = np.array([float(one.contrast.p) for one in levels])
+def _p(members: Iterable[Comparison]) -> np.ndarray:
+    return np.array([one.contrast.p for one in members], np.float64)
+
+
+def _judged(one: Comparison, p: np.ndarray, i: int) -> Comparison:
+    """A comparison as the member at place i of a family with these p-values `[K]`."""
+    with_it = np.where(np.arange(len(p)) == i, one.contrast.p, p)
     family = max(int(np.isfinite(p).sum()), 1)
-    return [
-        dataclasses.replace(one, adjusted=float(x), family=family)
-        for one, x in zip(levels, verdicts.holm(p), strict=True)
-    ]
+    return dataclasses.replace(one, adjusted=float(verdicts.holm(with_it)[i]), family=family)
 
 
 def grouped(left_out: Mapping[str, str]) -> list[str]:

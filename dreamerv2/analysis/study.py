@@ -44,6 +44,14 @@ class Study:
     runs: Mapping[Place, Run]
     notes: tuple[str, ...]
 
+    def of_stage(self, stage: str, set_name: str | None = None) -> dict[Place, Run]:
+        """The runs of a stage, in order; of one set alone if it is given."""
+        return {
+            place: self.runs[place]
+            for place in sorted(self.runs)
+            if place.stage == stage and set_name in (None, place.set)
+        }
+
     def present(self, places: Iterable[Place]) -> list[Run]:
         """The runs that are there of those at `places`."""
         return [self.runs[place] for place in places if place in self.runs]
@@ -54,9 +62,11 @@ class Study:
 
     def unfinished(self, places: Iterable[Place]) -> list[tuple[Place, float]]:
         """Those of `places` whose run has not reached T, with the share it has reached."""
-        runs = [(place, self.runs[place]) for place in places if place in self.runs]
-        shares = [(place, run.end / self.plan.frames) for place, run in runs]
-        return [(place, share) for place, share in shares if share < 1]
+        return [
+            (place, share)
+            for place in places
+            if place in self.runs and (share := self.runs[place].end / self.plan.frames) < 1
+        ]
 
     @property
     def state(self) -> list[str]:
@@ -105,44 +115,44 @@ def read_study(root: str | os.PathLike) -> Study:
     return Study(plan, placed, tuple(notes))
 
 
-def place_of(run: Run, by_path: Mapping[str, Run] | None = None) -> Place | None:
+def place_of(run: Run, by_path: Mapping[str, Run]) -> Place | None:
     """A run's place, from `study.json` or from its task and its parent; None where unclear.
 
     `by_path` are the runs in which to look for the parent, by their real path.
     """
     if run.study:
-        stage = str(run.study.get('stage', ''))
-        set_name = str(run.study.get('set') or '')
-        level = str(run.study.get('level') or '')
-        if stage not in STAGES:
+        stage = STAGES.get(str(run.study.get('stage')))
+        set_name, level = (str(run.study.get(key) or '') for key in ('set', 'level'))
+        if stage is None or (stage.of_set and not set_name) or not (stage.on_set or level):
             return None
-        needs_set, needs_level = STAGES[stage].of_set, not STAGES[stage].on_set
-        if needs_set > bool(set_name) or needs_level > bool(level):
-            return None
-        return Place(stage, set_name * needs_set, level * needs_level, run.seed)
+        return Place(stage.name, set_name * stage.of_set, level * (not stage.on_set), run.seed)
     if run.task == 'unknown':
         return None
-    source = str(run.config.get('init.from') or '').split('@')[0]
-    single = len(run.levels) == 1
-    if not source:
-        return Place(
-            _first_stage(on_set=not single),
-            '' if single else _set_name(run),
-            run.levels[0] if single else '',
-            run.seed,
-        )
-    parent = (by_path or {}).get(os.path.realpath(os.path.expanduser(source)))
+    single = run.levels[0] if len(run.levels) == 1 else ''
+    if not run.started_from[0]:
+        set_name = '' if single else _set_name(run)
+        return Place(_first_stage(on_set=not single), set_name, single, run.seed)
+    parent = by_path.get(_parent(run))
     if parent is None or len(parent.levels) < 2 or not single:
         return None
-    level = run.levels[0]
-    stage = _first_stage(above=_first_stage(on_set=True), within_set=level in parent.levels)
-    return Place(stage, _set_name(parent), level, run.seed)
+    stage_name = _first_stage(above=_first_stage(on_set=True), within_set=single in parent.levels)
+    return Place(stage_name, _set_name(parent), single, run.seed)
 
 
 def _first_stage(*, on_set: bool = False, above: str = '', within_set: bool = False) -> str:
     """The first stage of a kind: which it is of several alike, only `study.json` can tell."""
     kind = (on_set, above, within_set)
     return next(x.name for x in STAGES.values() if (x.on_set, x.parent, x.within_set) == kind)
+
+
+def _set_name(run: Run) -> str:
+    return str(run.study.get('set') or run.task.split('_', 1)[-1])
+
+
+def _parent(run: Run) -> str:
+    """The logdir a run began from, empty for one from nothing."""
+    logdir, _ = run.started_from
+    return os.path.realpath(os.path.expanduser(logdir)) if logdir else ''
 
 
 def infer_plan(runs: Mapping[Place, Run]) -> Definition:
@@ -154,16 +164,12 @@ def infer_plan(runs: Mapping[Place, Run]) -> Definition:
     for place in sorted(runs):
         if STAGES[place.stage].on_set:
             sets.setdefault(place.set, runs[place].levels)
-    known = level_sets()
-    for place in sorted(runs):
-        if place.set and place.set not in sets and place.set in known:
-            sets[place.set] = known[place.set]
-    sets = dict(sorted(sets.items(), key=lambda item: (len(item[1]), item[0])))
+    used = {place.set for place in runs}
+    named = {name: levels for name, levels in level_sets().items() if name in used}
+    sets = dict(sorted({**named, **sets}.items(), key=lambda item: (len(item[1]), item[0])))
     names = {
-        stage.name: sorted(
-            {place.level or place.set for place in runs if place.stage == stage.name}
-        )
-        for stage in STAGES.values()
+        name: sorted({place.level or place.set for place in runs if place.stage == name})
+        for name, stage in STAGES.items()
         if stage.parent
     }
     budgets = collections.Counter(run.budget or run.end for run in runs.values())
@@ -218,10 +224,9 @@ def level_values(
     The windows of two frames at which two sides have cost the same are the same share of that
     cost. Rows are those of `level_curves`.
     """
-    width = WINDOW * frame
 
     def value(x: Series) -> float:
-        return curves.value_by(x.steps, x.values, frame, width, end=x.end)
+        return curves.value_by(x.steps, x.values, frame, WINDOW * frame, end=x.end)
 
     return by_run(study, stage, set_name, levels, metric, value)
 
@@ -232,26 +237,17 @@ def independent_seeds(study: Study, stage: str, set_name: str) -> list[list[int]
     Seeds whose runs began from different parents, or from nothing, are observations of their own.
     """
     groups: list[tuple[list[int], set[str]]] = []
+    there = study.of_stage(stage, set_name)
     for seed in study.plan.seeds:
-        runs = [
-            run
-            for place, run in study.runs.items()
-            if (place.stage, place.set, place.seed) == (stage, set_name, seed)
-        ]
+        runs = [run for place, run in there.items() if place.seed == seed]
         if not runs:
             continue
-        seeds, parents = [seed], {source for run in runs if (source := _parent(run))}
+        seeds, parents = [seed], set(map(_parent, runs)) - {''}
         for group in [group for group in groups if group[1] & parents]:
             groups.remove(group)
             seeds, parents = group[0] + seeds, parents | group[1]
         groups.append((seeds, parents))
     return [seeds for seeds, _ in groups]
-
-
-def _parent(run: Run) -> str:
-    """The logdir a run began from, empty for one from nothing."""
-    source = str(run.config.get('init.from') or '').split('@')[0]
-    return os.path.realpath(os.path.expanduser(source)) if source else ''
 
 
 def by_run(
@@ -293,14 +289,7 @@ def random_policy_on(
 
     As measured where they have the table's settings, else from their prefill.
     """
-    fresh = [
-        run
-        for place, run in study.runs.items()
-        if not STAGES[place.stage].parent and level in run.levels
-    ]
+    all_runs = study.runs.items()
+    fresh = [run for x, run in all_runs if not STAGES[x.stage].parent and level in run.levels]
     # Without any, those of the study's other runs are as near as one gets.
     return random_policy.of_runs(fresh or list(study.runs.values()), level, metric)
-
-
-def _set_name(run: Run) -> str:
-    return str(run.study.get('set') or run.task.split('_', 1)[-1])

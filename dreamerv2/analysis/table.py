@@ -2,8 +2,7 @@
 
 A run is a folder with `metrics.jsonl`, one JSON object a line, and `config.yaml` beside it. It is
 read once, here, whatever state it is in: a line that cannot be used is skipped and counted, a file
-that cannot be read becomes a note of the run. Figures, answers and report are functions of the
-runs.
+that cannot be read becomes a note of the run.
 
 `evaluations.jsonl` has a row per evaluation of one checkpoint on one level, with one number per
 episode: `{"step": frames, "level": "1-1", "returns": [...], "progress": [...], "completed": [...],
@@ -12,6 +11,7 @@ transfer.
 """
 
 import dataclasses
+import itertools
 import json
 import math
 import os
@@ -29,12 +29,8 @@ from dreamerv2.paths import expand_home
 from dreamerv2.studies.definition import level_sets
 
 METRICS = 'metrics.jsonl'
-EVALUATIONS = 'evaluations.jsonl'
 CONFIG = 'config.yaml'
 STUDY = 'study.json'
-DONE = 'done.json'
-PROVENANCE = 'provenance.json'
-PREFILL = 'train_prefill'
 
 # What a line tells of a training episode, rather than of an update.
 _OF_EPISODE = re.compile('(sum_|mean_|max_)?train_')
@@ -44,9 +40,9 @@ _EVALUATED = {
     'train_progress': 'progress',
     'train_completed': 'completed',
 }
-# Policies of evaluations that may stand beside training returns, the best first: the one that plays
-# in training, and its draws without exploration noise.
-_AS_IN_TRAINING = ('train', 'sample')
+# Policies of evaluations that may stand beside training returns, the best with the highest number:
+# the one that plays in training, and its draws without exploration noise.
+_PREFERENCE = {'train': 2, 'sample': 1}
 # Folders inside a logdir that hold many files and no runs.
 _INSIDE_RUN = {'train_episodes', 'eval_episodes', 'checkpoints', 'quarantine'}
 _LARGEST_STEP = 2**53
@@ -79,8 +75,8 @@ class Series:
 class Run:
     """One training run, a row of the table.
 
-    `config` has dotted keys. `study` says which part of a study the run is (see
-    `dreamerv2.analysis.study`), empty where it is none. The metrics stand under their names in
+    `name` is its path below the root, `config` has dotted keys, and `study` says which part of a
+    study it is (see `dreamerv2.analysis.study`), if any. The metrics stand under their names in
     `metrics.jsonl`, with the level if they are of one (`train_return/3-1`): `series` has them
     without the prefill's episodes, `prefill` those alone, and `evaluations` the episodes of the
     last checkpoint that was evaluated on a level as it plays in training. `budget` is the planned
@@ -105,6 +101,12 @@ class Run:
     done: bool
     notes: tuple[str, ...]
 
+    @property
+    def started_from(self) -> tuple[str, str]:
+        """Logdir and step of the checkpoint it began from; empty for a run from nothing."""
+        logdir, _, step = str(self.config.get('init.from') or '').partition('@')
+        return logdir, step
+
     def on_level(self, metric: str, level: str) -> Series | None:
         """A metric on one level; a run of that level alone may have it without the level."""
         series = self.series.get(f'{metric}/{level}')
@@ -125,10 +127,9 @@ def find_logdirs(root: str | os.PathLike) -> list[pathlib.Path]:
     Raises UsageError where `root` is no folder.
     """
     root = expand_home(root)
-    if not root.exists():
-        raise UsageError(f'{root}: no such folder; give the folder that holds the logdirs')
     if not root.is_dir():
-        raise UsageError(f'{root}: a file; give the folder that holds the logdirs')
+        what = 'a file' if root.exists() else 'no such folder'
+        raise UsageError(f'{root}: {what}; give the folder that holds the logdirs')
     found = []
     for folder, below, files in os.walk(root):
         if METRICS in files:
@@ -152,13 +153,10 @@ def read_runs(root: str | os.PathLike) -> list[Run]:
 
 
 def read_run(path: str | os.PathLike, root: str | os.PathLike | None = None) -> Run:
-    """Reads one logdir; what is missing or broken in it is noted, never raised.
-
-    `name` of the run is its path below `root`, or its folder's name.
-    """
+    """Reads one logdir; what is missing or broken in it is noted, never raised."""
     path = pathlib.Path(path)
     notes: list[str] = []
-    config = read_config(path / CONFIG, notes)
+    config = _read_config(path / CONFIG, notes)
     study = _read_json(path / STUDY, notes)
     study = study['study'] if isinstance(study.get('study'), dict) else study
     rows, bad = parse_lines(_read_lines(path / METRICS, notes))
@@ -167,23 +165,24 @@ def read_run(path: str | os.PathLike, root: str | os.PathLike | None = None) -> 
         notes.append(f'{bad} bad line{"s" * (bad > 1)} in {METRICS} skipped')
     if superseded:
         notes.append(f'{superseded} lines from before a resume replaced by those after it')
-    budget, done = _budget(config), (path / DONE).exists()
+    budget, done = _budget(config), (path / 'done.json').exists()
     last = max((step for step, _ in rows), default=0)
     end = max(last, budget or 0) if done else last
     series, prefill = _by_metric(rows, end)
     task = str(config.get('task', 'unknown'))
+    below = os.path.relpath(path, root or path)
     return Run(
         path=path,
-        name=_name(path, root),
+        name=path.resolve().name if below == '.' else below,
         config=config,
         study=study,
-        provenance=_read_json(path / PROVENANCE, []),
+        provenance=_read_json(path / 'provenance.json', []),
         task=task,
         levels=run_levels(task, study, config, [*series, *prefill]),
         seed=_whole(study.get('seed', config.get('seed')), 0),
         series=series,
         prefill=prefill,
-        evaluations=parse_evaluations(_read_lines(path / EVALUATIONS, []), end),
+        evaluations=parse_evaluations(_read_lines(path / 'evaluations.jsonl', []), end),
         budget=budget,
         end=end,
         done=done,
@@ -205,8 +204,7 @@ def parse_lines(lines: Iterable[bytes]) -> tuple[Rows, int]:
         try:
             loaded = json.loads(line)
         except (ValueError, RecursionError):
-            bad += 1
-            continue
+            loaded = None
         step = _finite(loaded.get('step')) if isinstance(loaded, dict) else None
         if step is None or not 0 <= step <= _LARGEST_STEP:
             bad += 1
@@ -223,7 +221,7 @@ def drop_superseded(rows: Rows) -> tuple[Rows, int]:
     had been written past that checkpoint belongs to a past that no longer counts. A single line
     out of order, with the next one going on as before, is no resume and only sorted in.
     """
-    kept: list[tuple[int, dict[str, float]]] = []
+    kept: Rows = []
     dropped = 0
     stray = []
     for index, (step, row) in enumerate(rows):
@@ -244,21 +242,17 @@ def _by_metric(rows: Rows, end: int) -> tuple[dict[str, Series], dict[str, Serie
     A row tagged `train_prefill` gives its episode's values to the prefill's series; all else in
     it, such as a loss, counts as ever.
     """
-    columns: tuple[dict, dict] = ({}, {})
+    parts: tuple[dict, dict] = ({}, {})
     for step, row in rows:
-        tagged = bool(row.pop(PREFILL, 0))
+        tagged = bool(row.pop('train_prefill', 0))
         for key, value in row.items():
-            column = columns[tagged and bool(_OF_EPISODE.match(key))].setdefault(key, ([], []))
-            column[0].append(step)
-            column[1].append(value)
-    after, before = (
-        {
-            key: Series(np.array(steps, np.int64), np.array(values, np.float64), end)
-            for key, (steps, values) in part.items()
-        }
-        for part in columns
-    )
-    return after, before
+            steps, values = parts[tagged and bool(_OF_EPISODE.match(key))].setdefault(key, ([], []))
+            steps.append(step)
+            values.append(value)
+    for part in parts:
+        for key, (steps, values) in part.items():
+            part[key] = Series(np.array(steps, np.int64), np.array(values, np.float64), end)
+    return parts
 
 
 def parse_evaluations(lines: Iterable[bytes], end: int) -> dict[str, Series]:
@@ -277,20 +271,16 @@ def parse_evaluations(lines: Iterable[bytes], end: int) -> dict[str, Series]:
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             continue
         kept = {name: values for name, values in columns.items() if values is not None}
-        if (
-            not 0 <= step <= _LARGEST_STEP
-            or not isinstance(level, str)
-            or 'train_return' not in kept
-        ):
+        possible = 0 <= step <= _LARGEST_STEP and isinstance(level, str)
+        if not possible or 'train_return' not in kept:
             continue
-        known = policy in _AS_IN_TRAINING
-        rank = step, -_AS_IN_TRAINING.index(policy) if known else -len(_AS_IN_TRAINING)
+        rank = step, _PREFERENCE.get(policy, 0)
         if level not in best or rank >= best[level][0]:
             best[level] = rank, kept
     return {
         f'{name}/{level}': Series(np.full(len(values), step, np.int64), values, end)
-        for level, ((step, rank), kept) in best.items()
-        if rank > -len(_AS_IN_TRAINING)
+        for level, ((step, preference), kept) in best.items()
+        if preference
         for name, values in kept.items()
     }
 
@@ -306,7 +296,7 @@ def _numbers(listed: Any) -> np.ndarray | None:
     return values if values.ndim == 1 and np.isfinite(values).all() else None
 
 
-def read_config(path: pathlib.Path, notes: list[str]) -> dict[str, Any]:
+def _read_config(path: pathlib.Path, notes: list[str]) -> dict[str, Any]:
     """The configuration at `path` with dotted keys; empty, with a note, where unreadable."""
     try:
         with open(path, 'rb') as file:
@@ -314,7 +304,13 @@ def read_config(path: pathlib.Path, notes: list[str]) -> dict[str, Any]:
         if len(content) > _LARGEST_CONFIG:
             raise ValueError('too large')
         loaded = ruamel.yaml.YAML(typ='safe').load(content)
-        flat = flatten(loaded) if isinstance(loaded, dict) else None
+        if not isinstance(loaded, dict):
+            notes.append(f'{CONFIG} is not a mapping of keys to values')
+            return {}
+        leaves = list(itertools.islice(_leaves(loaded), _MOST_KEYS + 1))
+        # More than any configuration has, as aliases can make of a few.
+        if len(leaves) > _MOST_KEYS:
+            raise ValueError('too many keys')
     except FileNotFoundError:
         notes.append(f'no {CONFIG}')
         return {}
@@ -322,26 +318,11 @@ def read_config(path: pathlib.Path, notes: list[str]) -> dict[str, Any]:
     except (OSError, ValueError, TypeError, RecursionError, ruamel.yaml.error.YAMLError):
         notes.append(f'{CONFIG} cannot be read')
         return {}
-    if flat is None:
-        notes.append(f'{CONFIG} is not a mapping of keys to values')
-        return {}
-    return flat
+    return dict(leaves)
 
 
-def flatten(nested: Mapping[Any, Any]) -> dict[str, Any]:
-    """Nested mappings as one with dotted keys: `{'rssm': {'deter': 1}}` is `{'rssm.deter': 1}`.
-
-    Raises ValueError where there are more than any configuration has, as aliases can make of a few.
-    """
-    flat: dict[str, Any] = {}
-    for key, value in _leaves(nested, ''):
-        flat[key] = value
-        if len(flat) > _MOST_KEYS:
-            raise ValueError('too many keys')
-    return flat
-
-
-def _leaves(nested: Mapping[Any, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+def _leaves(nested: Mapping[Any, Any], prefix: str = '') -> Iterator[tuple[str, Any]]:
+    """Nested mappings as dotted keys: `{'rssm': {'deter': 1}}` is `rssm.deter` and 1."""
     for key, value in nested.items():
         if isinstance(value, Mapping) and value:
             yield from _leaves(value, f'{prefix}{key}.')
@@ -350,10 +331,7 @@ def _leaves(nested: Mapping[Any, Any], prefix: str) -> Iterator[tuple[str, Any]]
 
 
 def run_levels(
-    task: str,
-    study: Mapping[str, Any],
-    config: Mapping[str, Any],
-    metrics: Iterable[str],
+    task: str, study: Mapping[str, Any], config: Mapping[str, Any], metrics: Iterable[str]
 ) -> tuple[str, ...]:
     """The level names of a run, from the first source that has them.
 
@@ -379,17 +357,9 @@ def run_levels(
 def _budget(config: Mapping[str, Any]) -> int | None:
     """Planned frames: `steps` counts agent steps, each of `action_repeat` frames."""
     steps = number(config.get('steps'))
-    if steps is None or steps <= 0 or steps > _LARGEST_STEP:
+    if steps is None or not 0 < steps <= _LARGEST_STEP:
         return None
     return int(steps) * max(1, _whole(config.get('action_repeat'), 1))
-
-
-def _name(path: pathlib.Path, root: str | os.PathLike | None) -> str:
-    if root is not None:
-        relative = os.path.relpath(path, root)
-        if relative != '.':
-            return relative
-    return path.resolve().name
 
 
 def _read_lines(path: pathlib.Path, notes: list[str]) -> list[bytes]:
@@ -429,10 +399,7 @@ def _whole(value: Any, default: int) -> int:
 
 def _finite(value: Any) -> float | None:
     """`value` as a finite float, or None where it is no finite number."""
-    if not isinstance(value, (int, float)):
-        return None
     try:
-        number = float(value)
+        return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
     except OverflowError:
         return None
-    return number if math.isfinite(number) else None

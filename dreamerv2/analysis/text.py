@@ -43,27 +43,20 @@ def short(value: float, digits: int = 3) -> str:
 
 
 def frame_unit(end: float) -> tuple[float, str]:
-    """Frames to a tick's unit, and the axis label that says so."""
-    for size, name in ((1e6, 'M'), (1e3, 'k')):
-        if end >= 2 * size:
-            return size, f'frames ({name})'
-    return 1.0, 'frames'
+    """Frames to a tick's unit, and its name: `M`, `k`, or nothing."""
+    return (1e6, 'M') if end >= 1e6 else (1e3, 'k') if end >= 1e3 else (1.0, '')
 
 
 def short_frames(frames: float) -> str:
     """A number of frames in three digits or fewer with its unit: 2.5M, 240k, 96."""
-    for size, name in ((1e6, 'M'), (1e3, 'k')):
-        if frames >= size:
-            value = frames / size
-            return f'{value:.0f}{name}' if value >= 100 else f'{value:.3g}{name}'
-    return f'{frames:.0f}'
+    size, name = frame_unit(frames)
+    value = frames / size
+    return f'{value:.0f}{name}' if value >= 100 or not name else f'{value:.3g}{name}'
 
 
 def reached(frames: float) -> str:
     """Frames at which something was reached: `never` for infinity, `?` for NaN."""
-    if math.isnan(frames):
-        return '?'
-    return 'never' if math.isinf(frames) else short_frames(frames)
+    return '?' if math.isnan(frames) else 'never' if math.isinf(frames) else short_frames(frames)
 
 
 def counts(first: float, second: float) -> str:

@@ -19,6 +19,7 @@ Sources: Welch (1947), Biometrika 34; Holm (1979), Scandinavian Journal of Stati
 """
 
 import dataclasses
+import itertools
 import math
 from typing import Any
 
@@ -229,24 +230,20 @@ def seeds_needed(effect: float, family: int) -> int:
 
     Both sides have the same spread, and the correction is as in `detectable`.
     """
-    n = FEWEST_SEEDS
-    while _power(effect, n, family) < POWER:
-        n += 1
-    return n
+
+    def power(n: int) -> float:
+        bound = stats.t.ppf(1 - ALPHA / family / 2, 2 * n - 2)
+        return stats.nct.sf(bound, 2 * n - 2, effect * math.sqrt(n / 2) * _KEPT_BY_RANKS)
+
+    return next(n for n in itertools.count(FEWEST_SEEDS) if power(n) >= POWER)
 
 
-def _power(effect: float, n: int, family: int) -> float:
-    freedom = 2 * n - 2
-    bound = stats.t.ppf(1 - ALPHA / family / 2, freedom)
-    return float(stats.nct.sf(bound, freedom, effect * math.sqrt(n / 2) * _KEPT_BY_RANKS))
-
-
-def equivalent(one: Contrast, family: int, margin: float = EQUIVALENT) -> bool:
-    """Whether two one-sided tests show the difference to be smaller than `margin`.
+def equivalent(one: Contrast, family: int) -> bool:
+    """Whether two one-sided tests show the difference to be smaller than EQUIVALENT.
 
     Never from fewer than FEWEST_SEEDS runs a side, nor where nothing varies.
     """
     if one.n < FEWEST_SEEDS or not one.error > 0:
         return False
-    p = stats.t.sf((margin - abs(one.difference)) / one.error, one.freedom)
+    p = stats.t.sf((EQUIVALENT - abs(one.difference)) / one.error, one.freedom)
     return bool(p * family <= ALPHA)

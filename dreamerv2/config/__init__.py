@@ -6,6 +6,6 @@
 No part of it imports TensorFlow, so that mistakes are reported at once.
 """
 
-from dreamerv2.config.config import Config, Section, load_config
+from dreamerv2.config.config import Config, Section, load_config, named_sets
 
-__all__ = ['Config', 'Section', 'load_config']
+__all__ = ['Config', 'Section', 'load_config', 'named_sets']

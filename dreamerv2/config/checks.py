@@ -172,10 +172,3 @@ def _image_problems(flat: Mapping[str, Any]) -> Iterator[str]:
                 f'decoder.cnn_kernels {list(flat["decoder.cnn_kernels"])} draw images of '
                 f'{size}x{size}, but render_size is {height} {width}: make them agree'
             )
-
-
-def complete(flat: Mapping[str, Any], keys: Mapping[str, Any], path: pathlib.Path) -> None:
-    """Raises UsageError when the defaults of a file lack a key."""
-    missing = [key for key in keys if key not in flat]
-    if missing:
-        raise UsageError(f'{printable(str(path), 200)}: defaults lack the key {missing[0]}; add it')

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+import io
 import os
 import pathlib
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NoReturn
 
 from dreamerv2.config import checks, files
-from dreamerv2.config.flags import parse_flags
+from dreamerv2.config.flags import overview, parse_flags
 from dreamerv2.config.merge import merge, plain
-from dreamerv2.config.overview import overview
 from dreamerv2.config.schema import SCHEMA
+from dreamerv2.durable import write_durably
 from dreamerv2.errors import UsageError, printable
 
 
@@ -36,16 +38,14 @@ def load_config(
     path = pathlib.Path(file) if file is not None else files.default_file()
     flags = parse_flags(argv)
     if flags.help:
-        print(overview(_defaults(path), files.descriptions(path)))
-        raise SystemExit(0)
+        _show_help(path)
     known = files.read_presets(path)
-    for name in (*presets, *flags.presets):
+    chosen = (*presets, *flags.presets)
+    for name in chosen:
         checks.check_preset(name, known, path)
-    defaults = _defaults(path, known)
-    flat = defaults
-    for name in (*presets, *flags.presets):
-        flat = merge(flat, known[name])
-    flat = merge(flat, flags.entries)
+    defaults = _defaults(path)
+    entries = [entry for name in chosen for entry in known[name]]
+    flat = merge(defaults, [*entries, *flags.entries])
     config = _finish(flat, defaults)
     if flat['logdir'] != defaults['logdir']:
         checks.check_folder(config['logdir'])
@@ -58,15 +58,38 @@ def _finish(flat: Mapping[str, Any], defaults: Mapping[str, Any]) -> Config:
     return Config(resolved, checks.notes(flat, defaults), flat['logdir'])
 
 
-def _defaults(
-    path: pathlib.Path, known: Mapping[str, list[files.Entry]] | None = None
-) -> dict[str, Any]:
-    known = files.read_presets(path) if known is None else known
+@functools.cache
+def _shipped_sets() -> Mapping[str, tuple[str, ...]]:
+    sets: dict[str, tuple[str, ...]] = _nest(_defaults(files.default_file())).get('sets', {})
+    return sets
+
+
+def named_sets(own: Mapping[str, Sequence[str]] | None = None) -> dict[str, tuple[str, ...]]:
+    """All named sets of levels and games, name to members: those of `configs.yaml` and one's own.
+
+    Args:
+        own: `{'e4': ['3-1', ...]}`, which come first; the family may be a prefix, `mario_e4`.
+
+    Raises:
+        UsageError: `configs.yaml` cannot be read.
+    """
+    return {**_shipped_sets(), **{name: tuple(values) for name, values in (own or {}).items()}}
+
+
+def _defaults(path: pathlib.Path) -> dict[str, Any]:
+    known = files.read_presets(path)
     if 'defaults' not in known:
         raise UsageError(f'{printable(str(path), 200)}: there is no preset called defaults: add it')
     flat = merge({}, known['defaults'])
-    checks.complete(flat, SCHEMA, path)
+    missing = [key for key in SCHEMA if key not in flat]
+    if missing:
+        raise UsageError(f'{printable(str(path), 200)}: defaults lack the key {missing[0]}; add it')
     return {key: flat[key] for key in SCHEMA} | flat
+
+
+def _show_help(path: pathlib.Path) -> NoReturn:
+    print(overview(_defaults(path), files.descriptions(path)))
+    raise SystemExit(0)
 
 
 def _nest(flat: Mapping[str, Any]) -> dict[str, Any]:
@@ -165,9 +188,7 @@ class Config(Section):
 
         Raises UsageError for unknown keys and impossible values.
         """
-        entries = [files.Entry(key, value, 'update') for key, value in _flatten(values)]
-        flat = merge({**self.flat, 'logdir': self.logdir_template}, entries)
-        return _finish(flat, _defaults(files.default_file()))
+        return self._merged(files.Entry(key, value, 'update') for key, value in _flatten(values))
 
     def parse_flags(self, argv: Sequence[str] | None = None) -> Config:
         """A new configuration with flags applied to this one; `sys.argv` by default.
@@ -176,22 +197,32 @@ class Config(Section):
         for every mistake of the user.
         """
         flags = parse_flags(sys.argv[1:] if argv is None else argv)
-        defaults = _defaults(files.default_file())
         if flags.help:
-            print(overview(defaults, files.descriptions(files.default_file())))
-            raise SystemExit(0)
+            _show_help(files.default_file())
         if flags.presets:
             raise UsageError(
                 f'--configs {printable(" ".join(flags.presets))}: this program has chosen its '
                 'presets; give single keys, such as --seed 1'
             )
-        return _finish(
-            merge({**self.flat, 'logdir': self.logdir_template}, flags.entries), defaults
-        )
+        return self._merged(flags.entries)
+
+    def _merged(self, entries: Iterable[files.Entry]) -> Config:
+        flat = merge({**self.flat, 'logdir': self.logdir_template}, entries)
+        return _finish(flat, _defaults(files.default_file()))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes YAML from which `Config.load` gives an equal configuration."""
-        files.write(path, self.to_dict())
+        """Writes YAML from which `Config.load` gives an equal configuration.
+
+        Raises:
+            StorageError: the file cannot be written; what was there stays.
+        """
+        yaml = files.YAML(typ='safe', pure=True)
+        yaml.default_flow_style = False
+        yaml.width = 100
+        yaml.representer.sort_base_mapping_type_on_output = False
+        text = io.StringIO()
+        yaml.dump(self.to_dict(), text)
+        write_durably(pathlib.Path(path), text.getvalue().encode())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Config:

@@ -1,18 +1,17 @@
-"""YAML files of presets and of saved configurations: reading with line numbers, and writing."""
+"""YAML files of presets and of saved configurations, read with line numbers."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
-import os
 import pathlib
 import re
 import stat
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
-from dreamerv2.durable import fsync
 from dreamerv2.errors import UsageError, printable, shown
 
 with warnings.catch_warnings():  # The library would change the user's warning filters.
@@ -20,7 +19,7 @@ with warnings.catch_warnings():  # The library would change the user's warning f
     from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 LARGEST_FILE = 50_000  # bytes; no configuration is larger
-MOST_ENTRIES = 20_000  # aliases can make a small file huge
+MOST_VALUES = 20_000  # aliases can make a small file huge
 MOST_BRACKETS = 50  # open at once; the YAML reader takes quadratic time in them
 LONGEST_NUMBER = 400  # characters; a longer one stays text
 
@@ -50,9 +49,8 @@ def default_file() -> pathlib.Path:
 
 def read_presets(path: pathlib.Path) -> dict[str, list[Entry]]:
     """All presets of a file, in its order, each as its entries."""
-    root = _read(path)
     presets: dict[str, list[Entry]] = {}
-    for name, node, where in _pairs(root, path):
+    for name, node, where in _pairs(_read(path), path):
         if not isinstance(node, MappingNode):
             raise UsageError(f'{where}: preset {printable(name)} is not a mapping')
         presets[name] = _flat_entries(node, path)
@@ -73,35 +71,6 @@ def descriptions(path: pathlib.Path) -> dict[str, str]:
             found[match.group(1)] = comment
         comment = line.lstrip('# ') if line.startswith('#') else ''
     return found
-
-
-def write(path: str | os.PathLike[str], tree: Mapping[str, Any]) -> None:
-    """Writes a nested dict as YAML, atomically."""
-    path = pathlib.Path(path)
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    yaml = YAML(typ='safe', pure=True)
-    yaml.default_flow_style = False
-    yaml.width = 100
-    yaml.representer.sort_base_mapping_type_on_output = False
-    try:
-        with temporary.open('w', encoding='utf-8') as file:
-            yaml.dump(dict(tree), file)
-            fsync(file)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-class _Budget:
-    """Counts entries, so that nested aliases raise an error instead of filling the memory."""
-
-    def __init__(self) -> None:
-        self.left = MOST_ENTRIES
-
-    def spend(self, where: str) -> None:
-        self.left -= 1
-        if self.left < 0:
-            raise UsageError(f'{where}: more than {MOST_ENTRIES} values; remove aliases')
 
 
 @functools.lru_cache(maxsize=4)
@@ -136,7 +105,11 @@ def _text(path: pathlib.Path) -> str:
 def _read(path: pathlib.Path) -> MappingNode:
     text = _text(path)
     try:
-        _check_brackets(text)
+        depth = 0
+        for bracket in re.findall(r'[][{}]', text):
+            depth = depth + 1 if bracket in '[{' else max(0, depth - 1)
+            if depth > MOST_BRACKETS:
+                raise RecursionError
         root = _compose(text)
     except RecursionError as error:
         raise UsageError(f'{_name(path)}: nested too deeply') from error
@@ -153,15 +126,6 @@ def _read(path: pathlib.Path) -> MappingNode:
     return root
 
 
-def _check_brackets(text: str) -> None:
-    """Raises RecursionError where too many brackets are open at once."""
-    depth = 0
-    for bracket in re.findall(r'[][{}]', text):
-        depth = depth + 1 if bracket in '[{' else max(0, depth - 1)
-        if depth > MOST_BRACKETS:
-            raise RecursionError
-
-
 def _name(path: pathlib.Path) -> str:
     return printable(str(path), 200)
 
@@ -171,6 +135,7 @@ def _at(path: pathlib.Path, node: Node) -> str:
 
 
 def _pairs(node: MappingNode, path: pathlib.Path) -> Iterator[tuple[str, Node, str]]:
+    """The keys of a mapping, each once, with their values and places."""
     seen: dict[str, str] = {}
     _check_tag(node, path)
     for key, value in node.value:
@@ -192,47 +157,47 @@ def _check_new(key: str, where: str, seen: dict[str, str]) -> None:
 
 def _flat_entries(node: MappingNode, path: pathlib.Path) -> list[Entry]:
     """All entries below a node, each key once, written nested or dotted."""
-    entries = list(_entries(node, path, '', _Budget()))
+    entries: list[Entry] = []
     seen: dict[str, str] = {}
+    values = 0
+
+    def visit(node: MappingNode, prefix: str) -> None:
+        nonlocal values
+        if len(prefix) > 1000:
+            raise UsageError(f'{_at(path, node)}: nested too deeply')
+        for name, value, where in _pairs(node, path):
+            items = value.value if isinstance(value, SequenceNode) else ()
+            values += 1 + len(items)
+            if values > MOST_VALUES:
+                raise UsageError(f'{where}: more than {MOST_VALUES} values; remove aliases')
+            if isinstance(value, MappingNode):
+                visit(value, f'{prefix}{name}.')
+            else:
+                places = tuple(_at(path, item) for item in items)
+                entries.append(Entry(prefix + name, _value(value, path), where, places))
+
+    visit(node, '')
     for entry in entries:
         _check_new(entry.key, entry.where, seen)
     return entries
 
 
-def _entries(
-    node: MappingNode, path: pathlib.Path, prefix: str, budget: _Budget
-) -> Iterator[Entry]:
-    if len(prefix) > 1000:
-        raise UsageError(f'{_at(path, node)}: nested too deeply')
-    for key, value, where in _pairs(node, path):
-        budget.spend(where)
-        if isinstance(value, MappingNode):
-            yield from _entries(value, path, f'{prefix}{key}.', budget)
-        else:
-            items = value.value if isinstance(value, SequenceNode) else ()
-            places = tuple(_at(path, item) for item in items)
-            yield Entry(prefix + key, _value(value, path, budget), where, places)
-
-
-def _value(node: Node, path: pathlib.Path, budget: _Budget) -> Any:
-    budget.spend(_at(path, node))
+def _value(node: Node, path: pathlib.Path) -> Any:
     kind = _check_tag(node, path)
     if isinstance(node, SequenceNode):
         if any(not isinstance(item, ScalarNode) for item in node.value):
             raise UsageError(f'{_at(path, node)}: a list may hold plain values only')
-        return [_value(item, path, budget) for item in node.value]
+        return [_value(item, path) for item in node.value]
     plain = node.value.replace('_', '')
     if kind == 'null':
         return None
     if kind == 'bool' and plain.lower() in ('true', 'false'):
         return plain.lower() == 'true'
-    try:
+    with contextlib.suppress(ValueError):
         if kind == 'int' and len(plain) <= LONGEST_NUMBER:
             return int(plain, 0)
         if kind == 'float' and len(plain) <= LONGEST_NUMBER:
             return float(plain.replace('.inf', 'inf'))
-    except ValueError:
-        pass
     return node.value  # text, or something like .nan or 0123: left as text for the key to check
 
 

@@ -1,15 +1,25 @@
-"""Command lines: `--configs a b`, `--key value`, `--key=value`, `--key v1 v2` and `--help`."""
+"""Command lines: `--configs a b`, `--key value`, `--key=value`, `--key v1 v2`; and `--help`."""
 
 from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dreamerv2.config.files import Entry
-from dreamerv2.config.merge import HELP
+from dreamerv2.config.merge import HELP, plain
+from dreamerv2.config.schema import GROUPS
 from dreamerv2.errors import UsageError, printable, shown
+
+USAGE = """\
+usage: python dreamerv2/train.py [--configs PRESET ...] [--KEY VALUE ...]
+
+  python dreamerv2/train.py --configs mario_small --task mario_1-1 --seed 1 --logdir ~/logdir/1-1/1
+  python dreamerv2/train.py --configs mario debug --replay.past_end all --encoder.mlp_layers 64 64
+
+Presets override the defaults in order, then the flags. KEY may be a regular expression over
+dotted keys, such as --.*\\.wd 0. --dry_run checks the configuration and prints it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,11 +60,30 @@ def parse_flags(argv: Sequence[str]) -> Flags:
             if not presets:
                 raise UsageError('--configs needs the name of a preset; --help lists them')
         else:
-            entries.append(Entry(name, _value(values), f'--{printable(name)}'))
+            given: Any = values if len(values) > 1 else values[0] if values else True
+            entries.append(Entry(name, given, f'--{printable(name)}'))
     return Flags(tuple(presets), tuple(entries), False)
 
 
-def _value(values: list[str]) -> Any:
-    if not values:
-        return True
-    return values[0] if len(values) == 1 else values
+def overview(defaults: Mapping[str, Any], presets: Mapping[str, str]) -> str:
+    """The text of `--help`: usage, presets, and every key with its default and explanation."""
+    lines = [USAGE, '', 'Presets']
+    lines += [f'  {name:13} {text}'.rstrip() for name, text in presets.items()]
+    for title, keys in GROUPS.items():
+        lines += ['', title]
+        for name, key in keys.items():
+            lines.append(f'  --{name} {_shown(defaults[name])}'.ljust(40) + f'  {key.doc}')
+    lines += ['', 'Task sets, such as in --task mario_e4 or --task atari_atari4']
+    for name, value in defaults.items():
+        if name.startswith('sets.'):
+            lines.append(f'  {name.partition(".")[2]:13} {" ".join(value)}')
+    return '\n'.join(lines)
+
+
+def _shown(value: Any) -> str:
+    value = plain(value)
+    if isinstance(value, list):
+        return ' '.join(map(str, value)) or "''"
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 10**4:
+        return f'{value:g}'.replace('e+0', 'e')
+    return str(value) if value != '' else "''"

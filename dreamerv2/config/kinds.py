@@ -1,7 +1,7 @@
 """Kinds of values that a key can hold: what is expected, and how values are converted.
 
 `convert` of a Kind takes a value from a YAML file or a flag (text, number, boolean, list) and
-returns it as the program uses it, or raises ValueError. Lists become tuples.
+returns it as the program uses it, or raises ValueError or TypeError. Lists become tuples.
 """
 
 from __future__ import annotations
@@ -14,10 +14,16 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from dreamerv2.config.schedule_text import EXAMPLES, parse_schedule
-
 LARGEST = 10**15  # still exact as a float, so that 1e6 and 1000000 are the same count
 UNWRITABLE = ('Cc', 'Cs', 'Zl', 'Zp')  # control characters, lone surrogates, line separators
+# Of schedules written as text, such as `linear(1,0.1,1e6)`: DreamerV2's; durations are agent steps.
+FORMS = {
+    'linear': ('initial', 'final', 'duration'),
+    'warmup': ('duration', 'value'),
+    'exp': ('initial', 'final', 'halflife'),
+    'horizon': ('initial', 'final', 'duration'),
+}
+EXAMPLES = ', '.join(f'{form}({",".join(names)})' for form, names in FORMS.items())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,9 +43,9 @@ def whole(low: int = 0, high: int = LARGEST) -> Kind:
                 value = int(value)
             except ValueError:
                 value = float(value)
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
+        if isinstance(value, bool):
             raise ValueError('not a number')
-        if not math.isfinite(value) or value != int(value) or not low <= value <= high:
+        if not low <= value <= high or value != int(value):
             raise ValueError('out of range')
         return int(value)
 
@@ -50,7 +56,7 @@ def number(low: float = -math.inf, high: float = math.inf, above: bool = False) 
     """A finite number from `low` to `high`; with `above`, `low` itself is excluded."""
 
     def convert(value: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        if isinstance(value, bool):
             raise ValueError('not a number')
         value = float(value)
         if not math.isfinite(value) or not low <= value <= high or (above and value == low):
@@ -60,28 +66,22 @@ def number(low: float = -math.inf, high: float = math.inf, above: bool = False) 
     return Kind(f'a number{_interval(low, high, above)}', convert)
 
 
-def boolean() -> Kind:
-    """True or False."""
-
-    def convert(value: Any) -> bool:
-        if isinstance(value, bool):
-            return value
-        names = {'true': True, 'false': False}
-        if not isinstance(value, str) or value.lower() not in names:
-            raise ValueError('not a boolean')
-        return names[value.lower()]
-
-    return Kind('True or False', convert)
+def _boolean(value: Any) -> bool:
+    names = {'true': True, 'false': False}
+    if not isinstance(value, (bool, str)) or str(value).lower() not in names:
+        raise ValueError('not a boolean')
+    return names[str(value).lower()]
 
 
-def classes() -> Kind:
-    """Classes of a categorical variable; 0 or False stands for a Gaussian instead."""
-    count = whole(0, 4096)
+BOOLEAN = Kind('True or False', _boolean)
 
-    def convert(value: Any) -> int:
-        return 0 if value is False or value in ('False', 'false') else count.convert(value)
 
-    return Kind('a number of classes up to 4096, or 0 for Gaussian variables', convert)
+def _classes(value: Any) -> int:
+    return whole(0, 4096).convert(0 if value in (False, 'False', 'false') else value)
+
+
+CLASSES = Kind('a number of classes up to 4096, or 0 for Gaussian variables', _classes)
+"""Classes of a categorical variable; 0 or False stands for a Gaussian instead."""
 
 
 def choice(*names: str, aliases: Mapping[str, str] | None = None, note: str = '') -> Kind:
@@ -120,24 +120,66 @@ def compiled(expression: str) -> re.Pattern[str]:
         raise ValueError(str(error)) from error
 
 
-def pattern() -> Kind:
-    """A regular expression; empty where that means 'not given'."""
-    plain = text(empty=True)
+def _pattern(value: Any) -> str:
+    return compiled(text(empty=True).convert(value)).pattern
 
-    def convert(value: Any) -> str:
-        value = plain.convert(value)
-        compiled(value)
-        return value
 
-    return Kind('a regular expression of at most 1000 characters', convert)
+PATTERN = Kind('a regular expression of at most 1000 characters', _pattern)
+"""A regular expression; empty where that means 'not given'."""
+
+
+def parse_schedule(value: float | str) -> Schedule:
+    """A number or the text of a schedule -> Schedule.
+
+    Raises ValueError when the text is not a schedule, an argument is not a finite number, or a
+    duration or half-life is not positive.
+    """
+    if isinstance(value, bool):
+        raise ValueError('a boolean is not a schedule')
+    match = isinstance(value, str) and re.fullmatch(r'\s*(\w+)\s*\(([^()]*)\)\s*', value)
+    if not match:
+        return Schedule('constant', (_finite(value),))
+    form, arguments = match.group(1), [_finite(x) for x in match.group(2).split(',')]
+    if form not in FORMS:
+        raise ValueError(f'no schedule is called {form}')
+    names = FORMS[form]
+    if len(arguments) != len(names):
+        raise ValueError(f'{form} takes {len(names)} numbers')
+    for name, argument in zip(names, arguments, strict=True):
+        if name in ('duration', 'halflife') and argument <= 0:
+            raise ValueError(f'{name} of {form} is not positive')
+        if form == 'horizon' and argument < 1:
+            raise ValueError(f'{name} of {form} is below 1')
+    return Schedule(form, tuple(arguments))
+
+
+def _finite(value: float | str) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f'{value} is not finite')
+    return number
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """A value over agent steps: `form` is 'constant' or one of FORMS, `arguments` its numbers."""
+
+    form: str
+    arguments: tuple[float, ...]
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The smallest and largest value that the schedule takes on."""
+        ends = [0.0, self.arguments[1]] if self.form == 'warmup' else list(self.arguments[:2])
+        if self.form == 'horizon':
+            ends = [1 - 1 / end for end in ends]
+        return min(ends), max(ends)
 
 
 def schedule(low: float = -math.inf, high: float = math.inf) -> Kind:
     """A number, or the text of a schedule whose values stay between `low` and `high`."""
 
     def convert(value: Any) -> float | str:
-        if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-            raise ValueError('not a schedule')
         parsed = parse_schedule(value)
         if not low <= parsed.bounds[0] <= parsed.bounds[1] <= high:
             raise ValueError('out of range')

@@ -8,13 +8,13 @@ from __future__ import annotations
 import dataclasses
 
 from dreamerv2.config.kinds import (
+    BOOLEAN,
+    CLASSES,
+    PATTERN,
     Kind,
-    boolean,
     button_sets,
     choice,
-    classes,
     number,
-    pattern,
     schedule,
     several,
     text,
@@ -36,18 +36,13 @@ RATIO = number(0, 1)
 
 @dataclasses.dataclass(frozen=True)
 class Resume:
-    """Whether a key may differ from the run's when the run resumes.
+    """Whether a key may differ from the run's when the run resumes."""
 
-    Attributes:
-        accepted: only with `accept_changes`: what the run has (weights, optimizer states, replay,
-            environments) still fits, but learning continues differently.
-        reason: why it never may; empty where it may.
-        learning: fixed by the first checkpoint only, as the random episodes before it do not
-            depend on the key.
-    """
-
+    # Only with `accept_changes`: what the run has (weights, optimizer states, replay, environments)
+    # still fits, but learning continues differently.
     accepted: bool = False
-    reason: str = ''
+    reason: str = ''  # why it never may
+    # Fixed by the first checkpoint only: the random episodes before it do not depend on the key.
     learning: bool = False
 
 
@@ -67,11 +62,14 @@ UNCOMPARED = None  # Says where a run is, or what a single start does.
 
 @dataclasses.dataclass(frozen=True)
 class Key:
-    """What a key may hold, what it is for, and what a run that resumes may do with it."""
+    """What a key may hold, what it is for, and what a run that resumes may do with it.
+
+    Most keys decide how a run learns: what is not declared otherwise is `ACCEPTED`.
+    """
 
     kind: Kind
     doc: str
-    resume: Resume | None
+    resume: Resume | None = ACCEPTED
 
 
 def _network(what: str) -> dict[str, Key]:
@@ -93,10 +91,10 @@ def _head(what: str, *distributions: str) -> dict[str, Key]:
 def _vision(what: str) -> dict[str, Key]:
     return {
         'mlp_keys': Key(
-            pattern(), f'vector observations of the {what} (regular expression)', NETWORKS
+            PATTERN, f'vector observations of the {what} (regular expression)', NETWORKS
         ),
         'cnn_keys': Key(
-            pattern(), f'image observations of the {what} (regular expression)', NETWORKS
+            PATTERN, f'image observations of the {what} (regular expression)', NETWORKS
         ),
         **_network(what),
         'cnn_depth': Key(whole(1, 4096), f'channel multiplier of the {what}', NETWORKS),
@@ -110,7 +108,7 @@ def _vision(what: str) -> dict[str, Key]:
             f'units per MLP layer of the {what}',
             NETWORKS,
         ),
-        'symlog': Key(boolean(), f'squash vector observations of the {what} by symlog', NETWORKS),
+        'symlog': Key(BOOLEAN, f'squash vector observations of the {what} by symlog', NETWORKS),
     }
 
 
@@ -119,30 +117,25 @@ def _optimizer(what: str) -> dict[str, Key]:
         'opt': Key(
             choice('adam', 'adamax', 'momentum', 'sgd'), f'optimiser of the {what}', NETWORKS
         ),
-        'lr': Key(number(0), f'learning rate of the {what}', ACCEPTED),
-        'eps': Key(number(0, above=True), f'epsilon of Adam for the {what}', ACCEPTED),
-        'clip': Key(
-            number(0), f'largest global gradient norm of the {what} (0: no clipping)', ACCEPTED
-        ),
-        'wd': Key(number(0, 1), f'weight decay per update of the {what}', ACCEPTED),
+        'lr': Key(schedule(0), f'learning rate of the {what}'),
+        'eps': Key(number(0, above=True), f'epsilon of Adam for the {what}'),
+        'clip': Key(number(0), f'largest global gradient norm of the {what} (0: no clipping)'),
+        'wd': Key(number(0, 1), f'weight decay per update of the {what}'),
         'agc': Key(
             number(0),
             f'largest gradient of each parameter of the {what}, as a share of its norm (0: off)',
-            ACCEPTED,
         ),
         'warmup': Key(
-            whole(0),
-            f'updates over which the learning rate of the {what} rises from 0 (0: off)',
-            ACCEPTED,
+            whole(0), f'updates over which the learning rate of the {what} rises from 0 (0: off)'
         ),
     }
 
 
 def _normalizer(what: str) -> dict[str, Key]:
     return {
-        'momentum': Key(RATIO, f'momentum of the {what} normaliser (1: it never moves)', ACCEPTED),
-        'scale': Key(number(), f'scale of the normalised {what}', ACCEPTED),
-        'eps': Key(number(0, above=True), f'added to the magnitude of the {what}', ACCEPTED),
+        'momentum': Key(RATIO, f'momentum of the {what} normaliser (1: it never moves)'),
+        'scale': Key(number(), f'scale of the normalised {what}'),
+        'eps': Key(number(0, above=True), f'added to the magnitude of the {what}'),
     }
 
 
@@ -167,9 +160,8 @@ RUN = {
     'precision': Key(
         choice('auto', 'float32', 'float16', 'bfloat16', aliases=FLOATS),
         'number format of the networks; auto chooses by device',
-        ACCEPTED,
     ),
-    'jit': Key(boolean(), 'compile the training step', FREE),
+    'jit': Key(BOOLEAN, 'compile the training step', FREE),
     'kernels': Key(
         choice('auto', 'plain', 'cpu'),
         'how networks are computed, to the same numbers up to rounding: plain formulas, or what is '
@@ -177,18 +169,16 @@ RUN = {
         FREE,
     ),
     'deterministic': Key(
-        boolean(), 'a GPU too repeats itself bit for bit, but slower (a CPU always does)', FREE
+        BOOLEAN, 'a GPU too repeats itself bit for bit, but slower (a CPU always does)', FREE
     ),
     'gpu_memory': Key(
         number(0), 'cap on GPU memory in GB, to share a card (0: grow as needed)', FREE
     ),
     'dry_run': Key(
-        boolean(), 'find what a start would find, print the configuration and end', UNCOMPARED
+        BOOLEAN, 'find what a start would find, print the configuration and end', UNCOMPARED
     ),
     'accept_changes': Key(
-        boolean(),
-        'resume a run although keys of learning changed, such as model_opt.lr',
-        UNCOMPARED,
+        BOOLEAN, 'resume a run although keys of learning changed, such as model_opt.lr', UNCOMPARED
     ),
 }
 
@@ -206,7 +196,7 @@ ENVIRONMENT = {
         FREE,
     ),
     'async_collect': Key(
-        boolean(),
+        BOOLEAN,
         'collect while the agent learns; it acts with weights one training step old, on a CPU with '
         'an actor one update older',
         FREE,
@@ -216,7 +206,7 @@ ENVIRONMENT = {
         'height and width of images',
         ENVIRONMENT_KEY,
     ),
-    'grayscale': Key(boolean(), 'gray images instead of colour', ENVIRONMENT_KEY),
+    'grayscale': Key(BOOLEAN, 'gray images instead of colour', ENVIRONMENT_KEY),
     'mario_actions': Key(
         button_sets(MARIO_ACTIONS, MARIO_BUTTONS),
         'actions in Mario: complex (12, the thesis), simple (7), right_only (5), or a list of '
@@ -224,10 +214,10 @@ ENVIRONMENT = {
         ENVIRONMENT_KEY,
     ),
     'atari_grayscale': Key(
-        boolean(), 'gray images instead of colour for Atari, as grayscale', ENVIRONMENT_KEY
+        BOOLEAN, 'gray images instead of colour for Atari, as grayscale', ENVIRONMENT_KEY
     ),
     'atari_all_actions': Key(
-        boolean(),
+        BOOLEAN,
         'all 18 actions instead of those of the game (several games: always all)',
         ENVIRONMENT_KEY,
     ),
@@ -244,13 +234,13 @@ ENVIRONMENT = {
 
 SCHEDULE = {
     'steps': Key(whole(1), 'length of the run, prefill included', FREE),
-    'prefill': Key(whole(0), 'random steps before training starts', ACCEPTED),
+    'prefill': Key(whole(0), 'random steps before training starts'),
     'prefill_policy': Key(
         choice('random', 'init'), 'what acts in the prefill; init: the loaded agent', BEGINNING
     ),
-    'pretrain': Key(whole(0), 'updates on the prefill before collecting continues', ACCEPTED),
-    'train_every': Key(whole(0), 'steps between updates (0: none)', ACCEPTED),
-    'train_steps': Key(whole(1, 10**6), 'updates each time', ACCEPTED),
+    'pretrain': Key(whole(0), 'updates on the prefill before collecting continues'),
+    'train_every': Key(whole(0), 'steps between updates (0: none)'),
+    'train_steps': Key(whole(1, 10**6), 'updates each time'),
     'log_every': Key(whole(0), 'steps between logged metrics (0: none)', FREE),
     'save_every': Key(
         whole(0), 'steps between checkpoints (0: at evaluations and at the end)', FREE
@@ -262,25 +252,21 @@ SCHEDULE = {
 
 LOGGING = {
     'log_keys_video': Key(several(text('a key')), 'images of which videos are logged', FREE),
-    'log_keys_sum': Key(pattern(), 'observations whose sum over an episode is logged', FREE),
-    'log_keys_mean': Key(pattern(), 'observations whose mean over an episode is logged', FREE),
-    'log_keys_max': Key(pattern(), 'observations whose maximum over an episode is logged', FREE),
+    'log_keys_sum': Key(PATTERN, 'observations whose sum over an episode is logged', FREE),
+    'log_keys_mean': Key(PATTERN, 'observations whose mean over an episode is logged', FREE),
+    'log_keys_max': Key(PATTERN, 'observations whose maximum over an episode is logged', FREE),
 }
 
 EXPERIENCE = {
     'replay.capacity': Key(whole(1), 'steps kept in replay', CAPACITY),
-    'replay.ongoing': Key(boolean(), 'sample from unfinished episodes too', ACCEPTED),
-    'replay.minlen': Key(
-        whole(0), 'shortest piece joined to a window (0: whole windows only)', ACCEPTED
-    ),
-    'replay.maxlen': Key(
-        whole(0), 'longest piece joined to a window (0: whole windows only)', ACCEPTED
-    ),
-    'replay.prioritize_ends': Key(boolean(), 'sample the ends of episodes more often', ACCEPTED),
+    'replay.ongoing': Key(BOOLEAN, 'sample from unfinished episodes too'),
+    'replay.minlen': Key(whole(0), 'shortest piece joined to a window (0: whole windows only)'),
+    'replay.maxlen': Key(whole(0), 'longest piece joined to a window (0: whole windows only)'),
+    'replay.prioritize_ends': Key(BOOLEAN, 'sample the ends of episodes more often'),
     'replay.past_end': Key(
-        choice('short', 'all', 'off'), 'which windows continue past the end of an episode', ACCEPTED
+        choice('short', 'all', 'off'), 'which windows continue past the end of an episode'
     ),
-    'replay.keep_on_disk': Key(boolean(), 'keep evicted episodes on disk', FREE),
+    'replay.keep_on_disk': Key(BOOLEAN, 'keep evicted episodes on disk', FREE),
     'dataset.batch': Key(whole(1, WIDTH), 'sequences in a batch', BATCH),
     'dataset.length': Key(whole(1, WIDTH), 'steps of each sequence in a batch', BATCH),
     'init.from': Key(
@@ -288,27 +274,26 @@ EXPERIENCE = {
         'LOGDIR, LOGDIR@STEP or LOGDIR@best to take parameters from',
         LEARNED_FROM,
     ),
-    'init.include': Key(pattern(), 'parameters that are taken (empty: all)', LEARNED_FROM),
-    'init.exclude': Key(pattern(), 'parameters that start fresh all the same', LEARNED_FROM),
-    'init.freeze': Key(pattern(), 'parameters that training does not change', LEARNED_FROM),
-    'init.optimizer': Key(boolean(), 'take the optimiser state as well', LEARNED_FROM),
-    'init.dry_run': Key(boolean(), 'only print what would be taken', UNCOMPARED),
+    'init.include': Key(PATTERN, 'parameters that are taken (empty: all)', LEARNED_FROM),
+    'init.exclude': Key(PATTERN, 'parameters that start fresh all the same', LEARNED_FROM),
+    'init.freeze': Key(PATTERN, 'parameters that training does not change', LEARNED_FROM),
+    'init.optimizer': Key(BOOLEAN, 'take the optimiser state as well', LEARNED_FROM),
+    'init.dry_run': Key(BOOLEAN, 'only print what would be taken', UNCOMPARED),
 }
 
 WORLD_MODEL = {
     'grad_heads': Key(
         several(choice('decoder', 'reward', 'discount'), 0, 3, 'heads'),
         'heads whose gradients reach the latent states',
-        ACCEPTED,
     ),
-    'pred_discount': Key(boolean(), 'learn the discount factor (ends of episodes)', NETWORKS),
+    'pred_discount': Key(BOOLEAN, 'learn the discount factor (ends of episodes)', NETWORKS),
     'rssm.ensemble': Key(
         whole(1, 100), 'priors, of which imagination uses one at random', NETWORKS
     ),
     'rssm.hidden': Key(whole(1, WIDTH), 'units of the hidden layers', NETWORKS),
     'rssm.deter': Key(whole(1, WIDTH), 'units of the recurrent state', NETWORKS),
     'rssm.stoch': Key(whole(1, 4096), 'latent variables', NETWORKS),
-    'rssm.discrete': Key(classes(), 'classes of each latent variable (0: Gaussian)', NETWORKS),
+    'rssm.discrete': Key(CLASSES, 'classes of each latent variable (0: Gaussian)', NETWORKS),
     **_with_prefix('rssm', _network('recurrent model')),
     'rssm.std_act': Key(
         choice('softplus', 'sigmoid', 'sigmoid2'),
@@ -316,26 +301,22 @@ WORLD_MODEL = {
         NETWORKS,
     ),
     'rssm.min_std': Key(number(0), 'smallest deviation of Gaussian latent variables', NETWORKS),
-    'rssm.unimix': Key(
-        RATIO, 'share of the uniform distribution in categorical latent variables', ACCEPTED
-    ),
+    'rssm.unimix': Key(RATIO, 'share of the uniform distribution in categorical latent variables'),
     **_with_prefix('encoder', _vision('encoder')),
     **_with_prefix('decoder', _vision('decoder')),
     'decoder.error_weight': Key(
-        number(0),
-        'how much more the gradient of a pixel counts where it is drawn wrongly (0: off)',
-        ACCEPTED,
+        number(0), 'how much more the gradient of a pixel counts where it is drawn wrongly (0: off)'
     ),
     **_with_prefix('reward_head', _head('reward head', 'mse', 'normal', 'binary', 'twohot')),
     **_with_prefix('discount_head', _head('discount head', 'binary', 'mse', 'normal')),
-    'loss_scales.image': Key(number(0), 'weight of the loss of the images', ACCEPTED),
-    'loss_scales.kl': Key(number(0), 'weight of the KL loss', ACCEPTED),
-    'loss_scales.reward': Key(number(0), 'weight of the reward loss', ACCEPTED),
-    'loss_scales.discount': Key(number(0), 'weight of the discount loss', ACCEPTED),
-    'kl.free': Key(number(0), 'nats of KL that cost nothing', ACCEPTED),
-    'kl.forward': Key(boolean(), 'swap the two distributions of the KL', ACCEPTED),
-    'kl.balance': Key(RATIO, 'share of the KL gradient that trains the prior', ACCEPTED),
-    'kl.free_avg': Key(boolean(), 'apply free nats to the mean, not to each step', ACCEPTED),
+    'loss_scales.image': Key(number(0), 'weight of the loss of the images'),
+    'loss_scales.kl': Key(number(0), 'weight of the KL loss'),
+    'loss_scales.reward': Key(number(0), 'weight of the reward loss'),
+    'loss_scales.discount': Key(number(0), 'weight of the discount loss'),
+    'kl.free': Key(number(0), 'nats of KL that cost nothing'),
+    'kl.forward': Key(BOOLEAN, 'swap the two distributions of the KL'),
+    'kl.balance': Key(RATIO, 'share of the KL gradient that trains the prior'),
+    'kl.free_avg': Key(BOOLEAN, 'apply free nats to the mean, not to each step'),
     **_with_prefix('model_opt', _optimizer('world model')),
 }
 
@@ -344,70 +325,55 @@ ACTOR_CRITIC = {
         'actor', _head('actor', 'auto', 'onehot', 'trunc_normal', 'tanh_normal', 'normal')
     ),
     'actor.min_std': Key(number(0), 'smallest deviation of continuous actions', NETWORKS),
-    'actor.unimix': Key(RATIO, 'share of the uniform distribution in discrete actions', ACCEPTED),
+    'actor.unimix': Key(RATIO, 'share of the uniform distribution in discrete actions'),
     **_with_prefix('critic', _head('critic', 'mse', 'normal', 'twohot')),
     **_with_prefix('actor_opt', _optimizer('actor')),
     **_with_prefix('critic_opt', _optimizer('critic')),
-    'discount': Key(RATIO, 'discount factor', ACCEPTED),
-    'discount_lambda': Key(RATIO, 'lambda of the lambda-return', ACCEPTED),
-    'imag_horizon': Key(whole(1, 1000), 'steps of imagination', ACCEPTED),
+    'discount': Key(RATIO, 'discount factor'),
+    'discount_lambda': Key(RATIO, 'lambda of the lambda-return'),
+    'imag_horizon': Key(whole(1, 1000), 'steps of imagination'),
     'actor_grad': Key(
         choice('auto', 'dynamics', 'reinforce', 'both'),
         'gradient of the actor; auto: reinforce for discrete actions, else dynamics',
-        ACCEPTED,
     ),
-    'actor_grad_mix': Key(
-        schedule(0, 1), 'share of dynamics gradients when both are used', ACCEPTED
-    ),
-    'actor_ent': Key(schedule(), 'weight of the entropy of the actor', ACCEPTED),
-    'slow_target': Key(boolean(), 'compute targets with a slow copy of the critic', NETWORKS),
-    'slow_target_update': Key(whole(1), 'updates between copies to the slow critic', ACCEPTED),
-    'slow_target_fraction': Key(RATIO, 'share of the critic in each copy', ACCEPTED),
-    'slow_regularizer': Key(
-        number(0), 'weight of the values of the slow critic as targets', ACCEPTED
-    ),
+    'actor_grad_mix': Key(schedule(0, 1), 'share of dynamics gradients when both are used'),
+    'actor_ent': Key(schedule(), 'weight of the entropy of the actor'),
+    'slow_target': Key(BOOLEAN, 'compute targets with a slow copy of the critic', NETWORKS),
+    'slow_target_update': Key(whole(1), 'updates between copies to the slow critic'),
+    'slow_target_fraction': Key(RATIO, 'share of the critic in each copy'),
+    'slow_regularizer': Key(number(0), 'weight of the values of the slow critic as targets'),
     'critic_replay': Key(
-        number(0),
-        "weight of the critic's loss on the rows of the batch and their rewards",
-        ACCEPTED,
+        number(0), "weight of the critic's loss on the rows of the batch and their rewards"
     ),
     'bootstrap': Key(
-        choice('slow', 'online'),
-        'critic that targets and the baseline of the actor come from',
-        ACCEPTED,
+        choice('slow', 'online'), 'critic that targets and the baseline of the actor come from'
     ),
-    'slow_baseline': Key(boolean(), 'does nothing, as in the original', FREE),
-    'clip_rewards': Key(choice('identity', 'sign', 'tanh'), 'how rewards are clipped', ACCEPTED),
+    'slow_baseline': Key(BOOLEAN, 'does nothing, as in the original', FREE),
+    'clip_rewards': Key(choice('identity', 'sign', 'tanh'), 'how rewards are clipped'),
     **_with_prefix('reward_norm', _normalizer('reward')),
     'return_norm.scope': Key(
         choice('none', 'all', 'level'),
         'divide advantages by the range of returns: over all levels together, or of each',
         NETWORKS,
     ),
-    'return_norm.rate': Key(RATIO, 'weight of the newest range of returns', ACCEPTED),
-    'return_norm.low': Key(RATIO, 'quantile of returns where the range starts', ACCEPTED),
-    'return_norm.high': Key(RATIO, 'quantile of returns where the range ends', ACCEPTED),
-    'return_norm.least': Key(
-        number(0, above=True), 'smallest range of returns to divide by', ACCEPTED
-    ),
+    'return_norm.rate': Key(RATIO, 'weight of the newest range of returns'),
+    'return_norm.low': Key(RATIO, 'quantile of returns where the range starts'),
+    'return_norm.high': Key(RATIO, 'quantile of returns where the range ends'),
+    'return_norm.least': Key(number(0, above=True), 'smallest range of returns to divide by'),
 }
 
 ACTING = {
     'expl_behavior': Key(
-        choice(
-            'greedy',
-            'random',
-            note=' (Plan2Explore and ModelLoss are not supported)',
-        ),
+        choice('greedy', 'random', note=' (Plan2Explore and ModelLoss are not supported)'),
         'what collects: greedy is the actor itself, random any action',
         LEARNED_FROM,
     ),
-    'expl_noise': Key(RATIO, 'noise on actions while collecting', ACCEPTED),
+    'expl_noise': Key(RATIO, 'noise on actions while collecting'),
     'expl_until': Key(
         whole(0), 'frames until the actor itself collects (0: never; no effect with greedy)', FREE
     ),
     'eval_noise': Key(RATIO, 'noise on actions in evaluation', FREE),
-    'eval_state_mean': Key(boolean(), 'latent means instead of samples in evaluation', FREE),
+    'eval_state_mean': Key(BOOLEAN, 'latent means instead of samples in evaluation', FREE),
 }
 
 UNBUILT_EXPLORATION = {
@@ -419,10 +385,10 @@ UNBUILT_EXPLORATION = {
     'expl_model_loss': Key(text('the name of a loss'), 'loss that is the intrinsic reward', FREE),
     'disag_target': Key(
         choice('embed', 'stoch', 'deter', 'feat'), 'what the ensemble predicts', FREE),
-    'disag_log': Key(boolean(), 'intrinsic reward is the logarithm of disagreement', FREE),
+    'disag_log': Key(BOOLEAN, 'intrinsic reward is the logarithm of disagreement', FREE),
     'disag_models': Key(whole(1, 1000), 'models of the ensemble', FREE),
     'disag_offset': Key(whole(0, 1000), 'steps ahead that the ensemble predicts', FREE),
-    'disag_action_cond': Key(boolean(), 'the ensemble sees the action', FREE),
+    'disag_action_cond': Key(BOOLEAN, 'the ensemble sees the action', FREE),
 }  # fmt: skip
 
 GROUPS = {
@@ -443,9 +409,7 @@ OPEN_GROUPS = {
         'levels that a task set stands for',
         ENVIRONMENT_KEY,
     ),
-    'loss_scales': Key(
-        number(0), 'weight of a loss of the world model: of an observation, say', ACCEPTED
-    ),
+    'loss_scales': Key(number(0), 'weight of a loss of the world model: of an observation, say'),
 }
 SCHEMA: dict[str, Key] = {name: key for group in GROUPS.values() for name, key in group.items()}
 

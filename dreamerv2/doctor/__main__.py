@@ -27,8 +27,7 @@ _HELP = """Checks an installation, a task or a logdir, and says how to fix probl
 def parse_arguments(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     """Parses the command line; also returns the flags of training that go with a task.
 
-    Raises:
-        UsageError: a mistake in it.
+    Raises UsageError for a mistake in it.
     """
     parser = Parser(
         prog='dreamerv2-doctor',
@@ -53,8 +52,7 @@ def parse_arguments(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]
 def run(argv: Sequence[str]) -> int:
     """Checks what the command line says; 0 nothing failed, 1 something did.
 
-    Raises:
-        UsageError: a mistake in the command line, no such task, no such logdir.
+    Raises UsageError for a mistake in it, and where there is no such task or logdir.
     """
     arguments, flags = parse_arguments(argv)
     warnings.simplefilter('ignore')  # Warnings of packages; what matters has a row.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import collections
 import contextlib
 import logging
+import logging.handlers
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +16,7 @@ import numpy as np
 
 from dreamerv2.config import Config
 from dreamerv2.cores import usable_cores
-from dreamerv2.doctor.rows import Row, failed, ok, warning, words_of
+from dreamerv2.doctor.rows import Row, failed, leftovers, ok, warning, words_of
 from dreamerv2.replay import disk
 from dreamerv2.replay.disk import EpisodeFile
 from dreamerv2.replay.episode import describe_difference
@@ -28,44 +30,39 @@ def check(
 ) -> list[Row]:
     """Checks every file of `train_episodes`, and their totals against the checkpoint's.
 
-    Args:
-        path: the logdir.
-        newest: its newest intact checkpoint, read before this.
-        alive: whether a run uses the logdir now.
-        config: the run's configuration, if it can be read.
+    `newest` is the newest intact checkpoint, read before this; `alive`, whether a run uses the
+    logdir now.
     """
     folder = path / 'train_episodes'
     if not folder.is_dir():
-        if newest is None:
-            return [ok('episodes', 'none yet')]
-        return [failed('episodes', f'{folder} is missing', 'restore it from a copy')]
+        missing = failed('episodes', f'{folder} is missing', 'restore it from a copy')
+        return [missing if newest else ok('episodes', 'none yet')]
     with _captured(disk.logger) as said:
         files = disk.list_files(folder)
         levels = disk.keep_levels(folder, None)
         hint = 'move it elsewhere, if it is yours; or restore it from a copy'
-        rows = [warning('episodes', line, hint) for line in said]
+        rows = [warning('episodes', record.getMessage(), hint) for record in said]
         with ThreadPoolExecutor(min(16, usable_cores())) as pool:
             read = list(pool.map(lambda file: _look(file, levels), files))
-    found = [(file, flaw, spec) for file, (flaw, spec) in zip(files, read, strict=True)]
-    present = [(file, flaw, spec) for file, flaw, spec in found if flaw or spec]
-    bad = [(file, flaw) for file, flaw, _ in present if flaw]
-    intact = [(file, spec) for file, flaw, spec in present if not flaw]
-    if intact:
-        usual = intact[-1][1]
-        other = [(file, describe_difference(usual, spec)) for file, spec in intact]
-        bad += [(file, words) for file, words in other if words]
-        intact = [entry for entry, (_, words) in zip(intact, other, strict=True) if not words]
+    usual: dict[str, Any] = next((spec for flaw, spec in reversed(read) if spec and not flaw), {})
+    bad: dict[EpisodeFile, str] = {}
+    good = []
+    for file, (flaw, spec) in zip(files, read, strict=True):
+        if words := flaw or (describe_difference(usual, spec) if spec else ''):
+            bad[file] = words
+        elif spec:
+            good.append(file)
     rows += _bad_rows(bad)
-    good = [file for file, _ in intact]
-    steps = sum(file.steps for file in good)
     if good or not bad:
+        steps = sum(file.steps for file in good)
         rows.append(ok('episodes', f'{len(good)} files read in full, {steps} steps'))
-    rows += _leftovers(folder, alive)
-    return rows + check_counts(folder, good, [file for file, _ in bad], newest, config)
+    names = sorted(path.name for path in folder.glob('*.tmp'))
+    rows += leftovers('episodes', folder, names[:_SHOWN], alive)
+    return [*rows, check_counts(folder, good, list(bad), newest, config)]
 
 
 def _look(file: EpisodeFile, levels: Sequence[str] | None) -> tuple[str, dict[str, Any]]:
-    """What is wrong with a file, and its rows' shapes and types; None if it is gone."""
+    """What is wrong with a file, and its rows' shapes and types; both empty if it is gone."""
     try:
         arrays = disk.read_episode(file)
         flaw = flaw_of(arrays, levels)
@@ -86,9 +83,7 @@ def _look(file: EpisodeFile, levels: Sequence[str] | None) -> tuple[str, dict[st
 def flaw_of(arrays: Mapping[str, np.ndarray], levels: Sequence[str] | None) -> str:
     """What is impossible in an episode's content, in words; empty if nothing.
 
-    Args:
-        arrays: `[rows, ...]` by name.
-        levels: the names that `level` indexes, if known.
+    `arrays` are `[rows, ...]` by name, `levels` the names that `level` indexes, if known.
     """
     for key, row, name in (('is_first', 0, 'first'), ('is_last', -1, 'last')):
         flags = arrays[key]
@@ -97,33 +92,24 @@ def flaw_of(arrays: Mapping[str, np.ndarray], levels: Sequence[str] | None) -> s
     if (arrays['is_terminal'] & ~arrays['is_last']).any():
         return 'is_terminal is set before the last row'
     for key, value in arrays.items():
-        if value.dtype == np.float32 and not np.isfinite(value).all():
-            return f'{key} is not finite in row {int(np.argmax(~_finite_rows(value)))}'
+        if value.dtype == np.float32:
+            finite = np.isfinite(value).reshape(len(value), -1).all(1)
+            if not finite.all():
+                return f'{key} is not finite in row {np.argmin(finite)}'
     level = int(arrays['level'][0])
     if levels is not None and not 0 <= level < len(levels):
         return f'its level is number {level}, of {len(levels)}'
     return ''
 
 
-def _finite_rows(value: np.ndarray) -> np.ndarray:
-    return np.isfinite(value).reshape(len(value), -1).all(1)
-
-
-def _bad_rows(bad: Sequence[tuple[EpisodeFile, str]]) -> list[Row]:
+def _bad_rows(bad: Mapping[EpisodeFile, str]) -> list[Row]:
     hint = 'restore it from a copy; otherwise a resumed run continues without it'
-    rows = [failed('episodes', f'{file.path}: {words}', hint) for file, words in bad[:_SHOWN]]
+    files = list(bad)
+    rows = [failed('episodes', f'{file.path}: {bad[file]}', hint) for file in files[:_SHOWN]]
     if len(bad) > _SHOWN:
-        names = ', '.join(file.path.name for file, _ in bad[_SHOWN : 4 * _SHOWN])
+        names = ', '.join(file.path.name for file in files[_SHOWN : 4 * _SHOWN])
         rows.append(failed('episodes', f'{len(bad) - _SHOWN} more: {names}', hint))
     return rows
-
-
-def _leftovers(folder: Path, alive: bool) -> list[Row]:
-    names = sorted(path.name for path in folder.glob('*.tmp'))
-    if alive or not names:  # A running process may be writing them.
-        return []
-    seen = f'a crash left {", ".join(names[:_SHOWN])} in {folder}'
-    return [warning('episodes', seen, 'nothing to do: a resumed run removes it')]
 
 
 def check_counts(
@@ -132,25 +118,20 @@ def check_counts(
     bad: Sequence[EpisodeFile],
     newest: Checkpoint | None,
     config: Config | None,
-) -> list[Row]:
+) -> Row:
     """Checks serial numbers for gaps, and the totals against the checkpoint's.
 
-    Args:
-        folder: where they are.
-        good: readable files.
-        bad: the others.
-        newest: the checkpoint; its mark is above all episodes that it counts.
-        config: has the replay's capacity.
+    The checkpoint's mark is above all episodes that it counts.
     """
     counted = collections.Counter(file.serial for file in (*good, *bad))
     twice = sorted(serial for serial, count in counted.items() if count > 1)
     if twice:
         same = ', '.join(file.path.name for file in (*good, *bad) if file.serial == twice[0])
         seen = f'several files in {folder} have number {twice[0]}: {same}'
-        return [failed('counts', seen, 'move away those that this run did not write')]
-    steps = sum(file.steps for file in good)
+        return failed('counts', seen, 'move away those that this run did not write')
     if newest is None:
-        return [ok('counts', f'{len(good)} episodes, {steps} steps, without a checkpoint')]
+        steps = sum(file.steps for file in good)
+        return ok('counts', f'{len(good)} episodes, {steps} steps, without a checkpoint')
     replay = newest.state['replay']
     mark, totals = int(replay['next_serial']), replay['totals']
     newer = sum(serial >= mark for serial in counted)
@@ -164,13 +145,14 @@ def check_counts(
     if lost or (totals['episodes'] and not own and not bad):
         numbers = ', '.join(map(str, lost[:_SHOWN])) + (' ...' if len(lost) > _SHOWN else '')
         missing = f'{len(lost)} missing, number {numbers}' if lost else 'there are none'
-        return [failed('counts', f'{folder}: {missing}; {expected}', hint)]
-    on_disk = f'{len(own)} episodes, {sum(file.steps for file in own)} steps'
+        return failed('counts', f'{folder}: {missing}; {expected}', hint)
+    steps = sum(file.steps for file in own)
+    on_disk = f'{len(own)} episodes, {steps} steps'
     if first or bad or moved:
-        return [ok('counts', f'{on_disk} on disk; {expected}{said}')]
-    if (len(own), sum(file.steps for file in own)) != (totals['episodes'], totals['steps']):
-        return [failed('counts', f'{folder} has {on_disk}; {expected}', hint)]
-    return [ok('counts', f'{on_disk}, as the checkpoint counts{said}')]
+        return ok('counts', f'{on_disk} on disk; {expected}{said}')
+    if (len(own), steps) != (totals['episodes'], totals['steps']):
+        return failed('counts', f'{folder} has {on_disk}; {expected}', hint)
+    return ok('counts', f'{on_disk}, as the checkpoint counts{said}')
 
 
 def _drops_nothing(totals: Mapping[str, int], config: Config | None) -> bool:
@@ -181,19 +163,13 @@ def _drops_nothing(totals: Mapping[str, int], config: Config | None) -> bool:
 
 
 @contextlib.contextmanager
-def _captured(logger: logging.Logger) -> Iterator[list[str]]:
+def _captured(logger: logging.Logger) -> Iterator[list[logging.LogRecord]]:
     """Collects what is logged and stops it from being printed."""
-    said: list[str] = []
-
-    class Gather(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            said.append(record.getMessage())
-
-    handler, propagate = Gather(), logger.propagate
+    handler, propagate = logging.handlers.BufferingHandler(sys.maxsize), logger.propagate
     logger.addHandler(handler)
     logger.propagate = False
     try:
-        yield said
+        yield handler.buffer
     finally:
         logger.propagate = propagate
         logger.removeHandler(handler)

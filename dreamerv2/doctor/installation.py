@@ -1,4 +1,4 @@
-"""Checks of an installation. Only the standard library is imported here."""
+"""Checks of an installation and its machine. Only the standard library is imported here."""
 
 from __future__ import annotations
 
@@ -9,45 +9,42 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import dreamerv2
-from dreamerv2.doctor import machine
 from dreamerv2.doctor.probes import ProbeError, probe
-from dreamerv2.doctor.rows import Check, Row, failed, ok, warning
+from dreamerv2.doctor.rows import Check, Row, at_least, failed, ok, warning
 from dreamerv2.paths import expand_home
 from dreamerv2.run import devices
 from dreamerv2.run.logdir import headroom
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_LOGDIR = '~/logdir'
+GIGABYTE = 1e9
 
+_LITTLE_DISK, _TOO_LITTLE_DISK = 5 * GIGABYTE, 0.5 * GIGABYTE
+_LITTLE_MEMORY, _TOO_LITTLE_MEMORY = 4 * GIGABYTE, 1 * GIGABYTE
 _ACTIVATE = 'scripts/setup.sh makes .venv in a checkout: is it activated?'
-
 _PROGRAM = '#include <cstdint>\n#include <vector>\nint main() { return 0; }\n'
 
 Probe = Callable[[str], Mapping[str, Any]]
 
 
-def checks(root: Path = ROOT, run: Probe = probe) -> list[Check]:
-    """The checks of an installation, in the order of the table.
-
-    Args:
-        root: the folder that holds the package.
-        run: runs a probe by name, as `probes.probe`.
-    """
+def checks() -> list[Check]:
+    """The checks of an installation, in the order of the table."""
     return [
-        ('requirements', lambda: check_requirements(root)),
-        ('code', lambda: check_code(run)),
+        ('requirements', check_requirements),
+        ('code', check_code),
         ('configs.yaml', check_presets),
         ('compiler', check_compiler),
-        ('emulator', lambda: check_emulator(run)),
-        ('tensorflow', lambda: check_tensorflow(run)),
-        ('disk', lambda: machine.check_disk(default_logdir())),
-        ('memory', lambda: machine.check_memory(headroom.available_memory())),
-        ('default logdir', lambda: machine.check_writable(default_logdir())),
+        ('emulator', check_emulator),
+        ('tensorflow', check_tensorflow),
+        ('disk', lambda: check_disk(default_logdir())),
+        ('memory', lambda: check_memory(headroom.available_memory())),
+        ('default logdir', lambda: check_writable(default_logdir())),
     ]
 
 
@@ -77,9 +74,8 @@ def check_python(ranges: str) -> Row:
     seen = f'{version} ({ranges}), {sys.executable}, {platform.platform()}'
     if requirements.within(version, ranges):
         return ok('python', seen)
-    return failed(
-        'python', seen, 'PYTHON=python3.11 scripts/setup.sh, or another version in this range'
-    )
+    hint = 'PYTHON=python3.11 scripts/setup.sh, or another version in this range'
+    return failed('python', seen, hint)
 
 
 def check_code(run: Probe = probe) -> Row:
@@ -112,26 +108,21 @@ def check_compiler() -> Row:
     """A C++ compiler, which builds nes-py's core; without it an installed one still works."""
     hint = 'only needed to build nes-py: apt-get install g++, or xcode-select --install'
     named = os.environ.get('CXX')
-    found = shlex.split(named) if named else _first('c++', 'g++', 'clang++')
+    paths = filter(None, map(shutil.which, ('c++', 'g++', 'clang++')))
+    found = shlex.split(named) if named else [*paths][:1]
     if not found:
         return warning('compiler', 'no c++, g++ or clang++ in PATH, and CXX is not set', hint)
     try:
         result = subprocess.run(
-            [*found, '-x', 'c++', '-fsyntax-only', '-'],
-            input=_PROGRAM,
-            capture_output=True,
-            text=True,
-            errors='replace',
-            timeout=60,
-            check=False,
-        )
+            [*found, '-x', 'c++', '-fsyntax-only', '-'], input=_PROGRAM, capture_output=True,
+            text=True, errors='replace', timeout=60, check=False,
+        )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         return warning('compiler', f'{shlex.join(found)} does not run: {error}', hint)
     if result.returncode:
         said = (result.stderr.strip().splitlines() or ['nothing'])[0]
-        return warning(
-            'compiler', f'{shlex.join(found)} fails to compile a tiny program: {said}', hint
-        )
+        seen = f'{shlex.join(found)} fails to compile a tiny program: {said}'
+        return warning('compiler', seen, hint)
     return ok('compiler', shlex.join(found))
 
 
@@ -160,16 +151,15 @@ def check_tensorflow(run: Probe = probe) -> list[Row]:
         )
         return [failed('tensorflow', str(error), hint)]
     built = 'with CUDA' if found['cuda'] else 'without CUDA'
-    seen = f'{found["version"]}, built {built}; it computes'
     return [
-        ok('tensorflow', seen),
+        ok('tensorflow', f'{found["version"]}, built {built}; it computes'),
         check_gpu(driver_gpus(), found),
         check_precision(found['gpus'], cpu_flags()),
     ]
 
 
-def driver_gpus() -> list[str] | str | None:
-    """Names of the GPUs of NVIDIA's driver; its error if it fails; None without a driver."""
+def driver_gpus() -> list[str] | str:
+    """Names of the GPUs of NVIDIA's driver, if there is one; its error if it fails."""
     program = shutil.which('nvidia-smi')
     if program:
         try:
@@ -183,19 +173,12 @@ def driver_gpus() -> list[str] | str | None:
             return f'nvidia-smi says: {said[0]}'
         return re.findall(r'^GPU \d+: ([^(\n]*[^(\s])', result.stdout, re.M)
     cards = sorted(Path('/proc/driver/nvidia/gpus').glob('*/information'))
-    if not cards and not Path('/proc/driver/nvidia/version').exists():
-        return None
     models = [re.search(r'Model:\s*(.+)', card.read_text()) for card in cards]
     return [model[1].strip() if model else 'GPU' for model in models]
 
 
-def check_gpu(driver: list[str] | str | None, found: Mapping[str, Any]) -> Row:
-    """Compares the GPUs of TensorFlow with the driver's.
-
-    Args:
-        driver: from `driver_gpus`.
-        found: result of the probe `tensorflow`.
-    """
+def check_gpu(driver: list[str] | str, found: Mapping[str, Any]) -> Row:
+    """Compares the GPUs that the probe `tensorflow` found with those of `driver_gpus`."""
     seen = [gpu['name'] for gpu in found['gpus']]
     chosen = os.environ.get('CUDA_VISIBLE_DEVICES')
     if isinstance(driver, str):
@@ -203,9 +186,8 @@ def check_gpu(driver: list[str] | str | None, found: Mapping[str, Any]) -> Row:
         return failed('gpu', driver, hint)
     if not driver and not seen:
         return ok('gpu', 'no NVIDIA driver or no card: training runs on the CPU')
-    counts = f'the driver has {len(driver or [])} ({", ".join(driver or [])})'
-    counts += f', TensorFlow sees {len(seen)}'
-    if seen and (len(seen) >= len(driver or []) or chosen is not None):
+    counts = f'the driver has {len(driver)} ({", ".join(driver)}), TensorFlow sees {len(seen)}'
+    if seen and (len(seen) >= len(driver) or chosen is not None):
         return ok('gpu', f'{counts}: {", ".join(seen)}')
     if chosen is not None:
         hint = 'unset CUDA_VISIBLE_DEVICES to train on a GPU'
@@ -228,12 +210,7 @@ def cpu_flags() -> set[str]:
 
 
 def check_precision(gpus: list[dict[str, Any]], flags: set[str]) -> Row:
-    """What `--precision auto` chooses, and why.
-
-    Args:
-        gpus: TensorFlow's, with their `capability`.
-        flags: the processor's instruction sets.
-    """
+    """What `--precision auto` chooses with TensorFlow's GPUs and a processor's `flags`; and why."""
     capability = tuple(gpus[0]['capability']) if gpus else None
     chosen = devices.choose_precision('auto', compute_capability=capability, flags=flags)
     if gpus:
@@ -261,6 +238,41 @@ def default_logdir() -> Path:
     return expand_home(template.partition('{')[0])
 
 
-def _first(*programs: str) -> list[str]:
-    paths = (shutil.which(program) for program in programs)
-    return next(([path] for path in paths if path), [])
+def nearest_existing(path: Path) -> Path:
+    """The path itself, or the nearest folder above it that exists."""
+    path = path.absolute()
+    return next((place for place in (path, *path.parents) if place.exists()), path)
+
+
+def check_disk(path: Path) -> Row:
+    """Free space in the folder of runs."""
+    place = nearest_existing(path)
+    usage = shutil.disk_usage(place)
+    seen = f'{usage.free / GIGABYTE:.1f} of {usage.total / GIGABYTE:.1f} GB free at {place}'
+    hint = 'make room there, or give --logdir on another disk; a full-size run takes some GB'
+    return at_least('disk', usage.free, _LITTLE_DISK, _TOO_LITTLE_DISK, seen, hint)
+
+
+def check_memory(free: float | None) -> Row:
+    """Whether `free` bytes of memory are enough; None where unknown."""
+    if free is None:
+        return ok('memory', 'this system does not say how much is free')
+    seen = f'{free / GIGABYTE:.1f} GB are available'
+    hint = 'end other programs, or use smaller networks: --configs mario_small'
+    return at_least('memory', free, _LITTLE_MEMORY, _TOO_LITTLE_MEMORY, seen, hint)
+
+
+def check_writable(path: Path) -> Row:
+    """Whether a run can make its folder, by writing an unnamed file there."""
+    place = nearest_existing(path)
+    hint = 'give --logdir in a folder of your own, or change the permissions of this one'
+    if not place.is_dir():
+        return failed('default logdir', f'{place} is a file', hint)
+    try:
+        with tempfile.TemporaryFile(dir=place) as file:
+            file.write(b'written')
+            file.flush()
+    except OSError as error:
+        return failed('default logdir', f'{place} cannot be written to: {error.strerror}', hint)
+    made = '' if place == path.absolute() else f' ({path} is made by the first run)'
+    return ok('default logdir', f'{place} can be written to{made}')

@@ -10,8 +10,17 @@ import time
 from pathlib import Path
 
 from dreamerv2.config import Config
-from dreamerv2.doctor import episodes, insight, metrics
-from dreamerv2.doctor.rows import Check, Row, failed, ok, warning, words_of
+from dreamerv2.doctor import episodes, metrics
+from dreamerv2.doctor.rows import (
+    Check,
+    Row,
+    at_least,
+    failed,
+    leftovers,
+    ok,
+    warning,
+    words_of,
+)
 from dreamerv2.errors import UsageError
 from dreamerv2.paths import expand_home
 from dreamerv2.run import checkpoint
@@ -21,15 +30,10 @@ from dreamerv2.run.logdir.folder import finished
 
 _PARTS = ('config.yaml', 'checkpoints', 'train_episodes', 'metrics.jsonl', 'provenance.json')
 _ROOM = 1e9
-_GONE = 'the run deleted it meanwhile'
 
 
 def find(path: Path) -> Path:
-    """The folder of a run.
-
-    Raises:
-        UsageError: it does not exist, is a file, or holds no run.
-    """
+    """The folder of a run; raises UsageError where it does not exist, is a file, or has no run."""
     path = expand_home(path)
     try:
         if not path.is_dir():
@@ -37,34 +41,21 @@ def find(path: Path) -> Path:
             raise UsageError(f'{path} {what}: expected the logdir of a training run.')
         if any((path / part).exists() for part in _PARTS):
             return path
-        run = _run_below(path)
+        files = [x for depth in (1, 2, 3) for x in sorted(path.glob('*/' * depth + 'config.yaml'))]
     except OSError as error:
         raise UsageError(f'{path} cannot be read: {error.strerror}.') from error
-    hint = f'; {run} holds one' if run else ''
+    runs = [file.parent for file in files if file.parent.parent.name != 'checkpoints']
+    hint = f'; {runs[0]} holds one' if runs else ''
     raise UsageError(f'{path} holds no run (no {", no ".join(_PARTS)}){hint}.')
-
-
-def _run_below(path: Path) -> Path | None:
-    for depth in (1, 2, 3):
-        for file in sorted(path.glob('*/' * depth + 'config.yaml')):
-            if file.parent.parent.name != 'checkpoints':
-                return file.parent
-    return None
 
 
 @dataclasses.dataclass
 class Findings:
-    """Results of earlier checks that later ones need.
+    """Results of earlier checks that later ones need."""
 
-    Attributes:
-        alive: whether a process holds the logdir.
-        config: the run's configuration, if it can be read.
-        newest: the newest intact checkpoint, if there is one.
-    """
-
-    alive: bool = False
-    config: Config | None = None
-    newest: Checkpoint | None = None
+    alive: bool = False  # a process holds the logdir
+    config: Config | None = None  # if it can be read
+    newest: Checkpoint | None = None  # the newest that is intact
 
 
 def checks(path: Path) -> list[Check]:
@@ -78,7 +69,7 @@ def checks(path: Path) -> list[Check]:
         ('progress', lambda: check_progress(path, found)),
         ('episodes', lambda: episodes.check(path, found.newest, found.alive, found.config)),
         ('metrics', lambda: metrics.check(path, found.newest, found.alive)),
-        ('world model', lambda: insight.check(path)),
+        ('world model', lambda: metrics.check_world_model(path)),
         ('provenance', lambda: check_provenance(path, found)),
         ('space', lambda: check_space(path, found)),
     ]
@@ -94,11 +85,10 @@ def check_lock(path: Path, found: Findings) -> Row:
         return ok('lock', 'no run is using this logdir')
     except ValueError:
         content, age = {}, time.time() - file.stat().st_mtime
-    content = content if isinstance(content, dict) else {}
-    who = f'process {content.get("pid")} on {content.get("host")}'
-    if 'host' not in content:
+    if not isinstance(content, dict) or 'host' not in content:
         seen = f'{file} does not say who is using this logdir ({age:.0f} s old)'
         return warning('lock', seen, f'make sure that no run is using {path}, then delete {file}')
+    who = f'process {content.get("pid")} on {content["host"]}'
     if lock.abandoned(file, content):
         hint = 'nothing to do: the next run takes it over and resumes from the newest checkpoint'
         return warning('lock', f'{who} is gone or silent, last refreshed {age:.0f} s ago', hint)
@@ -125,34 +115,34 @@ def check_config(path: Path, found: Findings) -> Row:
 def check_checkpoints(path: Path, found: Findings) -> list[Row]:
     """Size and SHA-256 of every file of every checkpoint, and what crashes left."""
     root = path / 'checkpoints'
-    intact: list[Checkpoint] = []
-    bad: list[tuple[Path, str]] = []
-    gone = 0
-    for folder in checkpoint.available(root):
-        loaded, problem = _load(folder)
-        if loaded is not None:
-            intact.append(loaded)
-        elif problem == _GONE:
-            gone += 1
-        else:
-            bad.append((folder, problem))
-    rows = [failed('checkpoints', words, _hint(folder, intact)) for folder, words in bad]
+    loaded = {folder: _load(folder) for folder in checkpoint.available(root)}
+    intact = [saved for saved, _ in loaded.values() if saved is not None]
+    bad = {folder: words for folder, (saved, words) in loaded.items() if words}
+    rows = [failed('checkpoints', words, _hint(folder, intact)) for folder, words in bad.items()]
     if intact:
         found.newest = intact[-1]
         steps = ', '.join(str(saved.frames) for saved in intact)
         total = sum(_size(saved.path) for saved in intact)
         rows.append(ok('checkpoints', f'verified: {steps} frames, {total / 1e6:.1f} MB together'))
-    elif not bad and not gone:
+    elif not loaded:
         rows.append(ok('checkpoints', 'none yet'))
-    rows += [*_left(root, found.alive), *_set_aside(root)]
+    names = sorted(path.name for path in root.glob('.*') if path.suffix in ('.tmp', '.old'))
+    rows += leftovers('checkpoints', root, names, found.alive)
+    if names := sorted(path.name for path in root.glob('*.damaged')):
+        seen = f'set aside as damaged earlier: {", ".join(names)} in {root}'
+        hint = 'check the disk it was written to; then delete it'
+        rows.append(warning('checkpoints', seen, hint))
     if found.newest and found.config:
         rows += _check_saved_config(found.newest, found.config)
     return rows
 
 
 def _load(folder: Path) -> tuple[Checkpoint | None, str]:
-    """A checkpoint, or what is wrong with it; tried twice, since a run may be replacing it."""
-    problem = _GONE
+    """A checkpoint, or what is wrong with it; neither where a running process has deleted it.
+
+    Tried twice, since a run may be replacing it.
+    """
+    problem = ''
     for _ in range(2):
         try:
             return checkpoint.load(folder), ''
@@ -161,34 +151,17 @@ def _load(folder: Path) -> tuple[Checkpoint | None, str]:
         except Exception as error:
             problem = f'{folder} cannot be read ({words_of(error)})'
         if not folder.is_dir():
-            return None, _GONE
+            return None, ''
     return None, problem
 
 
 def _hint(bad: Path, intact: list[Checkpoint]) -> str:
-    before = [saved for saved in intact if saved.path.name < bad.name]
-    if intact and intact[-1].path.name > bad.name:
+    if not intact:
+        return f'restore {bad} from a copy, or start again in another logdir'
+    if intact[-1].path.name > bad.name:
         return f'nothing is lost, there is a newer one: delete {bad}, or restore it from a copy'
-    if before:
-        step = before[-1].frames
-        return f'a resumed run takes that of {step} frames; or restore {bad} from a copy'
-    return f'restore {bad} from a copy, or start again in another logdir'
-
-
-def _left(root: Path, alive: bool) -> list[Row]:
-    names = sorted(path.name for path in root.glob('.*') if path.suffix in ('.tmp', '.old'))
-    if alive or not names:  # A running process may be writing them.
-        return []
-    seen = f'a crash left {", ".join(names)} in {root}'
-    return [warning('checkpoints', seen, 'nothing to do: a resumed run removes it')]
-
-
-def _set_aside(root: Path) -> list[Row]:
-    names = sorted(path.name for path in root.glob('*.damaged'))
-    if not names:
-        return []
-    seen = f'set aside as damaged earlier: {", ".join(names)} in {root}'
-    return [warning('checkpoints', seen, 'check the disk it was written to; then delete it')]
+    step = intact[-1].frames
+    return f'a resumed run takes that of {step} frames; or restore {bad} from a copy'
 
 
 def _check_saved_config(newest: Checkpoint, config: Config) -> list[Row]:
@@ -223,12 +196,13 @@ def check_progress(path: Path, found: Findings) -> Row:
         return ok('progress', 'no checkpoint yet: the run starts from its stored episodes')
     step = int(newest.state['progress']['step'])
     if done:
-        seen = f'finished at {done["step"]} frames, the newest checkpoint has {newest.frames}'
+        seen = f'finished at {done["step"]} frames'
         if found.alive:
-            return ok('progress', f'has just finished at {done["step"]} frames')
+            return ok('progress', f'has just {seen}')
         if int(done['step']) != newest.frames:
+            seen += f', the newest checkpoint has {newest.frames}'
             return failed('progress', seen, f'delete {file}, then {again}')
-        return ok('progress', f'finished at {done["step"]} frames')
+        return ok('progress', seen)
     if config is None:
         return ok('progress', f'the newest checkpoint has {newest.frames} frames')
     seen = f'{newest.frames} of {config.steps * config.action_repeat} frames'
@@ -269,9 +243,7 @@ def check_space(path: Path, found: Findings) -> Row:
         return warning('space', f'{path} cannot be written to by this user', hint)
     size = _size(found.newest.path) if found.newest else 0
     hint = f'make room: a checkpoint takes {size / 1e6:.0f} MB, and there are three at times'
-    if free < 2 * size:
-        return failed('space', seen, hint)
-    return warning('space', seen, hint) if free < 10 * size + _ROOM else ok('space', seen)
+    return at_least('space', free, 10 * size + _ROOM, 2 * size, seen, hint)
 
 
 def _size(folder: Path) -> int:

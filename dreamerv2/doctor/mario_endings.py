@@ -36,22 +36,26 @@ def check(env: Any) -> list[Row]:
     """
     (level,) = env.levels
     walks = exit_offset(level) is None and level not in _MAZES
-    flag, how = (walk_to_end, 'at its end') if walks else (declare_over, "by the game's own mode")
-    ways = (('by falling', fall), ('when the clock runs out', run_out), (how, flag))
-    names = [f'{ending} {level}' for ending in ENDINGS]
-    rows = [
-        functools.partial(_row, name, words, bring, env, completed=bring is flag)
-        for name, (words, bring) in zip(names, ways, strict=True)
-    ]
-    return list(examine(zip(names, rows, strict=True)))
+    ways = (
+        ('by falling', fall),
+        ('when the clock runs out', run_out),
+        ('at its end', walk_to_end) if walks else ("by the game's own mode", declare_over),
+    )
+    return list(
+        examine(
+            (f'{ending} {level}', functools.partial(_row, ending, how, bring, env))
+            for ending, (how, bring) in zip(ENDINGS, ways, strict=True)
+        )
+    )
 
 
-def _row(name: str, how: str, bring: Bring, env: Any, *, completed: bool) -> Row:
+def _row(ending: str, how: str, bring: Bring, env: Any) -> Row:
+    name = f'{ending} {env.levels[0]}'
     env.reset()
     env.step(_NOOP)
     last = bring(env)
     values = {key: bool(last[key]) for key in ('is_last', 'is_terminal', 'log_completed')}
-    expected = {'is_last': True, 'is_terminal': True, 'log_completed': completed}
+    expected = {'is_last': True, 'is_terminal': True, 'log_completed': ending == 'flag'}
     shown = ', '.join(f'{key} {value}' for key, value in values.items())
     if values == expected:
         return ok(name, f'{how}: {shown}')
@@ -66,19 +70,19 @@ def _row(name: str, how: str, bring: Bring, env: Any, *, completed: bool) -> Row
 def fall(env: Any) -> dict[str, Any]:
     """Moves Mario below the picture, as in a hole; returns the last observation."""
     env._game.ram[_SCREEN] = _BELOW
-    return _wait(env, _NOOP)
+    return _wait(env)
 
 
 def run_out(env: Any) -> dict[str, Any]:
     """Leaves one tick on the game's clock; returns the last observation."""
     env._game.ram[_CLOCK : _CLOCK + 3] = (0, 0, 1)
-    return _wait(env, _NOOP)
+    return _wait(env)
 
 
 def declare_over(env: Any) -> dict[str, Any]:
     """Sets the game's mode to that after a level; returns the last observation."""
     env._game.ram[_MODE] = _LEVEL_IS_OVER
-    return _wait(env, _NOOP)
+    return _wait(env)
 
 
 def walk_to_end(env: Any) -> dict[str, Any]:
@@ -109,10 +113,10 @@ def _hold(ram: Any, screen: int, y: int, speed: int) -> None:
     ram[_INVINCIBLE] = 9
 
 
-def _wait(env: Any, action: int) -> dict[str, Any]:
-    observation: dict[str, Any] = env.step(action)
+def _wait(env: Any) -> dict[str, Any]:
+    observation: dict[str, Any] = env.step(_NOOP)
     for _ in range(_PATIENCE // env.action_repeat):
         if observation['is_last']:
             break
-        observation = env.step(action)
+        observation = env.step(_NOOP)
     return observation

@@ -1,42 +1,51 @@
-"""Checks of a logdir's `metrics.jsonl`."""
+"""Checks of a logdir's `metrics.jsonl`: its lines, and what evaluations measured."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import math
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from dreamerv2.doctor.rows import Row, failed, ok, warning
 from dreamerv2.run.checkpoint import Checkpoint
+from dreamerv2.run.metrics.insight import LEAST_CONTRAST
 from dreamerv2.run.metrics.jsonl import METRICS
 
+BLIND = 0.5  # Error relative to a blind drawing from which on Mario counts as not seen.
+CHANCE = 0.7  # ROC area up to which deaths count as not foreseen.
+FEW_DEATHS = 5
+BIAS = 0.3
+EARLY = 2000  # Updates before which nothing is expected.
+_CHECK = 'world model'
+_TRY = 'compare settings in minutes with `python -m dreamerv2.world_model {path} --configs ...`'
 _SHOWN = 3
 
 
 @dataclasses.dataclass
-class Reader:
-    """Reads a file of metrics line by line and collects problems.
+class Contents:
+    """What is in a file of metrics."""
+
+    problems: list[str] = dataclasses.field(default_factory=list)  # with their line
+    nulls: list[str] = dataclasses.field(default_factory=list)  # losses that were not finite
+    rows: int = 0  # good ones
+    step: float = 0.0  # of the last row, in frames
+    unfinished: bytes = b''  # what follows the last end of a line
+
+
+def read(lines: Iterable[bytes]) -> Contents:
+    """Reads a file of metrics line by line.
 
     Rows of episodes and evaluations may share a step with others; two rows of updates (those with
     the key `updates`) may not.
-
-    Attributes:
-        problems: what is wrong, with the line.
-        nulls: losses that were not finite, with their step.
-        rows: good rows so far.
-        step: of the last row, in frames.
     """
-
-    problems: list[str] = dataclasses.field(default_factory=list)
-    nulls: list[str] = dataclasses.field(default_factory=list)
-    rows: int = 0
-    step: float = 0.0
-    _update: tuple[float, float] = (-math.inf, -math.inf)
-
-    def read(self, number: int, line: bytes) -> None:
-        """Takes the next line; `number` counts from 1."""
+    found = Contents()
+    updated, updates = -math.inf, -math.inf
+    for number, line in enumerate(lines, 1):
+        if not line.endswith(b'\n'):
+            found.unfinished = line
+            continue
         try:
             row = json.loads(line, parse_constant=_refuse)
             step = row['step']
@@ -44,28 +53,25 @@ class Reader:
                 raise ValueError(f'its step is {step!r}')
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             words = 'it has no step' if isinstance(error, KeyError) else str(error)
-            self.problems.append(f'line {number} is not a row of metrics ({words})')
-            return
-        if step < self.step:
-            self.problems.append(f'line {number}: step {step} after {self.step}')
+            found.problems.append(f'line {number} is not a row of metrics ({words})')
+            continue
+        if step < found.step:
+            found.problems.append(f'line {number}: step {step} after {found.step}')
         if 'updates' in row:
-            self._read_update(number, step, row)
-        self.nulls += [
+            if step == updated:
+                found.problems.append(f'line {number}: a second row of updates at step {step}')
+            if type(row['updates']) not in (int, float) or row['updates'] < updates:
+                found.problems.append(f'line {number}: {row["updates"]} updates after {updates}')
+            else:
+                updated, updates = step, row['updates']
+        found.nulls += [
             f'{key} at step {step}'
             for key, value in row.items()
             if value is None and key.partition('/')[0].endswith('_loss')
         ]
-        self.step = step
-        self.rows += 1
-
-    def _read_update(self, number: int, step: float, row: dict[str, Any]) -> None:
-        before, updates = self._update
-        if step == before:
-            self.problems.append(f'line {number}: a second row of updates at step {step}')
-        if type(row['updates']) not in (int, float) or row['updates'] < updates:
-            self.problems.append(f'line {number}: {row["updates"]} updates after {updates}')
-        else:
-            self._update = (step, row['updates'])
+        found.step = step
+        found.rows += 1
+    return found
 
 
 def _refuse(name: str) -> None:
@@ -75,41 +81,101 @@ def _refuse(name: str) -> None:
 def check(path: Path, newest: Checkpoint | None, alive: bool) -> list[Row]:
     """Whether each line is a row of metrics and steps increase.
 
-    Args:
-        path: the logdir.
-        newest: its newest intact checkpoint.
-        alive: whether a run is using the logdir, so that the last line may be incomplete.
+    The last line may be incomplete while a run is `alive`.
     """
     file = path / METRICS
     if not file.exists():
-        if newest is None:
-            return [ok('metrics', 'none yet')]
-        return [failed('metrics', f'{file} is missing', 'restore it from a copy')]
-    reader = Reader()
-    unfinished = b''
+        missing = failed('metrics', f'{file} is missing', 'restore it from a copy')
+        return [missing if newest else ok('metrics', 'none yet')]
     with open(file, 'rb') as stream:
-        for number, line in enumerate(stream, 1):
-            if line.endswith(b'\n'):
-                reader.read(number, line)
-            else:
-                unfinished = line
+        found = read(stream)
     rows = []
-    if reader.problems:
-        shown = '; '.join(reader.problems[:_SHOWN])
-        more = len(reader.problems) - _SHOWN
+    if found.problems:
+        shown = '; '.join(found.problems[:_SHOWN])
+        more = len(found.problems) - _SHOWN
         seen = f'{file}: {shown}' + (f'; and {more} more' if more > 0 else '')
         hint = (
             'remove these lines from the file (a resumed run moves those that it cannot read '
             'to metrics.superseded.jsonl by itself)'
         )
         rows.append(failed('metrics', seen, hint))
-    if unfinished and not alive:
-        seen = f'{file}: the last line is cut off after {len(unfinished)} bytes'
+    if found.unfinished and not alive:
+        seen = f'{file}: the last line is cut off after {len(found.unfinished)} bytes'
         rows.append(warning('metrics', seen, 'nothing to do: a resumed run moves it away'))
-    if reader.nulls:
-        seen = f'{file}: {len(reader.nulls)} not finite, first {reader.nulls[0]}'
+    if found.nulls:
+        seen = f'{file}: {len(found.nulls)} not finite, first {found.nulls[0]}'
         hint = 'go back to an earlier checkpoint with a lower model_opt.lr or precision float32'
         rows.append(warning('metrics', seen, hint))
     if not rows:
-        rows.append(ok('metrics', f'{reader.rows} rows up to step {reader.step:.0f}'))
+        rows.append(ok('metrics', f'{found.rows} rows up to step {found.step:.0f}'))
     return rows
+
+
+def check_world_model(path: Path) -> list[Row]:
+    """Rows about the newest evaluation with measures of world model and critic, if there is one."""
+    file = path / METRICS
+    if not file.exists():
+        return []
+    with open(file, 'rb') as stream:
+        found, updates = newest(stream)
+    return judge(found, updates, path) if found else []
+
+
+def newest(lines: Iterable[bytes]) -> tuple[dict[str, float], int]:
+    """The newest measures by name, and the updates logged before them; empty without any."""
+    found: dict[str, float] = {}
+    updates = updates_then = 0
+    for line in lines:
+        try:
+            row = json.loads(line)
+            if 'updates' in row:
+                updates = int(row['updates'])
+            if 'model_error/rest' in row:
+                found, updates_then = row, updates
+        except (ValueError, TypeError, RecursionError):  # `metrics` reports what is wrong with it.
+            continue
+    numbers = {key: value for key, value in found.items() if isinstance(value, (int, float))}
+    return numbers, updates_then
+
+
+def judge(found: Mapping[str, float], updates: int, path: Path) -> list[Row]:
+    """Rows of the table for measures named as in `metrics.jsonl`."""
+    compare = _TRY.format(path=path)
+    rows, good = [], []
+
+    def say(wrong: bool, seen: str, hint: str) -> None:
+        if wrong and updates >= EARLY:
+            rows.append(warning(_CHECK, f'{seen}, after {updates} updates', f'{hint}; {compare}'))
+        else:
+            good.append(seen)
+
+    contrast = found.get('model_error/player_contrast')
+    if (error := found.get('model_error/player')) is not None:
+        seen = 'does not see' if error > BLIND else 'sees'
+        say(
+            error > BLIND,
+            f'it {seen} the player: error {error:.2f} relative to a blind drawing',
+            'a higher model_opt.lr, decoder.error_weight, or more updates may help',
+        )
+    elif contrast is not None and contrast < LEAST_CONTRAST:
+        good.append(
+            f'the player differs too little from what is behind him to tell whether it sees him '
+            f'(squared contrast {contrast:.4f}, {LEAST_CONTRAST} is needed; grayscale hides him)'
+        )
+    area, deaths = found.get('deaths_foreseen/auc_4'), found.get('deaths_foreseen/deaths_4', 0)
+    if area is not None and deaths >= FEW_DEATHS:
+        say(
+            area < CHANCE,
+            f'ROC area {area:.2f} for deaths 4 steps ahead ({deaths:.0f} deaths; 0.5 is chance)',
+            'it must see player and enemies first; then a larger loss_scales.discount may help',
+        )
+    bias = found.get('critic_against/bias')
+    if bias is not None:
+        mean, followed = found['critic_against/mean'], found['critic_against/followed']
+        say(
+            abs(bias) > BIAS,
+            f'the critic expects {mean:.1f} on average, {followed:.1f} followed',
+            'a critic that expects too much overlooks deaths, one that expects too little the rest '
+            'of the level',
+        )
+    return [*rows, *([ok(_CHECK, '; '.join(good))] if good else [])]

@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,31 +35,19 @@ class ProbeError(Exception):
 
 
 def probe(name: str, timeout: float = TIMEOUT) -> dict[str, Any]:
-    """Runs a probe in a process of its own.
+    """Runs one of `PROBES` in a process of its own, which is killed after `timeout` seconds.
 
-    Args:
-        name: one of `PROBES`.
-        timeout: seconds after which it is killed.
-
-    Returns:
-        Its result, with the lines that libraries printed under `stderr`.
-
-    Raises:
-        ProbeError: it failed, died or took too long.
+    Returns its result, with the lines that libraries printed under `stderr`. Raises ProbeError
+    where it failed, died or took too long.
     """
     package = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, [package, os.environ.get('PYTHONPATH')]))
     command = [sys.executable, '-m', 'dreamerv2.doctor.probes', name]
     try:
         result = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            errors='replace',
-            timeout=timeout,
-            check=False,
-            env={**os.environ, 'PYTHONPATH': path},
-        )
+            command, capture_output=True, text=True, errors='replace', timeout=timeout,
+            check=False, env={**os.environ, 'PYTHONPATH': path},
+        )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise ProbeError(f'no answer within {timeout:.0f} s') from None
     if result.returncode < 0:
@@ -86,7 +73,7 @@ def modules() -> dict[str, Any]:
     """Imports what the commands import before TensorFlow."""
     for name in _COMMANDS:
         importlib.import_module(name)
-    return {'modules': list(_COMMANDS)}
+    return {}
 
 
 def tensorflow() -> dict[str, Any]:
@@ -117,28 +104,24 @@ def tensorflow() -> dict[str, Any]:
     }
 
 
-def emulator(steps: int = 100) -> dict[str, Any]:
-    """Runs to the right in a level of Mario for up to some agent steps of 4 frames."""
+def emulator() -> dict[str, Any]:
+    """Runs to the right in a level of Mario for up to 100 agent steps of 4 frames."""
     from dreamerv2.envs import make_env
 
     env = make_env('mario_1-1', sticky=0.0, action_repeat=4)
     first = last = env.reset()
     started, played = time.perf_counter(), 0
-    while played < steps and not last['is_last']:
+    while played < 100 and not last['is_last']:
         last = env.step(1)
         played += 1
     seconds = time.perf_counter() - started
     if not last['log_x'] > first['log_x'] or (last['image'] == first['image']).all():
         raise RuntimeError(f'Mario does not move: x {first["log_x"]}, then {last["log_x"]}')
     env.close()
-    return {'steps': played, 'x': float(last['log_x']), 'frames_per_second': 4 * played / seconds}
+    return {'x': float(last['log_x']), 'frames_per_second': 4 * played / seconds}
 
 
-PROBES: dict[str, Callable[[], dict[str, Any]]] = {
-    'modules': modules,
-    'tensorflow': tensorflow,
-    'emulator': emulator,
-}
+PROBES = {one.__name__: one for one in (modules, tensorflow, emulator)}
 
 
 if __name__ == '__main__':

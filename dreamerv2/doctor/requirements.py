@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import ast
-import dataclasses
 import importlib.metadata
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-from dreamerv2.doctor.rows import Row, failed, ok
+from dreamerv2.doctor.rows import FAILED, Row, failed, ok
 
 DISTRIBUTION = 'dreamerv2-mario'
 
@@ -21,18 +21,11 @@ _MANY = 5
 _ALL = 'scripts/setup.sh makes .venv in a checkout: is it activated? or: python -m pip install .'
 
 
-@dataclasses.dataclass(frozen=True)
-class Requirements:
-    """The requirements of an installation.
+class Requirements(NamedTuple):
+    """The requirements of an installation; `extras` has what each extra adds."""
 
-    Attributes:
-        python: range of Python's versions, such as `>=3.10,<3.13`.
-        packages: what is always needed, such as `numpy>=1.26,<2`.
-        extras: what each extra adds.
-    """
-
-    python: str
-    packages: list[str]
+    python: str  # such as >=3.10,<3.13
+    packages: list[str]  # such as numpy>=1.26,<2
     extras: dict[str, list[str]]
 
 
@@ -68,13 +61,9 @@ def from_metadata(name: str = DISTRIBUTION) -> Requirements:
 
 
 def find(root: Path) -> Requirements:
-    """Those of a checkout's `setup.py`, or else of the installed package.
+    """Those of the `setup.py` beside the package, or else of the installed package.
 
-    Args:
-        root: the folder that holds the package.
-
-    Raises:
-        importlib.metadata.PackageNotFoundError: there is neither.
+    Raises `importlib.metadata.PackageNotFoundError` where there is neither.
     """
     setup = root / 'setup.py'
     if setup.is_file() and DISTRIBUTION in setup.read_text(encoding='utf-8'):
@@ -99,18 +88,16 @@ def check_packages(packages: Sequence[str]) -> list[Row]:
     for requirement in map(Requirement, packages):
         name, ranges = requirement.name, str(requirement.specifier)
         version = installed(name)
-        if version is None:
-            broken.append((f'{name} is not installed', f"'{name}{ranges}'"))
-        elif not within(version, ranges):
-            broken.append((f'{name} is {version}, but {ranges} is needed', f"'{name}{ranges}'"))
-        else:
+        if version is not None and within(version, ranges):
             fitting.append(f'{name} {version}')
+            continue
+        seen = f'is {version}, but {ranges} is needed' if version else 'is not installed'
+        hint = f"scripts/setup.sh in a checkout, or: python -m pip install '{name}{ranges}'"
+        broken.append(failed('packages', f'{name} {seen}', hint))
+    rows = broken
     if len(broken) > _MANY:
-        words = ', '.join(seen for seen, _ in broken)
+        words = ', '.join(row.seen for row in broken)
         rows = [failed('packages', f'{len(broken)} of {len(packages)}: {words}', _ALL)]
-    else:
-        pip = 'scripts/setup.sh in a checkout, or: python -m pip install'
-        rows = [failed('packages', seen, f'{pip} {wanted}') for seen, wanted in broken]
     if fitting:
         counted = f'{len(fitting)} of {len(packages)} as required'
         rows.append(ok('packages', f'{counted}: {", ".join(fitting)}'))
@@ -122,7 +109,7 @@ def check_extra(extra: str, use: str, packages: Sequence[str]) -> Row:
     versions = {name: installed(name) for name in (Requirement(one).name for one in packages)}
     if not any(versions.values()):
         return ok(extra, f'not installed; needed for {use} only')
-    broken = [row for row in check_packages(packages) if row.hint]
-    if broken:
-        return failed(extra, broken[0].seen, broken[0].hint)
+    for row in check_packages(packages):
+        if row.status == FAILED:
+            return failed(extra, row.seen, row.hint)
     return ok(extra, ', '.join(f'{name} {version}' for name, version in versions.items()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 
 OK = 'ok'
 WARNING = 'warning'
@@ -16,19 +17,12 @@ _LONGEST = 600
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """The result of a check.
+    """The result of a check."""
 
-    Attributes:
-        check: what was checked.
-        status: `OK`, `WARNING` (training works, but see why) or `FAILED`.
-        seen: what was found, with the file or value.
-        hint: what to do about it; empty if nothing.
-    """
-
-    check: str
-    status: str
-    seen: str
-    hint: str = ''
+    check: str  # what was checked
+    status: str  # OK, WARNING (training works, but see why) or FAILED
+    seen: str  # what was found, with the file or value
+    hint: str = ''  # what to do about it
 
 
 Check = tuple[str, Callable[[], Row | Sequence[Row]]]
@@ -49,6 +43,23 @@ def failed(check: str, seen: str, hint: str) -> Row:
     return Row(check, FAILED, seen, hint)
 
 
+def at_least(
+    check: str, amount: float, little: float, too_little: float, seen: str, hint: str
+) -> Row:
+    """A row for an amount: a warning where it is little, failed where it is too little."""
+    if amount < too_little:
+        return failed(check, seen, hint)
+    return warning(check, seen, hint) if amount < little else ok(check, seen)
+
+
+def leftovers(check: str, folder: Path, names: Sequence[str], alive: bool) -> list[Row]:
+    """A row about temporary files that a crash left; a running process may be writing them."""
+    if alive or not names:
+        return []
+    seen = f'a crash left {", ".join(names)} in {folder}'
+    return [warning(check, seen, 'nothing to do: a resumed run removes it')]
+
+
 def words_of(error: BaseException) -> str:
     """An error's kind and message in one line of bounded length."""
     message = ' '.join(str(error).split())
@@ -62,17 +73,11 @@ def examine(checks: Iterable[Check]) -> Iterator[Row]:
         try:
             found = function()
         except ImportError as error:
-            yield failed(
-                name,
-                words_of(error),
-                '`python -m dreamerv2.doctor` says what is missing in this installation',
-            )
+            hint = '`python -m dreamerv2.doctor` says what is missing in this installation'
+            yield failed(name, words_of(error), hint)
         except (Exception, SystemExit) as error:
-            yield failed(
-                name,
-                f'the check itself failed with {words_of(error)}',
-                'check what the message names; if that is fine, report this table',
-            )
+            hint = 'check what the message names; if that is fine, report this table'
+            yield failed(name, f'the check itself failed with {words_of(error)}', hint)
         else:
             yield from [found] if isinstance(found, Row) else found
 

@@ -14,8 +14,7 @@ from dreamerv2.config import Config, load_config
 from dreamerv2.doctor import mario_endings
 from dreamerv2.doctor.rows import FAILED, Check, Row, failed, ok, warning, words_of
 from dreamerv2.envs import check_task, make_env, parse_task
-from dreamerv2.envs.check import ContractError, check_env, sample_action
-from dreamerv2.envs.contract import Environment
+from dreamerv2.envs.contract import ContractError, Environment, check_env, sample_action
 from dreamerv2.run import build, random_streams
 
 PRESETS = {'mario': 'mario', 'atari': 'atari', 'gym': 'control'}  # others: the defaults
@@ -43,14 +42,9 @@ Make = Callable[..., Environment]
 
 
 def configuration(task: str, flags: Sequence[str]) -> Config:
-    """The configuration that training would use.
+    """The configuration that training would use; without `--configs` the family decides the preset.
 
-    Args:
-        task: the task's name.
-        flags: further flags of training; without `--configs` the family decides the preset.
-
-    Raises:
-        UsageError: a mistake in the flags, or there is no such task.
+    Raises UsageError for a mistake in the flags, and where there is no such task.
     """
     config = load_config([*flags, '--task', task])
     sets = build.task_sets(config)
@@ -82,11 +76,8 @@ def checks_of(
 ) -> Iterator[Check]:
     """The checks of any environment; only the first if it cannot be made.
 
-    Args:
-        make: makes it from the seed and options that override the usual ones.
-        seed: of the run.
-        sticky: probability of sticky actions, which make seeds differ.
-        further: checks to add after these.
+    `make` takes a seed and options that override the usual ones; `sticky` is the probability of
+    sticky actions, which make seeds differ; the checks `further` come after these.
     """
     made = check_made(make)
     yield 'task', lambda: made
@@ -102,11 +93,10 @@ def check_made(make: Make) -> Row:
     """Whether the environment can be made, and what it offers."""
     try:
         with contextlib.closing(make()) as env:
-            seen = {k: v for k, v in env.obs_space.items() if not k.startswith(('log_', 'is_'))}
             shown = ', '.join(
                 f'{key} {space.dtype}{list(space.shape)}'
-                for key, space in seen.items()
-                if key not in ('reward', 'level')
+                for key, space in env.obs_space.items()
+                if not key.startswith(('log_', 'is_')) and key not in ('reward', 'level')
             )
             levels = ', '.join(env.levels)
             return ok('task', f'{levels}: {shown}; {env.act_space}, repeat {env.action_repeat}')
@@ -124,7 +114,8 @@ def check_contract(make: Make) -> Row:
         with contextlib.closing(make()) as env:
             check_env(env, episodes=2, max_steps=_STEPS)
     except ContractError as error:
-        return failed('contract', str(error), hint_of(str(error)))
+        hints = (words for part, words in _WAYS_OUT.items() if part in str(error))
+        return failed('contract', str(error), next(hints, _OWN))
     return ok(
         'contract',
         'types, shapes and flags are correct, frames are copies, the same state gives the same '
@@ -132,28 +123,24 @@ def check_contract(make: Make) -> Row:
     )
 
 
-def hint_of(message: str) -> str:
-    """What to do about a violation of the contract."""
-    return next((words for part, words in _WAYS_OUT.items() if part in message), _OWN)
-
-
 def check_determinism(make: Make, seed: int, sticky: float) -> Row:
     """Whether a seed gives the same rows twice, and another seed different ones."""
-    one, same, other = (play_again(make, number) for number in (seed, seed, seed + 1))
+    played = []
+    for number in (seed, seed, seed + 1):
+        with contextlib.closing(make(seed=number)) as env:
+            played.append(play(env, _STEPS))
+    one, same, other = played
     different = difference(one, same)
     if different:
         seen = f'the same seed and actions give different rows: {different}'
         return failed('determinism', seen, _WAYS_OUT['from the same state'])
+    seen = f'the same seed gives the same {len(one)} rows'
     if difference(one, other):
-        return ok(
-            'determinism',
-            f'the same seed gives the same {len(one)} rows, another seed different ones',
-        )
+        return ok('determinism', f'{seen}, another seed different ones')
     if sticky >= _SEEN_STICKY:
         seen = f'another seed gives the same {len(one)} rows although sticky is {sticky}'
         return failed('determinism', seen, 'make everything random depend on the seed')
-    seen = f'the same seed gives the same {len(one)} rows; so does another: nothing random was seen'
-    return ok('determinism', seen)
+    return ok('determinism', f'{seen}; so does another: nothing random was seen')
 
 
 def check_state(make: Make) -> Row:
@@ -167,9 +154,8 @@ def check_state(make: Make) -> Row:
     if different:
         seen = f'after get_state and set_state the episodes differ: {different}'
         return failed('state', seen, _WAYS_OUT['from the same state'])
-    return ok(
-        'state', f'set_state in a new environment continues identically for {len(expected)} rows'
-    )
+    seen = f'set_state in a new environment continues identically for {len(expected)} rows'
+    return ok('state', seen)
 
 
 def check_time_limit(make: Make) -> Row:
@@ -193,15 +179,9 @@ def check_time_limit(make: Make) -> Row:
 
 
 def play(env: Environment, steps: int, seed: int = 0) -> list[dict[str, Any]]:
-    """Plays at random from a reset on, episode after episode.
+    """Copies of all observations of random play from a reset on, episode after episode.
 
-    Args:
-        env: the environment.
-        steps: number of steps, not counting resets.
-        seed: of the actions.
-
-    Returns:
-        Copies of all observations.
+    `steps` does not count resets.
     """
     generator = np.random.default_rng(seed)
     rows = [_copy(env.reset())]
@@ -221,12 +201,6 @@ def difference(one: Sequence[Mapping[str, Any]], other: Sequence[Mapping[str, An
             if not np.array_equal(first[key], second[key]):
                 return f'{key!r} differs at row {row}'
     return '' if len(one) == len(other) else f'there are {len(one)} rows and {len(other)}'
-
-
-def play_again(make: Make, seed: int) -> list[dict[str, Any]]:
-    """Random play in an environment made for it, from this seed."""
-    with contextlib.closing(make(seed=seed)) as env:
-        return play(env, _STEPS)
 
 
 def _copy(observation: Mapping[str, Any]) -> dict[str, Any]:

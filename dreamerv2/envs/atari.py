@@ -5,15 +5,15 @@ protocol is that of Machado et al. (2018, "Revisiting the Arcade Learning Enviro
 and 5) in DreamerV2's variant (arXiv:2010.02193, section 3, and its code):
 
 - An agent step repeats the action for 4 frames. The image is the maximum over the last two of them,
-since many games draw objects only every other frame; it is a single frame when frames are not
-repeated, or when the game ends before the last frame of a step. Gray values are the emulator's own.
-It is then resized by area averaging. - An episode starts with 1 to 30 frames of no action, and ends
-with the game (terminal) or at
+  since many games draw objects only every other frame; it is a single frame when frames are not
+  repeated, or when the game ends before the last frame of a step. Gray values are the emulator's
+  own. It is then resized by area averaging.
+- An episode starts with 1 to 30 frames of no action, and ends with the game (terminal) or at
   `time_limit` (not terminal): 27000 agent steps in the preset, 30 minutes of play. Losing a life is
   neither shown to the agent nor ends the episode.
 - Rewards are the game's own score, unclipped.
 - An agent of one game has the actions that have an effect in it, as in DreamerV2's code. All 18 of
-the joystick, as Machado et al. recommend, are an option, and are used for several games.
+  the joystick, as Machado et al. recommend, are an option, and are used for several games.
 
 Sticky actions are the emulator's own, drawn for every frame: with probability 0.25 a frame repeats
 the action of the frame before instead of the chosen one, so that an action is delayed by a third of
@@ -25,42 +25,31 @@ less random than Mario.
 
 import base64
 import hashlib
-import importlib.metadata
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from dreamerv2.cli import did_you_mean
-from dreamerv2.envs.atari_games import GAMES, missing_emulator
 from dreamerv2.envs.contract import Observation, bookkeeping_spaces, spaces
-from dreamerv2.envs.episodic import EpisodicEnvironment
-from dreamerv2.envs.image import shrink
+from dreamerv2.envs.episodic import EpisodicEnvironment, shrink, versions
+from dreamerv2.envs.tasks import GAMES, check_installed
 from dreamerv2.errors import UsageError
 from dreamerv2.quiet import import_quietly
 
 MAX_NOOPS = 30
 _NOOP = 0
-_PACKAGES = ('ale-py', 'opencv-python-headless', 'numpy')
-
-
-def emulator(game: str) -> Any:
-    """The module `ale_py`; raises UsageError where it is not installed."""
-    try:
-        return import_quietly('ale_py')
-    except ImportError:
-        raise missing_emulator(f'atari_{game}') from None
 
 
 def rom_path(game: str) -> Any:
     """Path of a game's ROM, the one whose MD5 ale-py has on record.
 
     Raises:
-        UsageError: there is no such game, or ale-py is not installed.
+        UsageError: there is no such game, or ale-py, which has emulator and games, is missing.
     """
     if game not in GAMES:
         raise UsageError(f'unknown Atari game {game!r}{did_you_mean(game, GAMES, 3, lead="; ")}')
-    emulator(game)
+    check_installed(f'atari_{game}')
     return import_quietly('ale_py.roms').get_rom_path(game)
 
 
@@ -73,15 +62,12 @@ class AtariEnv(EpisodicEnvironment):
     """One Atari game.
 
     Args:
-        game: in snake case, such as `space_invaders`; see `atari_games.GAMES`.
-        size: (height, width) of the image.
-        grayscale: one channel, or three.
-        action_repeat: frames per agent step; their rewards are summed.
+        game: in snake case, such as `space_invaders`; see `tasks.GAMES`.
         sticky: probability per frame of repeating the action of the last frame; see above.
-        time_limit: agent steps after which an episode is cut off (not terminal); 0 for none.
         all_actions: all 18 actions of the joystick, the same for every game, instead of those that
-        have an effect in this one.
-        seed: of the number of frames without action, and of the emulator's own random numbers.
+            have an effect in this one.
+        **options: see `EpisodicEnvironment`. From the seed follow the number of frames without
+            action and the emulator's own random numbers.
 
     Raises:
         UsageError: there is no such game, or ale-py is not installed.
@@ -91,16 +77,13 @@ class AtariEnv(EpisodicEnvironment):
         self,
         game: str,
         *,
-        size: tuple[int, int] = (64, 64),
-        grayscale: bool = True,
         action_repeat: int = 4,
         sticky: float = 0.25,
-        time_limit: int = 0,
         all_actions: bool = False,
-        seed: int = 0,
+        **options: Any,
     ):
-        super().__init__(seed=seed, action_repeat=action_repeat, time_limit=time_limit)
-        path, ale_py = rom_path(game), emulator(game)
+        super().__init__(action_repeat=action_repeat, **options)
+        path, ale_py = rom_path(game), import_quietly('ale_py')
         ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
         self._ale: Any = ale_py.ALEInterface()
         self._ale.setFloat('repeat_action_probability', sticky)
@@ -109,20 +92,15 @@ class AtariEnv(EpisodicEnvironment):
         self._make_state = ale_py.ALEState
         self._rom_hash = rom_hash(game)
         self._frame_sticky = sticky
-        self._size = (int(size[0]), int(size[1]))
-        self._grayscale = grayscale
         self._all_actions = all_actions
         self._frames = 0
-        screen = self._ale.getScreenDims() + (() if grayscale else (3,))
+        screen = self._ale.getScreenDims() + (() if self.grayscale else (3,))
         self._screen, self._screen_before = np.zeros(screen, np.uint8), np.zeros(screen, np.uint8)
         listed = self._ale.getLegalActionSet if all_actions else self._ale.getMinimalActionSet
         self._actions = listed()
         self.levels = [game]
         self.act_space = spaces.Discrete(len(self._actions))
-        self.obs_space = {
-            'image': spaces.Box(0, 255, (*self._size, 1 if grayscale else 3), np.uint8),
-            **bookkeeping_spaces(1),
-        }
+        self.obs_space = {'image': self.image_space(), **bookkeeping_spaces(1)}
 
     def render(self) -> np.ndarray | None:
         """The whole screen in colour, uint8 `[210, 160, 3]` (a few games have more lines)."""
@@ -142,17 +120,11 @@ class AtariEnv(EpisodicEnvironment):
         self._ale.restoreState(self._make_state(base64.b64decode(state['emulator'])))
 
     def describe(self) -> dict[str, Any]:
-        options = {
-            **self.options(),
-            'sticky': self._frame_sticky,
-            'size': list(self._size),
-            'grayscale': self._grayscale,
-            'all_actions': self._all_actions,
-        }
+        own = {'sticky': self._frame_sticky, 'all_actions': self._all_actions}
         return {
             'name': f'atari_{self.levels[0]}',
-            'options': options,
-            'packages': {name: importlib.metadata.version(name) for name in _PACKAGES},
+            'options': {**self.options(), **own},
+            'packages': versions('ale-py', 'opencv-python-headless', 'numpy'),
             'rom_sha256': self._rom_hash,
         }
 
@@ -179,12 +151,12 @@ class AtariEnv(EpisodicEnvironment):
         seen = self._screen
         if self.action_repeat > 1:
             seen = np.maximum(self._screen_before, self._screen)
-        return {'image': shrink(seen, self._size, grayscale=False)}
+        return {'image': shrink(seen, self.size, grayscale=False)}
 
     def _look(self) -> None:
         """Read the emulator's screen, and keep the one read before."""
         self._screen, self._screen_before = self._screen_before, self._screen
-        if self._grayscale:
+        if self.grayscale:
             self._ale.getScreenGrayscale(self._screen)
         else:
             self._ale.getScreenRGB(self._screen)

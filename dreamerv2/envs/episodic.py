@@ -1,4 +1,4 @@
-"""Episodes: action repeat, sticky actions and limits that single games share, and resuming.
+"""What single games share: small pictures, action repeat, sticky actions, limits, and resuming.
 
 `EpisodicEnvironment` is the base of every game; `ResumableEnv` lets any environment resume in the
 middle of an episode, and checks that what it gives is finite.
@@ -8,14 +8,65 @@ from __future__ import annotations
 
 import abc
 import hashlib
+import importlib.metadata
 import json
 from collections.abc import Mapping
 from typing import Any
 
+import cv2
 import numpy as np
 
-from dreamerv2.envs.contract import Action, Environment, Observation, check_action
+from dreamerv2.envs.contract import Action, Environment, Observation, check_action, spaces
 from dreamerv2.errors import UsageError
+
+_CHANNELS = 4  # that OpenCV resizes together
+
+
+def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resize uint8 `[height, width]` or `[height, width, channels]` by area averaging.
+
+    Returns:
+        uint8 `[*size, channels]`; one channel where there was no channel axis.
+    """
+    if image.shape[:2] != tuple(size):
+        if image.ndim == 3 and image.shape[2] > _CHANNELS:
+            starts = range(0, image.shape[2], _CHANNELS)
+            groups = [resize(image[:, :, start : start + _CHANNELS], size) for start in starts]
+            return np.concatenate(groups, -1)
+        image = np.ascontiguousarray(image)
+        image = cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_AREA)
+    return image if image.ndim == 3 else image[:, :, None]  # OpenCV drops an axis of one channel
+
+
+def shrink(image: np.ndarray, size: tuple[int, int], grayscale: bool) -> np.ndarray:
+    """Turn a picture into what the agent sees.
+
+    Gray is computed before resizing, with OpenCV's weights (0.299, 0.587, 0.114).
+
+    Args:
+        image: uint8 `[height, width]` or `[height, width, channels]`; three channels are RGB.
+        size: (height, width) of the result.
+        grayscale: whether RGB becomes one channel; other numbers of channels are kept.
+
+    Returns:
+        uint8 `[*size, channels]`, contiguous, sharing no memory with the input.
+    """
+    if grayscale and image.ndim == 3 and image.shape[2] == 3:
+        image = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)
+    return np.array(resize(image, size), np.uint8, order='C')
+
+
+def as_rgb(images: np.ndarray) -> np.ndarray:
+    """Pictures for people, uint8 `[..., height, width, 3]` from `[..., height, width, channels]`.
+
+    Three channels are unchanged; otherwise the last one, the newest of a stack, is shown in gray.
+    """
+    return images if images.shape[-1] == 3 else np.repeat(images[..., -1:], 3, axis=-1)
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Installed versions of packages, for `describe`."""
+    return {name: importlib.metadata.version(name) for name in packages}
 
 
 class EpisodicEnvironment(Environment):
@@ -26,6 +77,8 @@ class EpisodicEnvironment(Environment):
 
     Args:
         seed: seed of the environment's own generator.
+        size: (height, width) of pictures.
+        grayscale: whether pictures in colour become gray, with one channel.
         action_repeat: emulator frames per agent step; their rewards are summed, and the
             repetition stops where the episode ends.
         sticky: probability that the action executed last is executed again in place of the chosen
@@ -35,9 +88,18 @@ class EpisodicEnvironment(Environment):
     """
 
     def __init__(
-        self, *, seed: int = 0, action_repeat: int = 1, sticky: float = 0.0, time_limit: int = 0
+        self,
+        *,
+        seed: int = 0,
+        size: tuple[int, int] = (64, 64),
+        grayscale: bool = True,
+        action_repeat: int = 1,
+        sticky: float = 0.0,
+        time_limit: int = 0,
     ):
         self.seed = seed
+        self.size = size
+        self.grayscale = grayscale
         self.action_repeat = action_repeat
         self.sticky = sticky
         self.time_limit = time_limit
@@ -80,9 +142,8 @@ class EpisodicEnvironment(Environment):
             if terminated or truncated:
                 break
         self._steps += 1
-        if self.time_limit and self._steps >= self.time_limit:
-            truncated = True
-        self._over = bool(terminated or truncated)
+        limited = bool(self.time_limit) and self._steps >= self.time_limit
+        self._over = bool(terminated or truncated or limited)
         return self._assemble(
             reward, is_first=False, is_last=self._over, is_terminal=bool(terminated)
         )
@@ -104,7 +165,13 @@ class EpisodicEnvironment(Environment):
             'action_repeat': self.action_repeat,
             'sticky': self.sticky,
             'time_limit': self.time_limit,
+            'size': list(self.size),
+            'grayscale': self.grayscale,
         }
+
+    def image_space(self) -> Any:
+        """Space of a picture, uint8 `[*size, channels]`."""
+        return spaces.Box(0, 255, (*self.size, 1 if self.grayscale else 3), np.uint8)
 
     def _assemble(self, reward: float, **flags: bool) -> Observation:
         observation = self._observe()
@@ -143,8 +210,6 @@ class ResumableEnv:
         ]
 
     def __getattr__(self, name: str) -> Any:
-        if name == '_env':  # While it is being copied it has no attributes yet.
-            raise AttributeError(name)
         return getattr(self._env, name)
 
     def reset(self) -> Observation:
@@ -184,9 +249,10 @@ class ResumableEnv:
         Returns:
             Whether an episode is running; if not, the next call must be `reset`.
         """
-        episode = state.get('episode')
-        if episode is not None and self._play(episode) and self._plain_state() == state['env']:
-            return True
+        if 'episode' in state and self._play(state['episode']):
+            after = json.loads(json.dumps(self._env.get_state()))
+            if after == state['env']:
+                return True
         self._env.set_state(state['env'])
         self._actions = None
         return False
@@ -211,15 +277,9 @@ class ResumableEnv:
                     f'{json.dumps(self._env.describe())}'
                 )
 
-    def _plain_state(self) -> Any:
-        return json.loads(json.dumps(self._env.get_state()))
-
 
 def digest(obs: Observation) -> str:
-    """SHA-256 of an observation's content, in hexadecimal.
-
-    `log_*` arrays are left out, so that checkpoints from before they existed still match.
-    """
+    """SHA-256 of an observation's content; without `log_*` arrays, as before they existed."""
     found = hashlib.sha256()
     for key in sorted(obs):
         value = np.asarray(obs[key])

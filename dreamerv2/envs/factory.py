@@ -11,20 +11,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dreamerv2.envs.tasks import Task, check_makeable, parse_task
+from dreamerv2.envs.tasks import check_makeable, parse_task
 from dreamerv2.errors import UsageError
 
 if TYPE_CHECKING:
     from dreamerv2.envs.workers import Maker, Workers
 
 
-def check_options(
-    size: Sequence[int],
-    action_repeat: int | None,
-    sticky: float | None,
-    time_limit: int | None,
-) -> None:
-    """Raise UsageError for an option with an impossible value; see `make_env`."""
+def checked_options(
+    size: Sequence[int] = (64, 64),
+    grayscale: bool = True,
+    action_repeat: int | None = None,
+    sticky: float | None = None,
+    time_limit: int | None = None,
+) -> dict[str, Any]:
+    """The options that all environments have, but for those that are None; see `make_env`.
+
+    Raises:
+        UsageError: an impossible value.
+    """
     if len(size) != 2 or not all(int(side) == side and side > 0 for side in size):
         raise UsageError(f'size {size!r}: expected height and width above 0, such as 64 64')
     if action_repeat is not None and (action_repeat < 1 or int(action_repeat) != action_repeat):
@@ -33,21 +38,25 @@ def check_options(
         raise UsageError(f'sticky {sticky!r}: expected a probability from 0 to 1')
     if time_limit is not None and (time_limit < 0 or int(time_limit) != time_limit):
         raise UsageError(f'time_limit {time_limit!r}: expected agent steps, or 0 for none')
+    options = {
+        'size': (int(size[0]), int(size[1])),
+        'grayscale': bool(grayscale),
+        'action_repeat': None if action_repeat is None else int(action_repeat),
+        'sticky': None if sticky is None else float(sticky),
+        'time_limit': None if time_limit is None else int(time_limit),
+    }
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def make_env(
     task: str,
     *,
     seed: int = 0,
-    size: Sequence[int] = (64, 64),
-    grayscale: bool = True,
-    action_repeat: int | None = None,
-    sticky: float | None = None,
-    time_limit: int | None = None,
     all_actions: bool = False,
     mario_actions: str | Sequence[str] = 'complex',
     level_weights: Sequence[float] | None = None,
     sets: Mapping[str, Sequence[str]] | None = None,
+    **options: Any,
 ) -> Any:
     """Make the environment of a task.
 
@@ -55,11 +64,11 @@ def make_env(
         task: such as `mario_3-1`, `mario_3-1+3-2`, `mario_e4`, `atari_pong`, `gym_CartPole-v1`,
             `pixel`.
         seed: of everything random in the environment.
-        size: (height, width) of images.
-        grayscale: images with one channel or three.
+        size: (height, width) of images, 64 x 64 by default.
+        grayscale: images with one channel (the default) or three.
         action_repeat: frames per agent step; None: 4 in Mario and Atari, else 1.
         sticky: probability that the previous action is executed again, in Atari drawn for every
-        frame; None: 0.2 in Mario, 0.25 in Atari, else 0.
+            frame; None: 0.2 in Mario, 0.25 in Atari, else 0.
         time_limit: agent steps after which an episode is cut off; None or 0: never.
         all_actions: all 18 actions of Atari instead of those that have an effect in the game;
             always so with several games, which share one action space. No effect elsewhere.
@@ -73,52 +82,39 @@ def make_env(
     Raises:
         UsageError: there is no such task, or an option has an impossible value.
     """
-    parsed = parse_task(task, sets)
-    check_makeable(parsed)
-    check_options(size, action_repeat, sticky, time_limit)
-    options = {
-        'size': (int(size[0]), int(size[1])),
-        'grayscale': bool(grayscale),
-        'action_repeat': None if action_repeat is None else int(action_repeat),
-        'sticky': None if sticky is None else float(sticky),
-        'time_limit': None if time_limit is None else int(time_limit),
-    }
-    options = {name: value for name, value in options.items() if value is not None}
-    if parsed.family == 'atari':
-        options['all_actions'] = bool(all_actions) or len(parsed.names) > 1
-    if parsed.family == 'mario':
-        options['actions'] = mario_actions
     from dreamerv2.envs.multi_level import MultiLevelEnv, normalize_weights
 
-    makers = _makers(parsed, seed, options)
-    normalize_weights(level_weights, len(makers))
-    if len(makers) == 1:
-        return next(iter(makers.values()))()
-    return MultiLevelEnv(makers, weights=level_weights, seed=seed, details=_details(parsed))
+    parsed = parse_task(task, sets)
+    check_makeable(parsed)
+    given = checked_options(**options)
+    if parsed.family == 'atari':
+        given['all_actions'] = bool(all_actions) or len(parsed.names) > 1
+    if parsed.family == 'mario':
+        given['actions'] = mario_actions
+    normalize_weights(level_weights, len(parsed.names))
+    if len(parsed.names) == 1:
+        # With the seed itself, so that its draws do not depend on being one of several.
+        return _make(parsed.family, parsed.names[0], seed=seed, **given)
+    makers = {
+        name: functools.partial(_make, parsed.family, name, seed=own_seed, **given)
+        for name, own_seed in zip(parsed.names, spawn_seeds(seed, len(parsed.names)), strict=True)
+    }
+    details = {}
+    if parsed.family == 'atari':
+        from dreamerv2.envs.atari import rom_hash
+
+        details['rom_sha256'] = {name: rom_hash(name) for name in parsed.names}
+    return MultiLevelEnv(makers, weights=level_weights, seed=seed, details=details)
 
 
-def wrap_env(
-    env: Any,
-    *,
-    name: str | None = None,
-    seed: int = 0,
-    size: Sequence[int] = (64, 64),
-    grayscale: bool = True,
-    action_repeat: int = 1,
-    sticky: float = 0.0,
-    time_limit: int = 0,
-) -> Any:
+def wrap_env(env: Any, *, name: str | None = None, seed: int = 0, **options: Any) -> Any:
     """Give a user's own environment this project's interface.
 
     Args:
         env: a Gym or Gymnasium environment; one with this project's interface is returned as it is.
         name: what to call it in logs; None: its id or class.
         seed: of everything random in it.
-        size: (height, width) of images.
-        grayscale: whether images in colour become gray.
-        action_repeat: steps of the environment per agent step.
-        sticky: probability that the previous action is executed again.
-        time_limit: agent steps after which an episode is cut off; 0: never.
+        **options: `size`, `grayscale`, `action_repeat`, `sticky` and `time_limit`, see `make_env`.
 
     Returns:
         An `Environment`.
@@ -130,17 +126,26 @@ def wrap_env(
 
     if hasattr(env, 'obs_space') and hasattr(env, 'act_space'):
         return env
-    check_options(size, action_repeat, sticky, time_limit)
-    return GymEnv(
-        env,
-        name=name,
-        size=(int(size[0]), int(size[1])),
-        grayscale=grayscale,
-        action_repeat=int(action_repeat),
-        sticky=float(sticky),
-        time_limit=int(time_limit),
-        seed=seed,
-    )
+    return GymEnv(env, name=name, seed=seed, **checked_options(**options))
+
+
+def _make(family: str, name: str, **options: Any) -> Any:
+    """The environment of one level, game or id."""
+    if family == 'mario':
+        from dreamerv2.envs.mario import MarioEnv
+
+        return MarioEnv(name, **options)
+    if family == 'atari':
+        from dreamerv2.envs.atari import AtariEnv
+
+        return AtariEnv(name, **options)
+    if family == 'gym':
+        from dreamerv2.envs.gym_env import GymEnv
+
+        return GymEnv(name, **options)
+    from dreamerv2.envs.pixel_task import PixelTask
+
+    return PixelTask(**options)
 
 
 def spawn_seeds(seed: int, count: int) -> list[int]:
@@ -158,21 +163,19 @@ def make_workers(
         task: see `make_env`.
         count: number of environments.
         parallel: `none` (one after another), `thread` or `process`.
-        seed: the environments' seeds are derived from it (`numpy.random.SeedSequence.spawn`).
+        seed: the environments' seeds are derived from it, see `spawn_seeds`.
         **options: see `make_env`.
-
-    Returns:
-        The environments.
 
     Raises:
         UsageError: an unknown task or kind, an impossible count or option.
     """
+    from dreamerv2.envs.process_workers import ProcessWorkers
     from dreamerv2.envs.workers import InProcess, ThreadWorkers
 
     kinds: dict[str, Callable[[Sequence[Maker]], Workers]] = {
         'none': InProcess,
         'thread': ThreadWorkers,
-        'process': _process_workers,
+        'process': functools.partial(ProcessWorkers, restarts=10),
     }
     if parallel not in kinds:
         raise UsageError(f'parallel {parallel!r}: expected one of {", ".join(kinds)}')
@@ -180,55 +183,3 @@ def make_workers(
         raise UsageError(f'{count} environments: expected a whole number from 1')
     make = functools.partial(make_env, task, **options)
     return kinds[parallel]([functools.partial(make, seed=own) for own in spawn_seeds(seed, count)])
-
-
-def _details(task: Task) -> dict[str, Any]:
-    """What differs between the levels of a task, for their joint description."""
-    if task.family != 'atari':
-        return {}
-    from dreamerv2.envs.atari import rom_hash
-
-    return {'rom_sha256': {name: rom_hash(name) for name in task.names}}
-
-
-def _makers(task: Task, seed: int, options: Mapping[str, Any]) -> dict[str, Callable[[], Any]]:
-    """For each name in the task a function that makes its environment."""
-    # A single level uses the seed itself, so that its draws do not depend on being one of several.
-    seeds = [seed] if len(task.names) == 1 else spawn_seeds(seed, len(task.names))
-    families = {'mario': _make_mario, 'atari': _make_atari, 'gym': _make_gym, 'pixel': _make_pixel}
-    make_one = families[task.family]
-
-    def maker(name: str, own_seed: int) -> Callable[[], Any]:
-        return lambda: make_one(name, seed=own_seed, **options)
-
-    return {name: maker(name, own_seed) for name, own_seed in zip(task.names, seeds, strict=True)}
-
-
-def _make_mario(name: str, **options: Any) -> Any:
-    from dreamerv2.envs.mario import MarioEnv
-
-    return MarioEnv(name, **options)
-
-
-def _make_atari(name: str, **options: Any) -> Any:
-    from dreamerv2.envs.atari import AtariEnv
-
-    return AtariEnv(name, **options)
-
-
-def _make_gym(name: str, **options: Any) -> Any:
-    from dreamerv2.envs.gym_env import GymEnv
-
-    return GymEnv(name, **options)
-
-
-def _make_pixel(name: str, **options: Any) -> Any:
-    from dreamerv2.envs.pixel_task import PixelTask
-
-    return PixelTask(**options)
-
-
-def _process_workers(makers: Sequence[Maker]) -> Workers:
-    from dreamerv2.envs.process_workers import RESTARTS, ProcessWorkers
-
-    return ProcessWorkers(makers, restarts=RESTARTS)

@@ -1,17 +1,24 @@
 """Any Gym or Gymnasium environment, by id or as an object."""
 
-import importlib.metadata
+import os
+import sys
+import traceback
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+from dreamerv2.cli import nearest
 from dreamerv2.envs import gym_interface
 from dreamerv2.envs.contract import Observation, bookkeeping_spaces
-from dreamerv2.envs.episodic import EpisodicEnvironment, ResumableEnv
-from dreamerv2.envs.gym_registry import make_by_id, why
+from dreamerv2.envs.episodic import EpisodicEnvironment, ResumableEnv, as_rgb, versions
 from dreamerv2.envs.gym_spaces import action_line, action_space, view
-from dreamerv2.envs.image import as_rgb
-from dreamerv2.errors import UsageError
+from dreamerv2.errors import UsageError, printable, shown
+from dreamerv2.quiet import import_quietly, quiet
+
+_REGISTER_HINT = (
+    'register an id whose kwargs give them, or pass the environment to dreamerv2.api.train'
+)
 
 
 class GymEnv(EpisodicEnvironment):
@@ -24,32 +31,14 @@ class GymEnv(EpisodicEnvironment):
     Args:
         env: an id, such as `CartPole-v1`, or an object.
         name: what to call an object, the level's name in logs; an id is its own name.
-        size: (height, width) to which pictures are resized.
-        grayscale: whether pictures in colour become gray.
-        action_repeat: steps of the environment per agent step.
-        sticky: see `EpisodicEnvironment`.
-        time_limit: agent steps after which an episode is cut off, besides the environment's own.
-        seed: of everything random.
+        **options: see `EpisodicEnvironment`. The environment's own time limit counts besides.
 
     Raises:
         UsageError: no such id, or an environment that the agent cannot use.
     """
 
-    def __init__(
-        self,
-        env: Any,
-        *,
-        name: str | None = None,
-        size: tuple[int, int] = (64, 64),
-        grayscale: bool = True,
-        action_repeat: int = 1,
-        sticky: float = 0.0,
-        time_limit: int = 0,
-        seed: int = 0,
-    ):
-        super().__init__(
-            seed=seed, action_repeat=action_repeat, sticky=sticky, time_limit=time_limit
-        )
+    def __init__(self, env: Any, *, name: str | None = None, **options: Any):
+        super().__init__(**options)
         self._library = None
         if isinstance(env, str):
             name = name or env
@@ -58,13 +47,13 @@ class GymEnv(EpisodicEnvironment):
         gym_interface.modernize(env)
         self._env = env
         self._closed = False
-        self._size = (int(size[0]), int(size[1]))
-        self._grayscale = grayscale
         self._latest: Any = None
-        self._view = view(env.observation_space, self._size, grayscale)
+        self._view = view(env.observation_space, self.size, self.grayscale)
         self.act_space, self._to_action = action_space(env.action_space)
         self.obs_space = {**self._view.spaces, **bookkeeping_spaces(1)}
-        self.levels = [name or name_of(env)]
+        spec = getattr(env, 'spec', None)
+        kind = type(getattr(env, 'unwrapped', env)).__name__
+        self.levels = [name or getattr(spec, 'id', None) or kind]
 
     def probe(self) -> None:
         """Play the first step of an episode, without changing later episodes.
@@ -83,7 +72,7 @@ class GymEnv(EpisodicEnvironment):
         except UsageError as error:
             raise UsageError(f'{self.levels[0]}: {error}') from error
         except (Exception, SystemExit) as error:  # Foreign code, as in `make_by_id`.
-            raise UsageError(f'{self.levels[0]}: its {during}() failed, {why(error)}') from error
+            raise UsageError(f'{self.levels[0]}: its {during}() failed, {_why(error)}') from error
         finally:
             self.set_state(state)
 
@@ -102,9 +91,7 @@ class GymEnv(EpisodicEnvironment):
                 self._env.close()
 
     def describe(self) -> dict[str, Any]:
-        packages = ['opencv-python-headless']
-        if self._library is not None:
-            packages.append(self._library.__name__)
+        libraries = [] if self._library is None else [self._library.__name__]
         inner = type(getattr(self._env, 'unwrapped', self._env))
         overview = [*self._view.lines(), action_line(self._env.action_space, self.act_space)]
         if not gym_interface.takes_seed(self._env):
@@ -112,8 +99,8 @@ class GymEnv(EpisodicEnvironment):
         return {
             'name': f'{"own" if self._library is None else "gym"}_{self.levels[0]}',
             'class': f'{inner.__module__}.{inner.__qualname__}',
-            'options': {**self.options(), 'size': list(self._size), 'grayscale': self._grayscale},
-            'packages': {name: importlib.metadata.version(name) for name in packages},
+            'options': self.options(),
+            'packages': versions('opencv-python-headless', *libraries),
             'overview': overview,
         }
 
@@ -129,10 +116,86 @@ class GymEnv(EpisodicEnvironment):
         return dict(self._view.convert(self._latest, self._steps))
 
 
-def name_of(env: Any) -> str:
-    """An environment's own name: the id that it was registered by, or its class."""
-    spec = getattr(env, 'spec', None)
-    return getattr(spec, 'id', None) or type(getattr(env, 'unwrapped', env)).__name__
+def make_by_id(identifier: str) -> tuple[Any, ModuleType]:
+    """Make an environment by id, without the libraries' output.
+
+    Args:
+        identifier: such as `CartPole-v1`, or `module:Name-v0` to import the module that registers
+            it first; the module may lie in the current folder.
+
+    Returns:
+        The environment and the library it came from.
+
+    Raises:
+        UsageError: there is no such environment, or it cannot be made.
+    """
+    library = _find_library(identifier)
+    name = identifier.rpartition(':')[2]
+    try:
+        with quiet():
+            return library.make(name, disable_env_checker=True), library
+    # Foreign code: it may fail in any way, or exit because a file is missing.
+    except (Exception, SystemExit) as error:
+        plain = isinstance(error, (library.error.Error, ImportError))  # These say what to do.
+        reason = printable(' '.join(str(error).split()), 300) if plain else _why(error)
+        hint = f': {_REGISTER_HINT}' if 'required' in reason and 'argument' in reason else ''
+        raise UsageError(
+            f'task gym_{printable(identifier)} cannot be made: {reason}{hint}'
+        ) from error
+
+
+def _find_library(identifier: str) -> ModuleType:
+    """The library that knows an environment: Gymnasium, or else Gym."""
+    module, _, name = identifier.rpartition(':')
+    if module:
+        _import(module, identifier)
+    known: list[str] = []
+    for library in map(import_quietly, ('gymnasium', 'gym')):
+        registry = library.envs.registration.registry
+        if name in registry:
+            return library
+        known.extend(registry)
+    near = [f'{module}:{found}' if module else found for found in nearest(name, known, 3)]
+    hint = f'did you mean {" or ".join(near)}?' if near else ''
+    if not module:
+        hint += f' gym_MODULE:{name} imports the module that registers it'
+    elif not near:
+        hint = f'{module} was imported and registers no such name'
+    raise UsageError(
+        f'unknown environment {shown(name)}: neither Gym nor Gymnasium knows it; '
+        f'{printable(hint.strip(), 300)}'
+    )
+
+
+def _import(module: str, identifier: str) -> None:
+    """Import a module, also from the current folder; installed ones take precedence.
+
+    Python itself looks there only for `python -m`, not for a console script. The folder stays on
+    the path, because registered modules are imported when the environment is made.
+    """
+    folder = os.getcwd()
+    if not {folder, ''} & set(sys.path):
+        sys.path.append(folder)
+    try:
+        import_quietly(module)
+    except (Exception, SystemExit) as error:  # As in `make_by_id`.
+        if isinstance(error, ModuleNotFoundError):
+            reason = printable(str(error), 150)
+            hint = 'install it, or start in the folder that it is in'
+        else:
+            reason, hint = _why(error), 'it fails by itself'
+        if module.endswith('.py'):
+            hint = f'write {printable(module[:-3])}, without .py'
+        raise UsageError(
+            f'task gym_{printable(identifier)}: cannot import {shown(module)} ({reason}): {hint}'
+        ) from error
+
+
+def _why(error: BaseException) -> str:
+    """One line about an error in foreign code, with its place."""
+    reason = printable(' '.join(f'{type(error).__name__}: {error}'.split()), 300)
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f'{reason} ({os.path.basename(last.filename)}, line {last.lineno})'
 
 
 def _check_single(env: Any) -> None:

@@ -6,13 +6,11 @@ returns `(observation, info)` and `step()` returns five values. The libraries' o
 the time limit that `make` adds) insist on the new interface, whatever they wrap.
 """
 
+import contextlib
 import inspect
-from collections.abc import Iterator
 from typing import Any
 
 from dreamerv2.errors import UsageError, printable
-
-_LIBRARIES = ('gym', 'gymnasium')
 
 
 def split_reset(result: Any) -> Any:
@@ -27,7 +25,7 @@ def split_step(result: Any) -> tuple[Any, float, bool, bool]:
 
     Args:
         result: `(observation, reward, done, info)`, where `info['TimeLimit.truncated']` marks a
-        time limit, or `(observation, reward, terminated, truncated, info)`.
+            time limit, or `(observation, reward, terminated, truncated, info)`.
 
     Returns:
         observation, reward, terminated, truncated.
@@ -90,7 +88,7 @@ def modernize(env: Any) -> None:
     New environments are passed through unchanged; old ones would make those wrappers fail. Wrappers
     that merely pass results on, and those of others, get what they always got.
     """
-    for wrapper in list(_wrappers(env)):
+    for wrapper in filter(_is_wrapper, _layers(env)):
         reset, step = type(wrapper).reset, type(wrapper).step
         if not isinstance(wrapper.env, Modern) and (_is_of_library(reset) or _is_of_library(step)):
             wrapper.env = Modern(wrapper.env, _unpacks(reset), _unpacks(step))
@@ -98,7 +96,8 @@ def modernize(env: Any) -> None:
 
 def takes_seed(env: Any) -> bool:
     """Whether a seed has an effect, given to `reset` or to a method `seed`."""
-    return _reset_takes_seed(env) or _seed_method(env) is not None or _inner_takes_seed(env)
+    layers = _layers(env)
+    return _accepts(layers[-1].reset, 'seed') or _seed_method(layers) is not None
 
 
 def reset(env: Any, seed: int) -> Any:
@@ -107,65 +106,52 @@ def reset(env: Any, seed: int) -> Any:
     Returns:
         The observation.
     """
-    if _reset_takes_seed(env):
+    layers = _layers(env)
+    accepting = [_accepts(layer.reset, 'seed') for layer in layers]
+    if all(accepting):
         try:
             return split_reset(env.reset(seed=seed))
         except TypeError as error:  # Passed on to something that cannot be inspected.
             if "argument 'seed'" not in str(error):
                 raise
-            return split_reset(env.reset())
     # A wrapper rejects the argument, or has none: seed what it wraps, and reset without.
-    if method := _seed_method(env):
+    elif method := _seed_method(layers):
         method(seed)
-    elif _inner_takes_seed(env):
-        _chain(env)[-1].reset(seed=seed)
+    elif accepting[-1]:
+        layers[-1].reset(seed=seed)
     return split_reset(env.reset())
 
 
-def _chain(env: Any) -> list[Any]:
-    """The environment, what it wraps, and so on."""
-    found = [env, *(_inside(wrapper) for wrapper in _wrappers(env))]
+def _layers(env: Any) -> list[Any]:
+    """The environment, what it wraps, and so on; `Modern` is left out."""
+    found = [env]
+    while _is_wrapper(found[-1]):
+        inside = found[-1].env
+        found.append(inside.env if isinstance(inside, Modern) else inside)
     inner = getattr(found[-1], 'unwrapped', found[-1])
     return found if inner is found[-1] else [*found, inner]
 
 
-def _wrappers(env: Any) -> Iterator[Any]:
-    """Wrappers of Gym or Gymnasium, from the outside inwards."""
-    while any(
-        parent.__name__ == 'Wrapper' and _is_of_library(parent) for parent in type(env).__mro__
-    ):
-        yield env
-        env = _inside(env)
+def _is_wrapper(env: Any) -> bool:
+    """Whether it is a wrapper of Gym or Gymnasium."""
+    parents = type(env).__mro__
+    return any(parent.__name__ == 'Wrapper' and _is_of_library(parent) for parent in parents)
 
 
-def _inside(wrapper: Any) -> Any:
-    return wrapper.env.env if isinstance(wrapper.env, Modern) else wrapper.env
-
-
-def _reset_takes_seed(env: Any) -> bool:
-    return all(_accepts(inner.reset, 'seed') for inner in _chain(env))
-
-
-def _inner_takes_seed(env: Any) -> bool:
-    return _accepts(_chain(env)[-1].reset, 'seed')
-
-
-def _seed_method(env: Any) -> Any:
+def _seed_method(layers: list[Any]) -> Any:
     """The outermost method `seed` that takes a seed, or None."""
-    for inner in _chain(env):
-        method = getattr(inner, 'seed', None)
+    for layer in layers:
+        method = getattr(layer, 'seed', None)
         if callable(method):
-            try:
+            with contextlib.suppress(TypeError, ValueError):
                 inspect.signature(method).bind(0)
-            except (TypeError, ValueError):
-                continue
-            return method
+                return method
     return None
 
 
 def _is_of_library(thing: Any) -> bool:
     """Whether a class or function is Gym's or Gymnasium's own."""
-    return thing.__module__.partition('.')[0] in _LIBRARIES
+    return thing.__module__.partition('.')[0] in ('gym', 'gymnasium')
 
 
 def _unpacks(function: Any) -> bool:
@@ -179,6 +165,5 @@ def _accepts(function: Any, name: str) -> bool:
         parameters = inspect.signature(function).parameters
     except (TypeError, ValueError):  # Not written in Python.
         return False
-    return name in parameters or any(
-        parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()
-    )
+    kinds = [parameter.kind for parameter in parameters.values()]
+    return name in parameters or inspect.Parameter.VAR_KEYWORD in kinds

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from dreamerv2.envs.contract import RESERVED, spaces
-from dreamerv2.envs.image import shrink
+from dreamerv2.envs.episodic import shrink
 from dreamerv2.errors import UsageError, printable
 
 SHORTEST_SIDE = 8  # pixels of bytes; a smaller array is a game's board rather than a picture
@@ -24,7 +24,6 @@ UNBOUNDED = 1e9  # a bound of this size is as good as infinite
 MOST_VALUES = 10_000  # of a discrete space, for the length of its one-hot vector
 MOST_COMBINATIONS = 1024  # of several discrete actions, to be one choice among all combinations
 
-Convert = Callable[[Any], np.ndarray]
 Build = Callable[[Sequence[Any]], Any]
 
 
@@ -41,16 +40,16 @@ class Entry:
     """One entry of the observation as the agent sees it.
 
     Attributes:
-        path: keys and indices that lead to it in the environment's observation.
         space: uint8 `[height, width, channels]` or float32 `[n]`.
         convert: turns the environment's value into a new array of that space.
         text: description.
+        path: keys and indices that lead to the value in the environment's observation.
     """
 
-    path: tuple[Any, ...]
     space: Any
-    convert: Convert
+    convert: Callable[[Any], np.ndarray]
     text: str
+    path: tuple[Any, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +66,6 @@ class View:
 
     @property
     def spaces(self) -> dict[str, Any]:
-        """Name -> space."""
         return {name: entry.space for name, entry in self.entries.items()}
 
     def lines(self) -> list[str]:
@@ -76,14 +74,10 @@ class View:
         return seen + [f'Left out: {name}, {why}.' for name, why in self.left_out.items()]
 
     def convert(self, observation: Any, step: int = 0) -> dict[str, np.ndarray]:
-        """An observation as the agent sees it.
-
-        Args:
-            observation: the environment's.
-            step: agent steps since the reset, for the error message.
+        """The environment's observation as the agent sees it.
 
         Raises:
-            UsageError: it does not match its space.
+            UsageError: it does not match its space; `step`, since the reset, is named.
         """
         result = {}
         for name, entry in self.entries.items():
@@ -111,15 +105,8 @@ def view(space: Any, size: tuple[int, int], grayscale: bool) -> View:
 
     A picture goes by the name `image`, anything else by `vector`, and the entries of a `Dict` or
     `Tuple` by their own names or positions (`outer/inner` where they are nested), in which all but
-    letters, digits, `_` and `-` becomes `_`; reserved names get the prefix `obs_`.
-
-    Args:
-        space: observation space of a Gym or Gymnasium environment.
-        size: (height, width) to which pictures are resized.
-        grayscale: whether pictures in colour become gray.
-
-    Returns:
-        The view.
+    letters, digits, `_` and `-` becomes `_`; reserved names get the prefix `obs_`. Pictures are
+    resized and made gray as by `shrink`.
 
     Raises:
         UsageError: nothing in the space can be seen.
@@ -128,12 +115,12 @@ def view(space: Any, size: tuple[int, int], grayscale: bool) -> View:
     left_out: dict[str, str] = {}
     for path, leaf in _leaves(space):
         try:
-            entry = _entry(path, leaf, size, grayscale)
+            entry = _entry(leaf, size, grayscale)
         except Unusable as error:
             left_out[_name(path, left_out) if path else 'observation'] = str(error)
             continue
         alone = 'image' if len(entry.space.shape) == 3 else 'vector'
-        entries[_name(path or (alone,), entries)] = entry
+        entries[_name(path or (alone,), entries)] = dataclasses.replace(entry, path=path)
     if not entries:
         reasons = '; '.join(f'{name}: {why}' for name, why in left_out.items()) or 'it is empty'
         raise UsageError(
@@ -151,9 +138,6 @@ def action_space(space: Any) -> tuple[Any, Callable[[Any], Any]]:
     Everything else becomes one box: each number of a `Box` is scaled from [-1, 1] to its bounds (or
     passed on where it has none), and a discrete space of n values takes n numbers, the largest of
     which is the choice.
-
-    Args:
-        space: action space of a Gym or Gymnasium environment.
 
     Returns:
         The space the agent acts in, `Discrete` from 0 or `Box` `[n]` from -1 to 1, and the function
@@ -181,11 +165,11 @@ def action_space(space: Any) -> tuple[Any, Callable[[Any], Any]]:
     ends = np.cumsum(sizes)
 
     def convert(action: np.ndarray) -> Any:
-        split = np.split(np.asarray(action, np.float64).reshape(-1), ends[:-1])
+        split = zip(parts, np.split(np.asarray(action, np.float64), ends[:-1]), strict=True)
         return build(
             [
                 int(numbers.argmax()) if isinstance(part, int) else box_value(part, numbers)
-                for part, numbers in zip(parts, split, strict=True)
+                for part, numbers in split
             ]
         )
 
@@ -202,36 +186,21 @@ def action_line(space: Any, act_space: Any) -> str:
 
 
 def box_value(space: Any, numbers: np.ndarray) -> np.ndarray:
-    """A value of a box.
+    """A value of a box, in its shape and dtype, from as many numbers from -1 to 1.
 
-    Args:
-        space: the box.
-        numbers: from -1 to 1, as many as the box has.
-
-    Returns:
-        An array of its shape and dtype. With both bounds, -1 and 1 map to them; with one bound the
-        value is at most 2 away from it, and without bounds it is the number itself. For integers
-        the range is divided evenly.
+    With both bounds, -1 and 1 map to them; with one bound the value is at most 2 away from it, and
+    without bounds it is the number itself. For integers the range is divided evenly.
     """
     numbers = np.asarray(numbers, np.float64).reshape(space.shape)
     low, high = _bounds(space)
-    low, high = (
-        np.where(np.isfinite(low), low, np.where(np.isfinite(high), high - 2, -1)),
-        np.where(np.isfinite(high), high, np.where(np.isfinite(low), low + 2, 1)),
-    )
+    low = np.where(np.isfinite(low), low, np.where(np.isfinite(high), high - 2, -1))
+    high = np.where(np.isfinite(high), high, low + 2)
     fraction = (numbers + 1) / 2
     if np.issubdtype(space.dtype, np.floating):
         value = (low + fraction * (high - low)).astype(space.dtype)
         return np.asarray(np.clip(value, space.low, space.high))
     whole = low + np.floor(fraction * (high - low + 1))
     return np.asarray(np.clip(whole, low, high).astype(space.dtype))
-
-
-def one_hot(index: int, count: int) -> np.ndarray:
-    """float32 `[count]`, 1 at the index."""
-    result = np.zeros(count, np.float32)
-    result[index] = 1
-    return result
 
 
 def value_range(space: Any) -> tuple[float, float] | None:
@@ -255,40 +224,37 @@ def why_no_picture(space: Any) -> str:
     return ''
 
 
-def _entry(path: tuple[Any, ...], space: Any, size: tuple[int, int], grayscale: bool) -> Entry:
+def _entry(space: Any, size: tuple[int, int], grayscale: bool) -> Entry:
     """How one leaf of an observation space reaches the agent; raises Unusable."""
     name = kind(space)
     if name == 'Box' and not _is_real(space.dtype):
         raise Unusable(f'a Box of {space.dtype}')
-    if name in ('Box', 'MultiBinary') and math.prod(space.shape) == 0:
-        raise Unusable(f'{_shown(space)} is empty')
-    if name == 'Box' and len(space.shape) > 1:
-        reason = why_no_picture(space)
-        if not reason:
-            seen, convert = _picture(space, size, grayscale)
-            text = f'picture {"x".join(map(str, seen.shape))}, 0 to 255, of {_shown(space)}'
-            return Entry(path, seen, convert, text)
-        return _vector(path, space, f'{_shown(space)}, no picture: {reason}')
     if name in ('Box', 'MultiBinary'):
-        return _vector(path, space, _shown(space))
+        if math.prod(space.shape) == 0:
+            raise Unusable(f'{_shown(space)} is empty')
+        if name == 'MultiBinary' or len(space.shape) < 2:
+            return _vector(space, _shown(space))
+        if reason := why_no_picture(space):
+            return _vector(space, f'{_shown(space)}, no picture: {reason}')
+        return _picture(space, size, grayscale)
     if name not in ('Discrete', 'MultiDiscrete'):
         raise Unusable(f'a {name} space cannot be seen')
     counts, starts = _choices(space)
-    total = sum(counts)
+    ends = np.cumsum(counts)
 
     def convert_choices(value: Any) -> np.ndarray:
         indices = np.ravel(_checked(value, space)) - starts
         if not ((indices >= 0) & (indices < counts)).all() or (indices % 1).any():
             raise Mismatch(f'is {printable(repr(value))}, but its space is {_shown(space)}')
-        return np.concatenate(
-            [one_hot(int(index), count) for index, count in zip(indices, counts, strict=True)]
-        )
+        one_hot = np.zeros(ends[-1], np.float32)
+        one_hot[(ends - counts + indices).astype(int)] = 1
+        return one_hot
 
-    seen = spaces.Box(0, 1, (total,), np.float32)
-    return Entry(path, seen, convert_choices, f'vector [{total}], one-hot, of {_shown(space)}')
+    seen = spaces.Box(0, 1, (int(ends[-1]),), np.float32)
+    return Entry(seen, convert_choices, f'vector [{ends[-1]}], one-hot, of {_shown(space)}')
 
 
-def _vector(path: tuple[Any, ...], space: Any, text: str) -> Entry:
+def _vector(space: Any, text: str) -> Entry:
     """The numbers of a space as they are."""
     count = math.prod(space.shape)
     # float32 cannot hold the bounds of a float64 box; values beyond them are still accepted.
@@ -299,10 +265,10 @@ def _vector(path: tuple[Any, ...], space: Any, text: str) -> Entry:
     def convert(value: Any) -> np.ndarray:
         return np.array(_checked(value, space), np.float32).reshape(count)
 
-    return Entry(path, seen, convert, f'vector [{count}], {scale}, of {text}')
+    return Entry(seen, convert, f'vector [{count}], {scale}, of {text}')
 
 
-def _picture(space: Any, size: tuple[int, int], grayscale: bool) -> tuple[Any, Convert]:
+def _picture(space: Any, size: tuple[int, int], grayscale: bool) -> Entry:
     """How pictures, or stacks of them, reach the agent.
 
     The two neighbouring axes that are longest are height and width. Colour is the nearest axis
@@ -334,8 +300,9 @@ def _picture(space: Any, size: tuple[int, int], grayscale: bool) -> tuple[Any, C
         pictures = [shrink(pixels[:, :, i], size, grayscale) for i in range(pixels.shape[2])]
         return pictures[0] if len(pictures) == 1 else np.concatenate(pictures, -1)
 
-    black = np.full(shape, low, space.dtype)
-    return spaces.Box(0, 255, convert(black).shape, np.uint8), convert
+    seen = spaces.Box(0, 255, convert(np.full(shape, low, space.dtype)).shape, np.uint8)
+    text = f'picture {"x".join(map(str, seen.shape))}, 0 to 255, of {_shown(space)}'
+    return Entry(seen, convert, text)
 
 
 def _action_parts(space: Any) -> tuple[list[Any], Build]:
@@ -350,14 +317,15 @@ def _action_parts(space: Any) -> tuple[list[Any], Build]:
             raise Unusable('is empty')
         return [space], lambda values: values[0]
     if name == 'Discrete':
-        (count,), (start,) = _action_choices(space)
+        (count,), (start,) = _choices(space)
         return [count], lambda values: int(values[0]) + int(start)
     if name in ('MultiDiscrete', 'MultiBinary'):
-        counts, starts = _action_choices(space)
-        return (
-            counts,
-            lambda values: (np.array(values) + starts).reshape(space.shape).astype(space.dtype),
-        )
+        counts, starts = _choices(space)
+
+        def build_array(values: Sequence[Any]) -> Any:
+            return (np.array(values) + starts).reshape(space.shape).astype(space.dtype)
+
+        return counts, build_array
     if name in ('Tuple', 'Dict') and len(space.spaces):
         named = name == 'Dict'
         keys = list(space.spaces) if named else range(len(space.spaces))
@@ -375,21 +343,16 @@ def _action_parts(space: Any) -> tuple[list[Any], Build]:
     raise Unusable('is empty' if name in ('Tuple', 'Dict') else f'holds a {name} space')
 
 
-def _action_choices(space: Any) -> tuple[list[int], np.ndarray]:
-    counts, starts = _choices(space)
-    if not counts:
-        raise Unusable('is empty')
-    return counts, starts
-
-
 def _choices(space: Any) -> tuple[list[int], np.ndarray]:
-    """Number of values and first value of each of a discrete space's choices."""
+    """Number of values and first value of each of a discrete space's choices; raises Unusable."""
     name = kind(space)
     if name == 'MultiBinary':
         counts = [2] * math.prod(space.shape)
-        return counts, np.zeros(len(counts), np.int64)
-    counts = [int(space.n)] if name == 'Discrete' else [int(n) for n in np.ravel(space.nvec)]
-    if sum(counts) > MOST_VALUES:
+    else:
+        counts = [int(space.n)] if name == 'Discrete' else [int(n) for n in np.ravel(space.nvec)]
+    if not counts:
+        raise Unusable('is empty')
+    if sum(counts) > MOST_VALUES and name != 'MultiBinary':
         raise Unusable(f'has {sum(counts)} values, too many for a one-hot vector')
     starts = np.ravel(getattr(space, 'start', 0)).astype(np.int64)
     return counts, np.broadcast_to(starts, len(counts))

@@ -72,7 +72,7 @@ def make_view(task: str, render_mode: str = 'rgb_array', **options: Any) -> Gymn
     Args:
         task: such as `mario_1-1`.
         render_mode: only `rgb_array`.
-        **options: of `make_env`, such as `grayscale`, `sticky` or `mario_actions`.
+        **options: see `make_env`.
 
     Raises:
         UsageError: there is no such task, or an option has an impossible value.

@@ -39,35 +39,28 @@ LEVELS = tuple(_END_IN_MAIN_AREA)
 
 
 def level_length(level: str) -> int:
-    """Length of a level: the x of its flag or axe.
+    """Length of a level in pixels: the x of its flag or axe.
 
     Args:
         level: `world-stage` or a task name of one level, such as `3-1` or `mario_3-1`.
 
-    Returns:
-        Pixels.
-
     Raises:
         UsageError: there is no such level.
     """
-    name = level.removeprefix('mario_')
-    if name not in _END_IN_MAIN_AREA:
-        raise UsageError(f'unknown level {level!r}: levels are named 1-1 to 8-4 (world-stage)')
-    length = _END_IN_MAIN_AREA[name]
-    if name in _LEVELS_WITH_EXIT_PIPE:
-        length += _EXIT_AREA_FLAG - _EXIT_AREA_ENTRY
-    return length
+    offset = exit_offset(level)
+    return main_area_end(level) if offset is None else offset + _EXIT_AREA_FLAG
 
 
 def main_area_end(level: str) -> int:
     """x of the end of a level's main area: flagpole, axe or pipe. Raises as `level_length`."""
-    return level_length(level) - (_EXIT_AREA_FLAG - _EXIT_AREA_ENTRY) * (
-        level in _LEVELS_WITH_EXIT_PIPE
-    )
+    name = level.removeprefix('mario_')
+    if name not in _END_IN_MAIN_AREA:
+        raise UsageError(f'unknown level {level!r}: levels are named 1-1 to 8-4 (world-stage)')
+    return _END_IN_MAIN_AREA[name]
 
 
 def exit_offset(level: str) -> int | None:
     """Offset of x in the exit area, so that it continues from the exit pipe; None without one."""
-    if level not in _LEVELS_WITH_EXIT_PIPE:
+    if level.removeprefix('mario_') not in _LEVELS_WITH_EXIT_PIPE:
         return None
-    return _END_IN_MAIN_AREA[level] - _EXIT_AREA_ENTRY
+    return main_area_end(level) - _EXIT_AREA_ENTRY

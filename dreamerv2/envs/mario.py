@@ -29,16 +29,15 @@ which the console draws from the memory of the frame before.
 """
 
 import hashlib
-import importlib.metadata
 from collections.abc import Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 
 from dreamerv2.envs import sprites
 from dreamerv2.envs.contract import Observation, bookkeeping_spaces, log_space, spaces
-from dreamerv2.envs.episodic import EpisodicEnvironment
-from dreamerv2.envs.image import cv2, resize
+from dreamerv2.envs.episodic import EpisodicEnvironment, resize, versions
 from dreamerv2.envs.level_lengths import EXIT_AREA, exit_offset, level_length, main_area_end
 from dreamerv2.errors import UsageError
 from dreamerv2.quiet import quiet
@@ -51,7 +50,6 @@ ACTIONS = {'complex': COMPLEX_MOVEMENT, 'simple': SIMPLE_MOVEMENT, 'right_only':
 _BUTTONS = {'right': 128, 'left': 64, 'down': 32, 'up': 16, 'B': 2, 'A': 1, 'NOOP': 0}
 _WORLD, _STAGE, _AREA_LOW, _AREA_HIGH = 0x075F, 0x075C, 0x00E7, 0x00E8
 _ALMOST_DONE = 0.999
-_PACKAGES = ('gym-super-mario-bros', 'nes-py', 'gym', 'opencv-python-headless')
 
 
 def button_names(actions: str | Sequence[str]) -> list[list[str]]:
@@ -80,14 +78,7 @@ def button_names(actions: str | Sequence[str]) -> list[list[str]]:
 
 
 def button_bytes(actions: list[list[str]]) -> tuple[int, ...]:
-    """The byte on the joypad's port for each combination of buttons.
-
-    Args:
-        actions: button names of each action, as in `gym_super_mario_bros.actions`.
-
-    Returns:
-        One byte for each action.
-    """
+    """The byte on the joypad's port for each combination of button names."""
     return tuple(sum(_BUTTONS[button] for button in action) for action in actions)
 
 
@@ -119,15 +110,10 @@ class MarioEnv(EpisodicEnvironment):
 
     Args:
         level: `world-stage`, `1-1` to `8-4`.
-        size: (height, width) of the image.
         actions: `complex` (the package's 12), `simple` (7), `right_only` (5), or combinations of
             buttons such as `['NOOP', 'right', 'right+A']`.
-        grayscale: one channel (OpenCV's `RGB2GRAY`, then `INTER_AREA`) or three.
-        action_repeat: frames per agent step; their rewards are summed.
-        sticky: probability of executing the previous action again, see `EpisodicEnvironment`.
-        time_limit: agent steps after which an episode is cut off (not terminal); 0 for none but
-            the game's own clock.
-        seed: seed of the sticky actions; the emulator itself is deterministic.
+        **options: see `EpisodicEnvironment`. Only sticky actions are random: the emulator itself is
+            deterministic.
 
     Raises:
         UsageError: there is no such level.
@@ -138,16 +124,11 @@ class MarioEnv(EpisodicEnvironment):
         level: str,
         *,
         actions: str | Sequence[str] = 'complex',
-        size: tuple[int, int] = (64, 64),
-        grayscale: bool = True,
         action_repeat: int = 4,
         sticky: float = 0.2,
-        time_limit: int = 0,
-        seed: int = 0,
+        **options: Any,
     ):
-        super().__init__(
-            seed=seed, action_repeat=action_repeat, sticky=sticky, time_limit=time_limit
-        )
+        super().__init__(action_repeat=action_repeat, sticky=sticky, **options)
         self._length = level_length(level)
         self._main_area_end = main_area_end(level)
         self._exit_offset = exit_offset(level)
@@ -160,14 +141,12 @@ class MarioEnv(EpisodicEnvironment):
         self._main_area = self._area()
         with open(self._game._rom_path, 'rb') as rom:
             self._rom_hash = hashlib.sha256(rom.read()).hexdigest()
-        self._size = (int(size[0]), int(size[1]))
-        self._grayscale = grayscale
         self._x = self._furthest = 0
         self._completed = False
         self.levels = [level]
         self.act_space = spaces.Discrete(len(self._buttons))
         self.obs_space = {
-            'image': spaces.Box(0, 255, (*self._size, 1 if grayscale else 3), np.uint8),
+            'image': self.image_space(),
             **bookkeeping_spaces(1),
             'log_x': log_space(),
             'log_completed': log_space(),
@@ -175,7 +154,7 @@ class MarioEnv(EpisodicEnvironment):
             'log_player': log_space(4),
             'log_enemies': log_space(sprites.SLOTS, 4),
         }
-        height, width = self._size
+        height, width = self.size
         self._scale = np.array([height / 240, width / 256] * 2, np.float32)
 
     def render(self) -> np.ndarray:
@@ -192,13 +171,8 @@ class MarioEnv(EpisodicEnvironment):
     def describe(self) -> dict[str, Any]:
         return {
             'name': f'mario_{self.levels[0]}',
-            'options': {
-                **self.options(),
-                'actions': self._actions,
-                'size': list(self._size),
-                'grayscale': self._grayscale,
-            },
-            'packages': {name: importlib.metadata.version(name) for name in _PACKAGES},
+            'options': {**self.options(), 'actions': self._actions},
+            'packages': versions('gym-super-mario-bros', 'nes-py', 'gym', 'opencv-python-headless'),
             'rom_sha256': self._rom_hash,
         }
 
@@ -219,11 +193,11 @@ class MarioEnv(EpisodicEnvironment):
         return reward, done, False
 
     def _observe(self) -> Observation:
-        code = cv2.COLOR_BGRA2GRAY if self._grayscale else cv2.COLOR_BGRA2RGB
+        code = cv2.COLOR_BGRA2GRAY if self.grayscale else cv2.COLOR_BGRA2RGB
         progress = min(self._furthest / self._length, _ALMOST_DONE)
         drawn = self._game.drawn
         return {
-            'image': resize(cv2.cvtColor(self._screen, code), self._size),
+            'image': resize(cv2.cvtColor(self._screen, code), self.size),
             'log_x': np.float32(self._x),
             'log_completed': np.float32(self._completed),
             'log_progress': np.float32(1.0 if self._completed else progress),
@@ -253,20 +227,12 @@ def _raw_pixels(screen: np.ndarray) -> np.ndarray:
     """The emulator's own picture behind nes-py's RGB view of it.
 
     OpenCV needs contiguous channels in order, and copying the reversed view takes ten times as long
-    as everything else done to a frame. This is a live view: callers must copy (colour conversion
-    does).
-
-    Args:
-        screen: nes-py's `[240, 256, 3]` view of 32-bit pixels (blue, green, red, unused).
-
-    Returns:
-        `[240, 256, 4]` contiguous view of the same memory.
-
-    Raises:
-        RuntimeError: the memory layout differs (a big-endian machine).
+    as everything else done to a frame. From nes-py's `[240, 256, 3]` view of 32-bit pixels (blue,
+    green, red, unused) this makes a contiguous one of the same memory, `[240, 256, 4]`. It is live:
+    callers must copy (colour conversion does).
     """
     height, width, _ = screen.shape
-    if screen.strides != (4 * width, 4, -1):
+    if screen.strides != (4 * width, 4, -1):  # As on a big-endian machine.
         raise RuntimeError(f'unexpected layout of the screen: strides {screen.strides}')
     blue = screen[:, :, 2:]
     return np.lib.stride_tricks.as_strided(blue, (height, width, 4), (4 * width, 4, 1))

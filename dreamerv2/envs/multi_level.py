@@ -10,14 +10,11 @@ from dreamerv2.errors import UsageError
 
 
 def normalize_weights(weights: Sequence[float] | None, count: int) -> np.ndarray:
-    """Probabilities of the levels.
+    """Probabilities of the levels, float64 `[count]`.
 
     Args:
         weights: one number from 0 for each level, not all 0; None or empty: uniform.
         count: number of levels.
-
-    Returns:
-        float64 `[count]` that sums to 1.
 
     Raises:
         UsageError: another number of weights, or impossible ones.
@@ -68,11 +65,9 @@ class MultiLevelEnv(Environment):
         seed: int = 0,
         details: Mapping[str, Any] | None = None,
     ):
-        if not makers:
-            raise ValueError('expected at least one environment')
         self.levels = list(makers)
         self.seed = seed
-        self._details = dict(details or {})
+        self._details = details or {}
         self._makers = dict(makers)
         self._probabilities = normalize_weights(weights, len(self.levels))
         self._rng = np.random.default_rng(seed)

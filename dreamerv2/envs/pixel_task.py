@@ -5,14 +5,12 @@ target, the left or the right end of the track. The reward falls linearly from 1
 at the other end. A bar at the bottom shows the time left; when it runs out the episode terminates.
 """
 
-import importlib.metadata
 from typing import Any
 
 import numpy as np
 
 from dreamerv2.envs.contract import Observation, bookkeeping_spaces, log_space, spaces
-from dreamerv2.envs.episodic import EpisodicEnvironment
-from dreamerv2.envs.image import shrink
+from dreamerv2.envs.episodic import EpisodicEnvironment, shrink, versions
 
 _CELLS = 6
 _LENGTH = 16
@@ -21,26 +19,14 @@ _MOVES = np.array([-1, 1, 0])  # left, right, stay
 
 
 def step_reward(position: np.ndarray | int, target: np.ndarray | int) -> np.ndarray:
-    """Reward of a position: from 1 at the target to -1 at the other end.
-
-    Args:
-        position: cell, `[...]`.
-        target: cell, `[...]`.
-
-    Returns:
-        float64 `[...]`, linear in the distance.
-    """
+    """Reward of a position, float64: linear from 1 at the target to -1 at the other end."""
     return 1 - 2 * np.abs(np.asarray(position) - target) / (_CELLS - 1)
 
 
 def expected_returns(length: int = _LENGTH) -> tuple[float, float]:
-    """Expected return of random and of optimal play, by dynamic programming over the cells.
+    """Expected returns of uniformly random and of the best actions in episodes of a length.
 
-    Args:
-        length: steps in an episode.
-
-    Returns:
-        Return of uniformly random actions, and of the best actions.
+    One move an action, no sticky ones; by dynamic programming over the cells.
     """
     target = 0  # the ends are symmetric
     following = np.clip(np.arange(_CELLS)[:, None] + _MOVES, 0, _CELLS - 1)  # [cells, moves]
@@ -53,24 +39,20 @@ def expected_returns(length: int = _LENGTH) -> tuple[float, float]:
     return float(random_value[starts].mean()), float(optimal_value[starts].mean())
 
 
-def draw(position: int, target: int, time_left: float, size: int = _PIXELS) -> np.ndarray:
-    """The picture of a state.
+def draw(position: int, target: int, time_left: float) -> np.ndarray:
+    """The picture of a state, uint8 `[64, 64, 1]`.
 
     Args:
         position: the block's cell.
         target: the column's cell.
         time_left: fraction of the episode left, 1 to 0; the bar's length.
-        size: height and width in pixels.
-
-    Returns:
-        uint8 `[size, size, 1]`.
     """
-    bar, cell = size // 16, size // _CELLS
-    image = np.zeros((size, size, 1), np.uint8)
+    cell = _PIXELS // _CELLS
+    image = np.zeros((_PIXELS, _PIXELS, 1), np.uint8)
     image[:, target * cell : (target + 1) * cell] = 100
-    image[size // 4 : size * 3 // 4, position * cell : (position + 1) * cell] = 255
-    image[size - bar :] = 0
-    image[size - bar :, : round(size * time_left)] = 180
+    image[16:48, position * cell : (position + 1) * cell] = 255
+    image[60:] = 0
+    image[60:, : round(_PIXELS * time_left)] = 180
     return image
 
 
@@ -78,59 +60,28 @@ class PixelTask(EpisodicEnvironment):
     """The task above: 16 steps, 3 actions; random play returns -1.5, the best 14.4.
 
     Args:
-        size: (height, width) of the image.
-        grayscale: one channel, or three equal ones.
-        action_repeat: moves per agent step.
-        sticky: see `EpisodicEnvironment`.
-        time_limit: agent steps after which an episode is cut off before its own end; 0 for none.
-        seed: of start and target of every episode.
+        **options: see `EpisodicEnvironment`.
     """
 
-    def __init__(
-        self,
-        *,
-        size: tuple[int, int] = (64, 64),
-        grayscale: bool = True,
-        action_repeat: int = 1,
-        sticky: float = 0.0,
-        time_limit: int = 0,
-        seed: int = 0,
-    ):
-        super().__init__(
-            seed=seed, action_repeat=action_repeat, sticky=sticky, time_limit=time_limit
-        )
-        self._size = (int(size[0]), int(size[1]))
-        self._grayscale = grayscale
+    def __init__(self, **options: Any):
+        super().__init__(**options)
+        self.random_return, self.optimal_return = expected_returns()
         self._position = self._target = 0
         self._frames = 0
         self.levels = ['pixel']
         self.act_space = spaces.Discrete(len(_MOVES))
         self.obs_space = {
-            'image': spaces.Box(0, 255, (*self._size, 1 if grayscale else 3), np.uint8),
+            'image': self.image_space(),
             **bookkeeping_spaces(1),
             'log_distance': log_space(),
         }
-
-    @property
-    def random_return(self) -> float:
-        """Expected return of uniformly random actions (one move an action, no sticky ones)."""
-        return expected_returns()[0]
-
-    @property
-    def optimal_return(self) -> float:
-        """Expected return of the best actions (one move an action, no sticky ones)."""
-        return expected_returns()[1]
 
     def render(self) -> np.ndarray:
         """The picture at 256 x 256, uint8 with three channels."""
         return np.kron(self._draw(), np.ones((4, 4, 3), np.uint8))
 
     def describe(self) -> dict[str, Any]:
-        return {
-            'name': 'pixel',
-            'options': {**self.options(), 'size': list(self._size), 'grayscale': self._grayscale},
-            'packages': {'numpy': importlib.metadata.version('numpy')},
-        }
+        return {'name': 'pixel', 'options': self.options(), 'packages': versions('numpy')}
 
     def _begin(self) -> None:
         self._frames = 0
@@ -144,9 +95,9 @@ class PixelTask(EpisodicEnvironment):
         return reward, self._frames >= _LENGTH, False
 
     def _observe(self) -> Observation:
-        image = shrink(self._draw(), self._size, grayscale=True)
+        image = shrink(self._draw(), self.size, grayscale=True)
         return {
-            'image': image if self._grayscale else np.repeat(image, 3, axis=2),
+            'image': image if self.grayscale else np.repeat(image, 3, axis=2),
             'log_distance': np.float32(abs(self._position - self._target)),
         }
 

@@ -21,44 +21,31 @@ _ACTIVE, _KIND = 0x0F, 0x16
 _PAGE_X, _X, _PAGE_Y, _Y = 0x6E, 0x87, 0xB6, 0xCF
 _PIRANHA, _PIRANHA_SPEED, _FRAME_TIMER = 0x0D, 0x58, 0x078A
 
-# Harmful objects, with the empty pixels above them in a box of 24. Left out are lifts, mushrooms,
+# Harmful objects by the empty pixels above them in a box of 24. Left out are lifts, mushrooms,
 # vines, springs, flags and fireworks, which use the same slots, invisible spawners, and bars of
 # fire, whose boxes would be mostly background.
-_EMPTY_ABOVE = {
-    0x00: 0,  # green koopa
-    0x01: 0,  # red koopa
-    0x02: 8,  # buzzy beetle
-    0x03: 0,  # red koopa
-    0x04: 0,  # green koopa
-    0x05: 0,  # hammer brother
-    0x06: 8,  # goomba
-    0x07: 0,  # blooper
-    0x08: 8,  # bullet
-    0x09: 0,  # paratroopa
-    0x0A: 8,  # gray cheep-cheep
-    0x0B: 8,  # red cheep-cheep
-    0x0C: 8,  # podoboo
-    0x0D: 0,  # piranha plant
-    0x0E: 0,  # paratroopa, jumping
-    0x0F: 0,  # paratroopa, red
-    0x10: 0,  # paratroopa, flying
-    0x11: 0,  # lakitu
-    0x12: 8,  # spiny
-    0x14: 8,  # cheep-cheep, flying
-    0x15: 8,  # flame
-    0x2D: 0,  # half of Bowser
-    0x33: 8,  # bullet
+_TALL = {
+    *(0x00, 0x01, 0x03, 0x04),  # koopas
+    *(0x09, 0x0E, 0x0F, 0x10),  # paratroopas
+    *(0x05, 0x07, 0x0D, 0x11),  # hammer brother, blooper, piranha plant, lakitu
+    0x2D,  # half of Bowser
 }
+_LOW = {
+    *(0x0A, 0x0B, 0x14),  # cheep-cheeps
+    *(0x02, 0x06, 0x12),  # buzzy beetle, goomba, spiny
+    *(0x08, 0x33, 0x0C, 0x15),  # bullets, podoboo, flame
+}
+_EMPTY_ABOVE = {**dict.fromkeys(_TALL, 0), **dict.fromkeys(_LOW, 8)}
 
 
 def player_box(ram: bytes) -> Box:
-    """Mario's box (top, left, bottom, right) in pixels of the screen, ends exclusive.
+    """The smallest box around Mario's tiles of 8 x 8; zeros where he is not drawn.
 
     Args:
         ram: the 2 KiB of memory from which the picture is drawn.
 
     Returns:
-        The smallest box around his tiles of 8 x 8; zeros where he is not drawn.
+        top, left, bottom, right in pixels of the screen, ends exclusive.
     """
     if ram[_INJURED] and ram[_FRAME] & 1:  # He blinks.
         return NOWHERE

@@ -8,13 +8,34 @@ A task is a family and what is played in it, joined by `_`: `mario_3-1`, several
 import collections
 import contextlib
 import dataclasses
+import importlib.util
 from collections.abc import Mapping, Sequence
 
 from dreamerv2.cli import did_you_mean
-from dreamerv2.config.sets import named_sets
-from dreamerv2.envs.atari_games import GAMES, check_installed
+from dreamerv2.config import named_sets
 from dreamerv2.envs.level_lengths import LEVELS
 from dreamerv2.errors import UsageError, printable, shown
+
+# The games that ale-py 0.12 has for one player (it also carries four that need two: combat, joust,
+# maze_craze and warlords).
+GAMES = (
+    'adventure', 'air_raid', 'alien', 'amidar', 'assault', 'asterix', 'asteroids', 'atlantis',
+    'atlantis2', 'backgammon', 'bank_heist', 'basic_math', 'battle_zone', 'beam_rider', 'berzerk',
+    'blackjack', 'bowling', 'boxing', 'breakout', 'carnival', 'casino', 'centipede',
+    'chopper_command', 'crazy_climber', 'crossbow', 'darkchambers', 'defender', 'demon_attack',
+    'donkey_kong', 'double_dunk', 'earthworld', 'elevator_action', 'enduro', 'entombed', 'et',
+    'fishing_derby', 'flag_capture', 'freeway', 'frogger', 'frostbite', 'galaxian', 'gopher',
+    'gravitar', 'hangman', 'haunted_house', 'hero', 'human_cannonball', 'ice_hockey', 'jamesbond',
+    'journey_escape', 'kaboom', 'kangaroo', 'keystone_kapers', 'king_kong', 'klax', 'koolaid',
+    'krull', 'kung_fu_master', 'laser_gates', 'lost_luggage', 'mario_bros', 'miniature_golf',
+    'montezuma_revenge', 'mr_do', 'ms_pacman', 'name_this_game', 'othello', 'pacman', 'phoenix',
+    'pitfall', 'pitfall2', 'pong', 'pooyan', 'private_eye', 'qbert', 'riverraid', 'road_runner',
+    'robotank', 'seaquest', 'sir_lancelot', 'skiing', 'solaris', 'space_invaders', 'space_war',
+    'star_gunner', 'superman', 'surround', 'tennis', 'tetris', 'tic_tac_toe_3d', 'time_pilot',
+    'trondead', 'turmoil', 'tutankham', 'up_n_down', 'venture', 'video_checkers', 'video_chess',
+    'video_cube', 'video_pinball', 'wizard_of_wor', 'word_zapper', 'yars_revenge', 'zaxxon',
+)  # fmt: skip
+"""Names of all games, as in `atari_space_invaders`."""
 
 FAMILIES = 'mario', 'atari', 'gym', 'pixel'
 _EXAMPLES = 'mario_3-1, mario_3-1+3-2, mario_e4, atari_pong, gym_CartPole-v1, pixel'
@@ -44,10 +65,7 @@ def parse_task(task: str, sets: Mapping[str, Sequence[str]] | None = None) -> Ta
 
     Args:
         task: such as `mario_3-1+3-2`.
-        sets: named sets besides those of `configs.yaml`, see `config.sets`.
-
-    Returns:
-        Family and names, sets expanded.
+        sets: named sets besides those of `configs.yaml`, see `config.named_sets`.
 
     Raises:
         UsageError: an unknown family, level or game, or a name given twice.
@@ -69,11 +87,10 @@ def parse_task(task: str, sets: Mapping[str, Sequence[str]] | None = None) -> Ta
         names.extend(known.get(f'{family}_{part}', known.get(part, (part,))))
     if not all(names):
         raise UsageError(f'task {shown(task)}: a name is missing next to "+"')
-    if family == 'mario':
-        _check_levels(task, names, known)
     if family == 'atari':
         names = [_ALIASES.get(name, name) for name in names]
-        _check_games(task, names, known)
+    if family in ('mario', 'atari'):
+        _check_names(task, family, names, known)
     twice = sorted(name for name, count in collections.Counter(names).items() if count > 1)
     if twice:
         listed = printable(', '.join(twice), 150)
@@ -82,17 +99,10 @@ def parse_task(task: str, sets: Mapping[str, Sequence[str]] | None = None) -> Ta
 
 
 def check_task(task: str, sets: Mapping[str, Sequence[str]] | None = None) -> Task:
-    """Check that a task exists, before anything is written.
+    """Check that a task exists, before anything is written; otherwise as `parse_task`.
 
     A Gym environment is made and played for a step, to find one that cannot be used. Others are not
     made, and neither an emulator nor TensorFlow is imported.
-
-    Args:
-        task: the task's name.
-        sets: named sets besides those of `configs.yaml`, see `config.sets`.
-
-    Returns:
-        Family and names, as `parse_task`.
 
     Raises:
         UsageError: there is no such task, or what it needs is not installed.
@@ -110,6 +120,14 @@ def check_task(task: str, sets: Mapping[str, Sequence[str]] | None = None) -> Ta
     return parsed
 
 
+def check_installed(task: str) -> None:
+    """Raise UsageError unless ale-py, which has emulator and games, is installed."""
+    if importlib.util.find_spec('ale_py') is None:
+        raise UsageError(
+            f"task {task}: Atari needs ale-py, which is not installed: pip install '.[atari]'"
+        )
+
+
 def check_makeable(task: Task) -> None:
     """Raise UsageError for an environment that only the user's own program can make."""
     if task.family == 'own':
@@ -122,23 +140,23 @@ def check_makeable(task: Task) -> None:
         )
 
 
-def _check_levels(task: str, names: Sequence[str], known: Mapping[str, Sequence[str]]) -> None:
-    unknown = [name for name in names if name not in LEVELS]
-    if unknown:
-        own = {name.removeprefix('mario_') for name, values in known.items() if values[0] in LEVELS}
+def _check_names(
+    task: str, family: str, names: Sequence[str], known: Mapping[str, Sequence[str]]
+) -> None:
+    """Raise UsageError for a level or game that does not exist."""
+    existing = LEVELS if family == 'mario' else GAMES
+    unknown = [name for name in names if name not in existing]
+    if not unknown:
+        return
+    own = [key.removeprefix(f'{family}_') for key, names in known.items() if names[0] in existing]
+    sets = printable(' '.join(sorted(set(own))), 100)
+    if family == 'mario':
         raise UsageError(
             f'task {shown(task)}: unknown level {shown(unknown[0])}; there are 1-1 to 8-4 '
-            f'({" ".join(LEVELS)}) and the sets {printable(" ".join(sorted(own)), 100)}'
+            f'({" ".join(LEVELS)}) and the sets {sets}'
         )
-
-
-def _check_games(task: str, names: Sequence[str], known: Mapping[str, Sequence[str]]) -> None:
-    unknown = [name for name in names if name not in GAMES]
-    if unknown:
-        own = {name.removeprefix('atari_') for name, values in known.items() if values[0] in GAMES}
-        sets = printable(' '.join(sorted(own)), 100)
-        hint = did_you_mean(unknown[0], (*GAMES, *own), 3, lead='; ')
-        raise UsageError(
-            f'task {shown(task)}: unknown game {shown(unknown[0])}; games are named as in '
-            f'atari_space_invaders, sets are {sets}{hint}'
-        )
+    hint = did_you_mean(unknown[0], (*GAMES, *own), 3, lead='; ')
+    raise UsageError(
+        f'task {shown(task)}: unknown game {shown(unknown[0])}; games are named as in '
+        f'atari_space_invaders, sets are {sets}{hint}'
+    )

@@ -2,6 +2,7 @@
 
 import abc
 import concurrent.futures
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -58,8 +59,7 @@ class Workers(abc.ABC):
         """Restore what `get_state` returned; environments beyond its length keep their own state.
 
         Returns:
-            For each environment with a state whether its episode is running. If not, it must be
-            reset.
+            For each environment with a state whether its episode is running; if not, reset it.
         """
 
     @abc.abstractmethod
@@ -72,17 +72,13 @@ class Workers(abc.ABC):
 
 
 class InProcess(Workers):
-    """Environments one after another in this process.
-
-    Args:
-        makers: functions that make the environments.
-    """
+    """Environments one after another in this process."""
 
     def __init__(self, makers: Sequence[Maker]):
         if not makers:
             raise ValueError('expected at least one environment')
         self._envs = [ResumableEnv(maker()) for maker in makers]
-        self._pending: dict[int, Action] = {}
+        self._results: dict[int, Callable[[], Observation]] = {}
         first = self._envs[0]
         self.obs_space, self.act_space = first.obs_space, first.act_space
         self.levels, self.action_repeat = first.levels, first.action_repeat
@@ -92,13 +88,15 @@ class InProcess(Workers):
 
     def reset(self, indices: Sequence[int] | None = None) -> list[Observation]:
         indices = range(len(self)) if indices is None else indices
-        return [self._envs[index].reset() for index in indices]
+        results = [self._start(self._envs[index].reset) for index in indices]
+        return [result() for result in results]
 
     def begin(self, actions: Mapping[int, Action]) -> None:
-        self._pending.update(actions)
+        for index, action in actions.items():
+            self._results[index] = self._start(self._envs[index].step, action)
 
     def end(self, indices: Sequence[int]) -> list[Observation]:
-        return [self._envs[index].step(self._pending.pop(index)) for index in indices]
+        return [self._results.pop(index)() for index in indices]
 
     def get_state(self) -> list[dict[str, Any]]:
         return [env.get_state() for env in self._envs]
@@ -113,32 +111,24 @@ class InProcess(Workers):
         for env in self._envs:
             env.close()
 
+    def _start(self, method: Callable, *arguments: Any) -> Callable[[], Observation]:
+        """A function that gives the method's result: here by calling it only then."""
+        return functools.partial(method, *arguments)
+
 
 class ThreadWorkers(InProcess):
     """Environments in parallel threads, useful where stepping releases the GIL.
 
     nes-py and ale-py release it while they emulate a frame. Not for environments that share state.
-
-    Args:
-        makers: functions that make the environments.
     """
 
     def __init__(self, makers: Sequence[Maker]):
         super().__init__(makers)
         self._pool = concurrent.futures.ThreadPoolExecutor(len(self), 'environment')
-        self._running: dict[int, concurrent.futures.Future[Observation]] = {}
-
-    def reset(self, indices: Sequence[int] | None = None) -> list[Observation]:
-        indices = range(len(self)) if indices is None else indices
-        return list(self._pool.map(lambda index: self._envs[index].reset(), indices))
-
-    def begin(self, actions: Mapping[int, Action]) -> None:
-        for index, action in actions.items():
-            self._running[index] = self._pool.submit(self._envs[index].step, action)
-
-    def end(self, indices: Sequence[int]) -> list[Observation]:
-        return [self._running.pop(index).result() for index in indices]
 
     def close(self) -> None:
         self._pool.shutdown()
         super().close()
+
+    def _start(self, method: Callable, *arguments: Any) -> Callable[[], Observation]:
+        return self._pool.submit(method, *arguments).result

@@ -41,7 +41,7 @@ class Optimizer(tf.Module):
     Args:
         parameters: name to variable; frozen ones must not be among them.
         opt: one of `OPTIMIZERS`.
-        lr: learning rate.
+        lr: learning rate, or a function from agent steps to it.
         eps: epsilon of Adam.
         clip: largest global norm; 0 for none.
         wd: decay per step, not scaled by the learning rate.
@@ -55,7 +55,7 @@ class Optimizer(tf.Module):
         self,
         parameters: dict[str, tf.Variable],
         *,
-        lr: float,
+        lr: float | Callable[[tf.Tensor], tf.Tensor],
         opt: str = 'adam',
         eps: float = 1e-5,
         clip: float = 100.0,
@@ -112,21 +112,33 @@ class Optimizer(tf.Module):
         return Gradients(loss, gradients, norm, finite)
 
     def apply(
-        self, gradients: Gradients, name: str, allowed: tf.Tensor | bool = True
+        self,
+        gradients: Gradients,
+        name: str,
+        allowed: tf.Tensor | bool = True,
+        step: tf.Tensor | int = 0,
     ) -> dict[str, tf.Tensor]:
-        """One update, if the gradients are finite and it is `allowed`; metrics under `name`."""
+        """One update, if the gradients are finite and it is `allowed`; metrics under `name`.
+
+        `step` counts agent steps, for the learning rate.
+        """
         loss, values, norm, finite = gradients
         metrics = {f'{name}_loss': loss, f'{name}_grad_norm': norm}
         if not values:
             return metrics
-        tf.cond(finite & allowed, lambda: self._step(values, norm), lambda: tf.constant(True))
+        lr = self._lr
+        if callable(lr):
+            lr = metrics[f'{name}_lr'] = lr(tf.convert_to_tensor(step))
+        tf.cond(finite & allowed, lambda: self._step(values, norm, lr), lambda: tf.constant(True))
         if self._scaled:
             metrics[f'{name}_loss_scale'] = tf.identity(self.scale)
             self._rescale(finite)
             metrics[f'{name}_skipped'] = tf.cast(self.skipped, tf.float32)
         return metrics
 
-    def _step(self, gradients: list[tf.Tensor], norm: tf.Tensor) -> tf.Tensor:
+    def _step(
+        self, gradients: list[tf.Tensor], norm: tf.Tensor, lr: float | tf.Tensor
+    ) -> tf.Tensor:
         if self._clip:
             # Most steps need no clipping and skip a pass over all gradients.
             shrink = self._clip / norm
@@ -141,7 +153,8 @@ class Optimizer(tf.Module):
                 for gradient, variable in zip(gradients, self.variables_to_watch, strict=True)
             ]
         count = tf.cast(self.updates.assign_add(1), tf.float32)
-        lr = self._lr * tf.minimum(count / self._warmup, 1.0) if self._warmup else self._lr
+        if self._warmup:
+            lr *= tf.minimum(count / self._warmup, 1.0)
         update = getattr(self, f'_{self._opt}')(count, lr)
         for index, (variable, gradient) in enumerate(
             zip(self.variables_to_watch, gradients, strict=True)

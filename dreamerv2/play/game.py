@@ -6,11 +6,12 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+import cv2
 import numpy as np
 
 from dreamerv2.envs import parse_task
 from dreamerv2.envs.contract import Environment
-from dreamerv2.envs.image import as_rgb, cv2
+from dreamerv2.envs.episodic import as_rgb
 from dreamerv2.errors import UsageError, shown
 from dreamerv2.run import build
 from dreamerv2.run.metrics.video import captioned, enlarge, observation_picture

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import cv2
 import numpy as np
 
-from dreamerv2.envs.image import cv2
 from dreamerv2.errors import UsageError
 from dreamerv2.play.game import Game, View
 

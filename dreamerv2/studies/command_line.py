@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dreamerv2.cli import FAILED, FINISHED, STOPPED, Parser, exit_code_of, whole_number
+from dreamerv2.cli import FINISHED, Parser, exit_code_of, whole_number
 from dreamerv2.errors import UsageError
 from dreamerv2.paths import expand_home
 from dreamerv2.run.logdir.folder import opened
@@ -17,11 +17,11 @@ from dreamerv2.run.logdir.lock import Lock
 from dreamerv2.run.metrics.terminal import print_line as say
 from dreamerv2.signals import StopRequest
 from dreamerv2.studies import status_tables
-from dreamerv2.studies.definition import Definition, Job, make_jobs, select
-from dreamerv2.studies.engines.options import add_arguments, check_arguments, make_engine
+from dreamerv2.studies.definition import Job, make_jobs, select
+from dreamerv2.studies.engines import add_arguments, check_arguments, make_engine
 from dreamerv2.studies.evaluations import evaluate_parents
-from dreamerv2.studies.runner import run_jobs, write_plan
-from dreamerv2.studies.state import State, read_state, read_states
+from dreamerv2.studies.runner import conclude, run_jobs, write_plan
+from dreamerv2.studies.state import read_state, read_states
 from dreamerv2.studies.study_file import read_definition
 
 DEFINITION = 'study.yaml'
@@ -41,15 +41,8 @@ def status_main(argv: Sequence[str] | None = None) -> int:
 def run_study(argv: Sequence[str], stages: Sequence[str] = ()) -> int:
     """Plans, shows and runs a study, or some of its stages.
 
-    Args:
-        argv: the command line.
-        stages: only these; empty for all.
-
-    Returns:
-        The exit code: 0 all finished, 1 some failed, 75 stopped.
-
-    Raises:
-        UsageError: a mistake in the command line or the definition, before anything starts.
+    Returns the exit code: 0 all finished, 1 some failed, 75 stopped. Raises UsageError for a
+    mistake in the command line or the definition, before anything starts.
     """
     args = _parse(argv, stages)
     definition = read_definition(args.study)
@@ -58,7 +51,14 @@ def run_study(argv: Sequence[str], stages: Sequence[str] = ()) -> int:
     jobs = select(every, stages=stages, sets=args.sets, levels=args.levels, seeds=args.seeds)
     if not jobs:
         raise UsageError(f'{args.study} has no {" or ".join(stages)} runs')
-    _show_plan(definition, jobs, read_states(jobs), max(args.jobs, 1))
+    states = read_states(jobs)
+    rows = status_tables.plan_rows(jobs, states)
+    if sys.stdout.isatty():
+        status_tables.show(rows)
+    else:
+        say(status_tables.as_text(rows))
+    speed, at_once = definition.frames_per_second, max(args.jobs, 1)
+    say(status_tables.estimate_line(jobs, states, speed, at_once))
     if args.dry_run:
         return FINISHED
     if stages:
@@ -75,11 +75,7 @@ def run_study(argv: Sequence[str], stages: Sequence[str] = ()) -> int:
             ended = run_jobs(
                 jobs, engine, say=say, should_stop=stop, retries=args.retries, after=evaluate
             )
-    say(status_tables.summary_line(read_states(jobs)))
-    if ended['stopped']:
-        say('The same command resumes from here.')
-        return STOPPED
-    return FAILED if ended['failed'] or ended['blocked'] else FINISHED
+    return conclude(jobs, ended, say)
 
 
 def show_status(argv: Sequence[str]) -> int:
@@ -126,17 +122,6 @@ def _parse(argv: Sequence[str], stages: Sequence[str]) -> argparse.Namespace:
     args = parser.parse_args(argv)
     check_arguments(args)
     return args
-
-
-def _show_plan(
-    definition: Definition, jobs: Sequence[Job], states: dict[Job, State], at_once: int
-) -> None:
-    rows = status_tables.plan_rows(jobs, states)
-    if sys.stdout.isatty():
-        status_tables.show(rows)
-    else:
-        say(status_tables.as_text(rows))
-    say(status_tables.estimate_line(jobs, states, definition.frames_per_second, at_once))
 
 
 def _check_parents(jobs: Sequence[Job]) -> None:

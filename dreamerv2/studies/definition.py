@@ -7,6 +7,7 @@ imports nothing but the configuration.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -14,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from dreamerv2.cli import did_you_mean
-from dreamerv2.config import load_config
-from dreamerv2.config.sets import named_sets
+from dreamerv2.config import load_config, named_sets
 from dreamerv2.errors import UsageError
 
 PLAN = 'plan.json'  # at the root of a study, beside its runs
@@ -23,26 +23,18 @@ PLAN = 'plan.json'  # at the root of a study, beside its runs
 
 @dataclasses.dataclass(frozen=True)
 class Question:
-    """What a stage answers about its agents, compared with baselines of the same cost.
-
-    Attributes:
-        number, title: as the report heads it.
-        words: the question as the thesis asks it (section 1).
-        sides: what an answer compares. `{levels}` is their number, `{agents}` and `{baselines}` are
-        the frames of each side's runs.
-        agents, others: the two sides in a sentence; `{}` is the name of the pre-training set.
-        several: whether `agents` is a plural.
-        areas: whether areas under the curves are compared instead of values at one frame.
-    """
+    """What a stage answers about its agents, compared with baselines of the same cost."""
 
     number: int
-    title: str
-    words: str
+    title: str  # as the report heads it
+    words: str  # the question as the thesis asks it (section 1)
+    # What an answer compares: `{levels}` is their number, `{agents}` and `{baselines}` are the
+    # frames of each side's runs.
     sides: str
-    agents: str
+    agents: str  # the two sides in a sentence; `{}` is the name of the pre-training set
     others: str
-    several: bool = True
-    areas: bool = False
+    several: bool = True  # whether `agents` is a plural
+    areas: bool = False  # whether areas under the curves are compared, not values at one frame
 
     @property
     def heading(self) -> str:
@@ -52,31 +44,19 @@ class Question:
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """A kind of run: what it is trained on, what it starts from, cost and question.
+    """A kind of run: what it is trained on, what it starts from, cost and question."""
 
-    Attributes:
-        name: in `study.json`, as a folder, and as the key of a study's file that lists the sets or
-            levels with an agent each.
-        run: name of one of its runs.
-        on_set: whether one agent is trained on all levels of a set, not one on each level.
-        parent: the stage whose finished run of the same set and seed it starts from, on the same
-            level if that one is trained on levels; empty for training from scratch.
-        within_set: whether it is only about levels of the parent's set.
-        bears_parent: whether its runs share the cost of their parent.
-        question: what it answers; None for the baselines of others.
-        done: `fine-tuned on`, what was done to an agent, before the levels.
-        task: `fine-tune it to each of them`, what to do with a pre-trained agent.
-    """
-
-    name: str
-    run: str
-    on_set: bool = False
+    name: str  # in `study.json`, as a folder, and as the key of its sets or levels in study files
+    run: str  # name of one of its runs
+    on_set: bool = False  # whether one agent is trained on all levels of a set, not one on each
+    # The stage whose finished run of the same set and seed it starts from, on the same level if
+    # that one is trained on levels; empty for training from scratch.
     parent: str = ''
-    within_set: bool = False
-    bears_parent: bool = False
-    question: Question | None = None
-    done: str = ''
-    task: str = ''
+    within_set: bool = False  # whether it is only about levels of the parent's set
+    bears_parent: bool = False  # whether its runs share the cost of their parent
+    question: Question | None = None  # what it answers; None for the baselines of others
+    done: str = ''  # what was done to an agent, before the levels: `fine-tuned on`
+    task: str = ''  # what to do with a pre-trained agent: `fine-tune it to each of them`
 
     @property
     def noun(self) -> str:
@@ -91,21 +71,14 @@ class Stage:
     def cost(self, frames: Any, total: float, levels: int) -> Any:
         """Total cost in frames of its runs on some levels when each is at `frames`.
 
-        Args:
-            frames: of each single run; a number or an array.
-            total: T, the frames of a whole run.
-            levels: number of levels.
+        `frames` is a number or an array, `total` is T, the frames of a whole run.
         """
-        runs = 1 if self.on_set else levels
-        return runs * frames + (total if self.bears_parent else 0)
+        return (1 if self.on_set else levels) * frames + (total if self.bears_parent else 0)
 
     def equal_cost(self, total: float, levels: int) -> tuple[float, float]:
         """Frames of its runs and of one baseline per level at which both sides cost the same.
 
-        The largest such frames up to T: the cheaper side is taken at T.
-
-        Args:
-            total, levels: as of `cost`.
+        The largest such frames up to T, `total`: the cheaper side is taken at T.
         """
         levels = max(levels, 1)
         cost = self.cost(total, total, levels)
@@ -214,34 +187,17 @@ class Place:
 
 @dataclasses.dataclass(frozen=True)
 class Definition:
-    """The definition of a study.
+    """The definition of a study."""
 
-    Attributes:
-        sets: its sets of levels, name to levels.
-        trained_on: by stage, the names of the sets or levels, one agent each; see `by_stage`.
-        seeds: of every run.
-        frames: T, the frames of every run.
-        family: of the tasks, such as `mario`.
-        configs: presets of every run.
-        overrides: keys on top of them.
-        frames_per_second: of one run, or None.
-        path: its file, or None.
-    """
-
-    sets: Mapping[str, tuple[str, ...]]
-    trained_on: Mapping[str, tuple[str, ...]]
+    sets: Mapping[str, tuple[str, ...]]  # name to levels
+    trained_on: Mapping[str, tuple[str, ...]]  # by stage, sets or levels with an agent each
     seeds: tuple[int, ...]
-    frames: int
-    family: str = 'mario'
-    configs: tuple[str, ...] = ()
-    overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    frames_per_second: float | None = None
-    path: Path | None = None
-
-    @property
-    def baseline(self) -> tuple[str, ...]:
-        """Levels with an agent trained from scratch."""
-        return self.trained_on['baseline']
+    frames: int  # T, of every run
+    family: str = 'mario'  # of the tasks
+    configs: tuple[str, ...] = ()  # presets of every run
+    overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # keys on top of them
+    frames_per_second: float | None = None  # of one run
+    path: Path | None = None  # its file
 
     @property
     def finetune(self) -> tuple[str, ...]:
@@ -268,17 +224,13 @@ class Definition:
             found.append(f'--{key}={",".join(map(str, values))}')
         return found
 
-    @property
-    def runs(self) -> int:
-        """Number of runs of the study."""
-        return len(self.seeds) * sum(len(self._combinations(stage)) for stage in STAGES.values())
-
     def all_places(self) -> list[Place]:
         """Every run of the study, parents before their children."""
         return [
             Place(stage.name, set_name, level, seed)
             for stage in STAGES.values()
-            for set_name, level in self._combinations(stage)
+            for level in (('',) if stage.on_set else self.trained_on[stage.name])
+            for set_name in self._sets(stage)
             for seed in self.seeds
         ]
 
@@ -306,16 +258,8 @@ class Definition:
         """The task of these levels."""
         return f'{self.family}_{"+".join(levels)}'
 
-    def task_of(self, place: Place) -> str:
-        """What the run at a place is trained on."""
-        return self.task([place.level] if place.level else self.sets[place.set])
-
-    def _combinations(self, stage: Stage) -> list[tuple[str, str]]:
-        """Sets and levels of a stage's runs; an empty name for none."""
-        levels = ('',) if stage.on_set else self.trained_on[stage.name]
-        return [(name, level) for level in levels for name in self._sets(stage)]
-
     def _sets(self, stage: Stage) -> tuple[str, ...]:
+        """The sets of a stage's runs; an empty name where they belong to none."""
         if stage.on_set:
             return self.trained_on[stage.name]
         return self._sets(STAGES[stage.parent]) if stage.parent else ('',)
@@ -330,12 +274,8 @@ def all_levels(
     sets: Mapping[str, Sequence[str]], trained_on: Mapping[str, Sequence[str]]
 ) -> tuple[str, ...]:
     """All levels of sets and of the stages that start from other runs, each once."""
-    later = [
-        trained_on.get(stage.name, ())
-        for stage in STAGES.values()
-        if stage.parent and not stage.on_set
-    ]
-    return tuple(dict.fromkeys([level for found in (*sets.values(), *later) for level in found]))
+    later = [trained_on.get(x.name, ()) for x in STAGES.values() if x.parent and not x.on_set]
+    return tuple(dict.fromkeys(itertools.chain(*sets.values(), *later)))
 
 
 def by_stage(
@@ -401,29 +341,17 @@ def _names(levels: Any) -> tuple[str, ...]:
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """One training run.
+    """One training run."""
 
-    Attributes:
-        name: such as `finetune/e4/3-1/0`; also its folder.
-        task: what it is trained on.
-        seed: of everything random in it.
-        frames: its length.
-        steps: agent steps, which `train.py` counts.
-        logdir: its folder.
-        flags: the command-line flags of `train.py` that all runs of the study share.
-        place: its place in a study; None outside studies.
-        parent: the job of the run that it starts from, or None.
-    """
-
-    name: str
+    name: str  # such as finetune/e4/3-1/0; also its folder
     task: str
     seed: int
-    frames: int
-    steps: int
+    frames: int  # its length
+    steps: int  # its length in agent steps, which `train.py` counts
     logdir: Path
-    flags: tuple[str, ...]
-    place: Place | None = None
-    parent: Job | None = None
+    flags: tuple[str, ...]  # of `train.py`, shared by all runs of the study
+    place: Place | None = None  # in a study
+    parent: Job | None = None  # the run that it starts from
 
     @property
     def study(self) -> dict[str, Any]:
@@ -445,8 +373,7 @@ class Job:
 def make_jobs(definition: Definition, root: Path) -> list[Job]:
     """All runs of a study, parents before their children.
 
-    Raises:
-        UsageError: the budget is shorter than the prefill, or a run's parent is not in the study.
+    Raises UsageError where the budget is shorter than the prefill, or a parent is not in the study.
     """
     config = load_config(definition.flags)
     repeat = config.action_repeat
@@ -456,6 +383,7 @@ def make_jobs(definition: Definition, root: Path) -> list[Job]:
             f'{definition.path}: frames {definition.frames} are {steps} agent steps, no more than '
             f'the prefill of {config.prefill}: raise frames, or lower config.prefill'
         )
+    flags = tuple(definition.flags)
     jobs: dict[Place, Job] = {}
     for place in definition.all_places():
         parent = place.parent
@@ -464,17 +392,10 @@ def make_jobs(definition: Definition, root: Path) -> list[Job]:
                 f'{definition.path}: {place.folder} starts from {parent.folder}, which is not in '
                 f'the study: add {parent.level or parent.set} to {parent.stage}'
             )
-        jobs[place] = Job(
-            name=place.folder,
-            task=definition.task_of(place),
-            seed=place.seed,
-            frames=steps * repeat,
-            steps=steps,
-            logdir=root / place.folder,
-            flags=tuple(definition.flags),
-            place=place,
-            parent=jobs[parent] if parent is not None else None,
-        )
+        name, frames = place.folder, steps * repeat
+        task = definition.task([place.level] if place.level else definition.sets[place.set])
+        above = jobs[parent] if parent is not None else None
+        jobs[place] = Job(name, task, place.seed, frames, steps, root / name, flags, place, above)
     return list(jobs.values())
 
 
@@ -488,13 +409,11 @@ def select(
 ) -> list[Job]:
     """The selected jobs of a study; an empty collection selects all.
 
-    Raises:
-        UsageError: something selected is in none of them.
+    Raises UsageError where something selected is in none of them.
     """
-    found = [(job.place, job) for job in jobs if job.place is not None]
-    found = [(place, job) for place, job in found if not stages or place.stage in stages]
+    found = [job for job in jobs if not stages or job.study['stage'] in stages]
     for key, wanted in (('set', sets), ('level', levels), ('seed', seeds)):
-        known = dict.fromkeys(getattr(place, key) for place, _ in found)
+        known = dict.fromkeys(job.study[key] for job in found)
         for value in wanted:
             if value not in known:
                 names = [str(name) for name in known if name != '']
@@ -505,5 +424,5 @@ def select(
                     f'{hint}'
                 )
         if wanted:
-            found = [(place, job) for place, job in found if getattr(place, key) in wanted]
-    return [job for _, job in found]
+            found = [job for job in found if job.study[key] in wanted]
+    return found

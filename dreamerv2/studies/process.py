@@ -1,4 +1,4 @@
-"""One run as a process, for all engines."""
+"""One run as a process, and the package's other commands."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from dreamerv2.run.logdir.lock import holder_of
 
@@ -25,6 +26,19 @@ PATIENCE = 300.0  # seconds for a run's previous process to save and end
 def python_path() -> str:
     """`PYTHONPATH` with which other processes find this package."""
     return os.pathsep.join(filter(None, [str(PACKAGE.parent), os.environ.get('PYTHONPATH')]))
+
+
+def run_module(name: str, *arguments: Any) -> str:
+    """Runs a module of this package to its end; returns why it failed, '' if it did not."""
+    ended = subprocess.run(
+        [sys.executable, '-m', name, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=PACKAGE.parent,  # where Python finds this copy of the package first
+    )
+    lines = ended.stderr.strip().splitlines() or ['no output']
+    return lines[-1] if ended.returncode else ''
 
 
 def start_process(
@@ -52,28 +66,17 @@ def start_process(
         )
 
 
-def run_process(
-    arguments: Sequence[str],
-    logdir: Path,
-    env: Mapping[str, str] | None = None,
-    should_stop: Callable[[], bool] = lambda: False,
-    interval: float = 0.5,
-) -> int:
+def run_process(arguments: Sequence[str], logdir: Path, interval: float = 0.5) -> int:
     """Runs `train.py` to its end and returns its exit code.
 
     Waits first while another process holds the logdir, such as the run's previous process that is
-    still saving. Asks the run to save and end when `should_stop`, or on an interrupt.
+    still saving. Asks the run to save and end on an interrupt, as when Ray cancels its task.
     """
-    end = time.monotonic() + PATIENCE
-    while holder_of(logdir) is not None and time.monotonic() < end and not should_stop():
-        time.sleep(interval)
-    process = start_process(arguments, logdir, env)
+    _wait_until_free(logdir, interval)
+    process = start_process(arguments, logdir)
     asked = False
     while True:
         try:
-            if should_stop() and not asked:
-                asked = True
-                process.send_signal(signal.SIGTERM)
             return process.wait(interval)
         except subprocess.TimeoutExpired:
             continue
@@ -83,7 +86,7 @@ def run_process(
                 process.send_signal(signal.SIGTERM)
 
 
-def end_run(logdir: Path, interval: float = 0.2) -> bool:
+def end_run(logdir: Path) -> bool:
     """Makes the process of this machine that uses a logdir save and end, and waits for it.
 
     Returns whether the logdir is free afterwards.
@@ -92,10 +95,16 @@ def end_run(logdir: Path, interval: float = 0.2) -> bool:
     if holder is not None and holder.get('host') == socket.gethostname():
         with contextlib.suppress(ProcessLookupError):
             os.kill(int(holder['pid']), signal.SIGTERM)
+    return _wait_until_free(logdir, 0.2)
+
+
+def _wait_until_free(logdir: Path, interval: float) -> bool:
     end = time.monotonic() + PATIENCE
-    while holder_of(logdir) is not None and time.monotonic() < end:
+    while holder_of(logdir) is not None:
+        if time.monotonic() >= end:
+            return False
         time.sleep(interval)
-    return holder_of(logdir) is None
+    return True
 
 
 def _end_with_parent() -> None:

@@ -23,11 +23,7 @@ FILE = 'reconstructions.npz'
 
 
 def run(argv: Sequence[str]) -> int:
-    """The command; returns exit code 0.
-
-    Raises:
-        UsageError: a mistake in the command line.
-    """
+    """The command; returns exit code 0. Raises UsageError for a mistake in the command line."""
     parser = Parser(
         prog='reconstruct', description='Writes reconstructions of a level by a world model.'
     )
@@ -51,7 +47,9 @@ def run(argv: Sequence[str]) -> int:
     logdir = zoo.located(args.logdir)
     saved = checkpoint.find(logdir)
     config = Config.load(saved.config_path)
-    (level,) = _one_level(check_task(args.task, build.task_sets(config)).names, args.task)
+    levels = check_task(args.task, build.task_sets(config)).names
+    if len(levels) != 1:
+        raise UsageError(f'--task {args.task}: expected one level, such as mario_1-1')
     env: Any = build.build_env(
         config, args.task, random_streams.derive(config.seed, 'reconstruction')
     )
@@ -69,7 +67,7 @@ def run(argv: Sequence[str]) -> int:
     arrays = {
         'frames': window['image'][0][rows],
         'reconstructions': images[rows],
-        'level': np.array(level),
+        'level': np.array(levels[0]),
         'step': np.array(saved.frames),
     }
     with open(out, 'wb') as file:
@@ -84,9 +82,8 @@ def play(env: Any, steps: int, rng: np.random.Generator) -> dict[str, np.ndarray
     rows: list[dict[str, Any]] = []
     while len(rows) < steps:
         if not rows or rows[-1]['is_last']:
-            rows.append({**env.reset(), 'action': np.zeros(size, np.float32)})
-            continue
-        if hasattr(env.act_space, 'n'):
+            obs, action = env.reset(), np.zeros(size, np.float32)
+        elif hasattr(env.act_space, 'n'):
             choice = int(rng.integers(size))
             obs, action = env.step(choice), np.eye(size, dtype=np.float32)[choice]
         else:
@@ -95,12 +92,6 @@ def play(env: Any, steps: int, rng: np.random.Generator) -> dict[str, np.ndarray
         rows.append({**obs, 'action': action})
     keys = [key for key in rows[0] if not key.startswith('log_')]
     return {key: np.stack([row[key] for row in rows])[None] for key in keys}
-
-
-def _one_level(names: Sequence[str], task: str) -> Sequence[str]:
-    if len(names) != 1:
-        raise UsageError(f'--task {task}: expected one level, such as mario_1-1')
-    return names
 
 
 def main(argv: Sequence[str] | None = None) -> int:

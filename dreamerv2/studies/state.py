@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 from collections.abc import Iterable
@@ -13,7 +14,7 @@ from dreamerv2.run.logdir import folder, lock
 from dreamerv2.studies.definition import Job
 
 FAILURE = 'failure.json'
-TAIL = 1 << 16  # bytes of metrics.jsonl that are read from its end
+TAIL = 1 << 16  # bytes that are read from the end of a file
 KINDS = ('finished', 'running', 'stopped', 'failed', 'blocked', 'waiting')
 
 
@@ -21,24 +22,17 @@ KINDS = ('finished', 'running', 'stopped', 'failed', 'blocked', 'waiting')
 class State:
     """The state of a run.
 
-    Attributes:
-        kind: `finished`; `running`; `stopped`, with a checkpoint or episodes to resume from;
-            `failed`; `blocked`, because the run it starts from has failed; or `waiting`.
-        frames: frames so far.
-        frames_per_second: at the last log; None before.
-        train_return: of the last finished episode; None before.
-        seconds_left: at that speed; None where unknown.
-        error: the last line of output of a failed run.
-        host: where it runs.
+    Its kind is one of `KINDS`; `stopped` means that there is something to resume from, `blocked`
+    that the run it starts from has failed.
     """
 
     kind: str
-    frames: int = 0
-    frames_per_second: float | None = None
-    train_return: float | None = None
-    seconds_left: float | None = None
-    error: str = ''
-    host: str = ''
+    frames: int = 0  # so far
+    frames_per_second: float | None = None  # at the last log
+    train_return: float | None = None  # of the last finished episode
+    seconds_left: float | None = None  # at that speed
+    error: str = ''  # the last line of output of a failed run
+    host: str = ''  # where it runs
 
 
 def read_states(jobs: Iterable[Job]) -> dict[Job, State]:
@@ -77,22 +71,21 @@ def read_state(job: Job) -> State:
 
 def last_rows(path: Path) -> list[dict[str, Any]]:
     """The last rows of a `metrics.jsonl`; incomplete or invalid lines are left out."""
+    rows = []
+    for line in end_of(path).split(b'\n'):
+        with contextlib.suppress(ValueError):
+            rows.append(json.loads(line))
+    return [row for row in rows if isinstance(row, dict)]
+
+
+def end_of(path: Path) -> bytes:
+    """The last bytes of a file, which may begin within a line; empty where there is none."""
     try:
         with open(path, 'rb') as file:
-            size = file.seek(0, 2)
-            file.seek(max(0, size - TAIL))
-            lines = file.read().split(b'\n')
+            file.seek(max(0, file.seek(0, 2) - TAIL))
+            return file.read()
     except OSError:
-        return []
-    rows = []
-    for line in lines[1 if size > TAIL else 0 :]:
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict):
-            rows.append(row)
-    return rows
+        return b''
 
 
 def read_failure(job: Job) -> dict[str, Any] | None:
@@ -107,11 +100,6 @@ def read_failure(job: Job) -> dict[str, Any] | None:
 def write_failure(job: Job, code: int, error: str) -> None:
     """Records that a run has failed for good."""
     write_durably(job.logdir / FAILURE, to_json({'code': code, 'error': error}))
-
-
-def clear_failure(job: Job) -> None:
-    """Allows a failed run to be tried again."""
-    (job.logdir / FAILURE).unlink(missing_ok=True)
 
 
 def _last(rows: list[dict[str, Any]], key: str) -> float | None:

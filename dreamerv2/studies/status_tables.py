@@ -6,15 +6,14 @@ import dataclasses
 import json
 import statistics
 import time
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from dreamerv2.studies.definition import STAGES, Job, Place
+from dreamerv2.studies.definition import STAGES, Job
 from dreamerv2.studies.state import KINDS, State, read_states
 
 GAP = 2  # blanks between columns
@@ -28,16 +27,13 @@ def plan_rows(jobs: Sequence[Job], states: Mapping[Job, State]) -> list[list[str
     """A row per stage: sets, levels, seeds, runs, finished runs, frames; then the total."""
     rows = [['stage', 'sets', 'levels', 'seeds', 'runs', 'finished', 'frames']]
     for stage in STAGES:
-        own = {job.place: job for job in jobs if job.place and job.place.stage == stage}
+        own = [job for job in jobs if job.study['stage'] == stage]
         if own:
-            rows.append([stage, *_counts(own), *_sums(list(own.values()), states)])
+            kinds = [{job.study[key] for job in own} - {''} for key in ('set', 'level', 'seed')]
+            counts = [str(len(kind)) if kind else '-' for kind in kinds]
+            rows.append([stage, *counts, *_sums(own, states)])
     rows.append(['in all', '', '', '', *_sums(jobs, states)])
     return rows
-
-
-def _counts(places: Collection[Place]) -> list[str]:
-    kinds = ({x.set for x in places}, {x.level for x in places}, {x.seed for x in places})
-    return [str(len(kind - {''})) if kind - {''} else '-' for kind in kinds]
 
 
 def _sums(jobs: Sequence[Job], states: Mapping[Job, State]) -> list[str]:
@@ -91,11 +87,6 @@ def fitted(rows: Sequence[Sequence[str]], width: int) -> list[list[str]]:
     return [[row[column] for column in kept] for row in rows]
 
 
-def error_lines(jobs: Sequence[Job], states: Mapping[Job, State]) -> list[str]:
-    """What went wrong in each run that failed or cannot start."""
-    return [f'{job.name}: {states[job].error}' for job in jobs if states[job].error]
-
-
 def summary_line(states: Mapping[Job, State]) -> str:
     """Such as `8 runs: 3 finished, 1 running, 4 waiting`."""
     kinds = [state.kind for state in states.values()]
@@ -105,7 +96,7 @@ def summary_line(states: Mapping[Job, State]) -> str:
 
 def as_json(jobs: Sequence[Job], states: Mapping[Job, State]) -> str:
     """The states as JSON."""
-    rows: list[dict[str, Any]] = [
+    rows = [
         {'run': job.name, **job.study, 'budget': job.frames, **dataclasses.asdict(states[job])}
         for job in jobs
     ]
@@ -160,7 +151,7 @@ def duration(seconds: float | None) -> str:
 def show(rows: Sequence[Sequence[str]]) -> None:
     """Prints a table whose first row is the header."""
     console = Console()
-    console.print(_table(rows, console.width))
+    console.print(_table(fitted(rows, console.width)))
 
 
 def watch(jobs: Sequence[Job]) -> None:
@@ -175,13 +166,12 @@ def view(jobs: Sequence[Job], states: Mapping[Job, State], width: int) -> Group:
     """The table, the errors if they have no column, and the summary."""
     rows = status_rows(jobs, states)
     shown = fitted(rows, width)
-    errors = error_lines(jobs, states) if len(shown[0]) < len(rows[0]) else []
-    lines = [*errors, summary_line(states)]
-    return Group(_table(shown, width), *(Text(line) for line in lines))
+    errors = [f'{job.name}: {states[job].error}' for job in jobs if states[job].error]
+    lines = [*(errors if len(shown[0]) < len(rows[0]) else []), summary_line(states)]
+    return Group(_table(shown), *map(Text, lines))
 
 
-def _table(rows: Sequence[Sequence[str]], width: int) -> Table:
-    rows = fitted(rows, width)
+def _table(rows: Sequence[Sequence[str]]) -> Table:
     table = Table(box=None, header_style='bold', pad_edge=False, padding=(0, GAP, 0, 0))
     last = len(rows[0]) - 1
     for column, title in enumerate(rows[0]):

@@ -48,22 +48,19 @@ SYNONYMS = {
 NEEDED = ('configs', 'frames', 'seeds', 'pretrain')
 # Set by the runner for each run; a study cannot fix them for all.
 OWN = ('task', 'seed', 'steps', 'logdir', 'init.from', 'init.dry_run', 'dry_run')
-MOST_FRAMES = 1e15
 LARGEST_SEED = 2**31 - 1
-MOST_RUNS = 10_000
 
 
 def read_definition(path: Path) -> Definition:
     """Reads and checks a study.
 
-    Raises:
-        UsageError: an unknown key, set or level, or an impossible value, with its line.
+    Raises UsageError for an unknown key, set or level, or an impossible value, with its line.
     """
-    entries = {entry.key: entry for entry in read_entries(path)}
     given: dict[str, Entry] = {}
     overrides: dict[str, Entry] = {}
     own_sets: dict[str, Entry] = {}
-    for key, entry in entries.items():
+    for entry in read_entries(path):
+        key = entry.key
         head, _, rest = key.partition('.')
         if head == 'config' and rest:
             overrides[rest] = entry
@@ -75,18 +72,16 @@ def read_definition(path: Path) -> Definition:
             raise UsageError(f'{entry.where}: {_unknown_key(key, entry.value)}')
     for key in NEEDED:
         if key not in given:
-            raise UsageError(
-                f'{_name(path)}: {key} is missing; see experiments/mini.yaml for an example'
-            )
+            name = printable(str(path), 200)
+            raise UsageError(f'{name}: {key} is missing; see experiments/mini.yaml for an example')
     family = _family(given['family']) if 'family' in given else 'mario'
     configs = _names(given['configs'])
-    config = _config(given['configs'], configs, overrides)
+    known = dict(_config(given['configs'], configs, overrides).sets)
     for name, entry in own_sets.items():
-        _names(dataclasses.replace(entry, key='sets', value=name, items=()))
-    known = {**config.sets, **{name: _names(entry) for name, entry in own_sets.items()}}
+        _names(dataclasses.replace(entry, key='sets', value=name))
+        known[name] = _names(entry)
     for entry in own_sets.values():
         _levels(entry, family, known)  # Checked whether it is used or not.
-
     names = {
         key: _names(given[key]) if stage.on_set else _levels(given[key], family, known)
         for key, stage in STAGES.items()
@@ -98,25 +93,22 @@ def read_definition(path: Path) -> Definition:
         if STAGES[key].on_set
         for name in names[key]
     }
-    definition = Definition(
+    frames = _number(given['frames'], 1)
+    if not frames.is_integer():
+        entry = given['frames']
+        raise UsageError(f'{entry.where}: frames {shown(entry.value)}: expected a whole number')
+    speed = given.get('frames_per_second')
+    return Definition(
         sets=sets,
         trained_on=by_stage(sets, names),
         seeds=_seeds(given['seeds']),
-        frames=_frames(given['frames']),
+        frames=int(frames),
         family=family,
         configs=configs,
         overrides={key: entry.value for key, entry in overrides.items()},
-        frames_per_second=(
-            _number(given['frames_per_second'], 1e-6) if 'frames_per_second' in given else None
-        ),
+        frames_per_second=None if speed is None else _number(speed, 1e-6),
         path=path,
     )
-    if definition.runs > MOST_RUNS:
-        raise UsageError(
-            f'{_name(path)}: {definition.runs} runs, expected at most {MOST_RUNS}: '
-            'name fewer seeds, sets or levels'
-        )
-    return definition
 
 
 def _unknown_key(key: str, value: Any) -> str:
@@ -134,10 +126,6 @@ def _unknown_key(key: str, value: Any) -> str:
     else:
         hint = f'there are {", ".join((*KEYS, *MAPPINGS))}'
     return f'{shown(key)} is not a key of a study; {hint}'
-
-
-def _name(path: Path) -> str:
-    return printable(str(path), 200)
 
 
 def _family(entry: Entry) -> str:
@@ -168,12 +156,8 @@ def _config(presets: Entry, configs: Sequence[str], overrides: Mapping[str, Entr
     try:
         return config.update({key: entry.value for key, entry in overrides.items()})
     except UsageError as error:
-        raise UsageError(f'{_file(presets)}: config: {error}') from error
-
-
-def _file(entry: Entry) -> str:
-    """The file of an entry."""
-    return entry.where.rpartition(' line ')[0]
+        file = presets.where.rpartition(' line ')[0]
+        raise UsageError(f'{file}: config: {error}') from error
 
 
 def _names(entry: Entry) -> tuple[str, ...]:
@@ -230,24 +214,16 @@ def _number(entry: Entry, low: float) -> float:
         value = float(entry.value)
     except (TypeError, ValueError, OverflowError):
         value = math.nan
-    if not low <= value <= MOST_FRAMES or isinstance(entry.value, bool):
+    if not low <= value < math.inf or isinstance(entry.value, bool):
         raise UsageError(
-            f'{entry.where}: {entry.key} {shown(entry.value)}: expected a number from {low:g} '
-            f'to {MOST_FRAMES:g}'
+            f'{entry.where}: {entry.key} {shown(entry.value)}: expected a number from {low:g}'
         )
     return value
 
 
-def _frames(entry: Entry) -> int:
-    value = _number(entry, 1)
-    if value != int(value):
-        raise UsageError(f'{entry.where}: frames {shown(entry.value)}: expected a whole number')
-    return int(value)
-
-
 def _seeds_hint(value: Any) -> str:
     """What a single number instead of a list may have meant: that seed, or that many."""
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= LARGEST_SEED:
+    if not _is_seed(value):
         return 'expected a list of whole numbers, such as [0, 1]'
     if value < 2:
         return f'expected a list; write [{value}] for this one seed'
@@ -258,13 +234,13 @@ def _seeds_hint(value: Any) -> str:
 def _seeds(entry: Entry) -> tuple[int, ...]:
     values = entry.value
     if not isinstance(values, list):
-        raise UsageError(f'{entry.where}: seeds {shown(values)}: {_seeds_hint(values)}')
-    whole = all(
-        isinstance(v, int) and not isinstance(v, bool) and 0 <= v <= LARGEST_SEED for v in values
-    )
-    if not values or not whole or len(set(values)) < len(values):
-        raise UsageError(
-            f'{entry.where}: seeds {shown(values)}: expected whole numbers from 0 to '
-            f'{LARGEST_SEED}, each once'
-        )
-    return tuple(values)
+        expected = _seeds_hint(values)
+    elif values and all(map(_is_seed, values)) and len(set(values)) == len(values):
+        return tuple(values)
+    else:
+        expected = f'expected whole numbers from 0 to {LARGEST_SEED}, each once'
+    raise UsageError(f'{entry.where}: seeds {shown(values)}: {expected}')
+
+
+def _is_seed(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= LARGEST_SEED

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from dreamerv2.cli import FAILED, FINISHED, STOPPED, Parser, exit_code_of
+from dreamerv2.cli import FINISHED, Parser, exit_code_of
 from dreamerv2.config import load_config
 from dreamerv2.envs import check_task
 from dreamerv2.errors import UsageError, printable
@@ -20,10 +20,8 @@ from dreamerv2.run.logdir.lock import Lock
 from dreamerv2.run.metrics.terminal import print_line as say
 from dreamerv2.signals import StopRequest
 from dreamerv2.studies.definition import Job
-from dreamerv2.studies.engines.options import add_arguments, check_arguments, make_engine
-from dreamerv2.studies.runner import run_jobs
-from dreamerv2.studies.state import read_states
-from dreamerv2.studies.status_tables import summary_line
+from dreamerv2.studies.engines import add_arguments, check_arguments, make_engine
+from dreamerv2.studies.runner import conclude, run_jobs
 
 OWN = ('--task', '--seed', '--logdir', '--configs', '--dry_run')
 
@@ -47,11 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run_sweep(argv: Sequence[str]) -> int:
     """Runs what is not finished of a sweep.
 
-    Returns:
-        The exit code: 0 all finished, 1 some failed, 75 stopped.
-
-    Raises:
-        UsageError: a mistake in the command line.
+    Returns the exit code: 0 all finished, 1 some failed, 75 stopped. Raises UsageError for a
+    mistake in the command line.
     """
     args, flags = parse(argv)
     root = expand_home(args.logdir).absolute()
@@ -70,54 +65,37 @@ def run_sweep(argv: Sequence[str]) -> int:
         ended = run_jobs(
             jobs, engine, say=say, should_stop=stop, retries=args.retries, interval=0.2
         )
-    say(summary_line(read_states(jobs)))
-    if ended['stopped']:
-        say('The same command resumes from here.')
-        return STOPPED
-    return FAILED if ended['failed'] else FINISHED
+    return conclude(jobs, ended, say)
 
 
 def make_sweep(
     configs: Sequence[str], tasks: Sequence[str], seeds: Sequence[int], flags: Sequence[str],
-    root: Path, grid: Mapping[str, Sequence[str]] | None = None,
+    root: Path, grid: Mapping[str, Sequence[str]],
 ) -> list[Job]:  # fmt: skip
     """The runs, task by task, and for each every combination of the grid's values by key.
 
-    Raises:
-        UsageError: what `train.py` would refuse.
+    Raises UsageError for what `train.py` would refuse.
     """
-    grid = grid or {}
     for flag in (*flags, *(f'--{key}' for key in grid)):
         if flag.split('=')[0] in OWN:
             raise UsageError(f'{flag} is set by the sweep itself: remove it')
     jobs = []
     for task, values in itertools.product(tasks, itertools.product(*grid.values())):
-        chosen = dict(zip(grid, values, strict=True))
+        chosen = list(zip(grid, values, strict=True))
         given = ['--configs', *configs, *flags]
-        given += [word for key, value in chosen.items() for word in (f'--{key}', value)]
+        given += [word for key, value in chosen for word in (f'--{key}', value)]
         config = load_config([*given, '--task', task])
         check_task(task, config.sets)
-        place = '/'.join([task, ','.join(f'{key}={value}' for key, value in chosen.items())])
+        frames = config.steps * config.action_repeat
         for seed in seeds:
-            job = Job(
-                name=f'{place.rstrip("/")}/{seed}',
-                task=task,
-                seed=seed,
-                frames=config.steps * config.action_repeat,
-                steps=config.steps,
-                logdir=root / place / str(seed),
-                flags=tuple(given),
-            )
-            jobs.append(job)
+            combination = ','.join(f'{key}={value}' for key, value in chosen)
+            name = '/'.join(filter(None, [task, combination, str(seed)]))
+            jobs.append(Job(name, task, seed, frames, config.steps, root / name, tuple(given)))
     return jobs
 
 
 def parse_grid(texts: Sequence[str]) -> dict[str, list[str]]:
-    """The values of each key, from `KEY=VALUE,VALUE`.
-
-    Raises:
-        UsageError: it is something else, or a key is there twice.
-    """
+    """The values of each key, from `KEY=VALUE,VALUE`; raises UsageError for anything else."""
     grid: dict[str, list[str]] = {}
     for text in texts:
         key, _, values = text.partition('=')
@@ -160,9 +138,8 @@ def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     )  # fmt: skip
     parser.add_argument('--dry_run', action='store_true', help='only show the runs')
     add_arguments(parser)
-    words = list(argv)
-    split = words.index('--') if '--' in words else len(words)
-    args, flags = parser.parse_args(words[:split]), words[split + 1 :]
+    split = argv.index('--') if '--' in argv else len(argv)
+    args, flags = parser.parse_args(argv[:split]), list(argv[split + 1 :])
     args.tasks = [task for task in args.tasks.split(',') if task]
     if not args.config.replace(',', ' ').split():
         raise UsageError(f'CONFIG is {args.config!r}, expected a preset such as mario_small')

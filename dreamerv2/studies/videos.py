@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 from dreamerv2.config import Config
 from dreamerv2.run import checkpoint
-from dreamerv2.studies.process import PACKAGE
+from dreamerv2.studies.process import run_module
 
 
 def has_checkpoint(logdir: Path) -> bool:
@@ -18,7 +15,7 @@ def has_checkpoint(logdir: Path) -> bool:
     return bool(checkpoint.available(logdir / 'checkpoints'))
 
 
-def record_best(logdir: Path, folder: Path, suffix: str = 'mp4') -> str:
+def record_best(logdir: Path, folder: Path, suffix: str) -> str:
     """Plays one episode on each level of a run with its best checkpoint by evaluation.
 
     Without an evaluation, the newest. Existing videos are kept.
@@ -33,30 +30,18 @@ def record_best(logdir: Path, folder: Path, suffix: str = 'mp4') -> str:
     """
     saved = checkpoint.load_best(logdir / 'checkpoints') or checkpoint.find(logdir)
     out = folder / f'{saved.frames}.{suffix}'
-    return f'{out} exists' if out.exists() else record(saved, out)
-
-
-def record(saved: checkpoint.Checkpoint, out: Path) -> str:
-    """Plays a checkpoint and writes the video; returns the outcome, in words."""
-    logdir = saved.path.parents[1].absolute()
-    out.parent.mkdir(exist_ok=True)
+    if out.exists():
+        return f'{out} exists'
+    folder.mkdir(exist_ok=True)
     unfinished = out.with_name(f'unfinished-{os.getpid()}-{out.name}').absolute()
     config = Config.load(saved.config_path)
-    command = ['dreamerv2.evaluate', logdir, '--step', saved.frames, '--tasks', config.task]
-    command += ['--episodes', 1, '--policy', config.eval_policy, '--video', unfinished]
+    flags = ['--step', saved.frames, '--tasks', config.task, '--episodes', 1]
+    flags += ['--policy', config.eval_policy, '--video', unfinished]
     try:
-        # The folder where Python finds this copy of the package first.
-        ended = subprocess.run(
-            [sys.executable, '-m', *map(str, command)],
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=PACKAGE.parent,
-        )
-        if ended.returncode == 0 and unfinished.exists():
+        failure = run_module('dreamerv2.evaluate', logdir.absolute(), *flags)
+        if not failure and unfinished.exists():
             os.replace(unfinished, out)
             return str(out)
     finally:
-        with contextlib.suppress(OSError):
-            unfinished.unlink()
-    return f'no video: {(ended.stderr.strip().splitlines() or ["no output"])[-1]}'
+        unfinished.unlink(missing_ok=True)
+    return f'no video: {failure or "no output"}'

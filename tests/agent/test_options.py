@@ -363,6 +363,28 @@ def test_the_learning_rate_rises_linearly():
     np.testing.assert_allclose(np.diff([0, *values]), [0.25, 0.5, 0.75, 1, 1, 1], rtol=1e-6)
 
 
+def test_learning_rates_follow_schedules_of_agent_steps():
+    agent = make_agent(model_opt={'lr': 'linear(1e-3,1e-4,100)'}, critic_opt={'lr': 'exp(1,0,50)'})
+    state = None
+    for step, model, critic in ((0, 1e-3, 1), (50, 5.5e-4, 0.5), (300, 1e-4, 1 / 64)):
+        state, metrics = agent.train(make_batch(), state, step)
+        np.testing.assert_allclose(metrics['model_lr'], model, rtol=1e-5)
+        np.testing.assert_allclose(metrics['critic_lr'], critic, rtol=1e-5)
+    assert 'actor_lr' not in metrics
+
+
+def test_a_scheduled_learning_rate_is_the_one_applied():
+    parameter = tf.Variable([0.0])
+    optimizer = Optimizer(
+        {'x': parameter}, opt='sgd', lr=lambda step: 1 - tf.cast(step, tf.float32) / 4, clip=0
+    )
+    for step, expected in ((0, 1.0), (2, 1.5), (4, 1.5)):
+        with tf.GradientTape() as tape:
+            loss = -parameter[0]
+        optimizer.apply(optimizer.gradients(tape, loss), 'x', step=step)
+        np.testing.assert_allclose(parameter, [expected])
+
+
 def test_the_kl_of_the_newer_dreamer():
     """Free nats of each row, 1.0 for the dynamics and 0.1 for the representation."""
     rng = np.random.default_rng(0)

@@ -13,8 +13,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from dreamerv2.analysis import answers, figures, figures_command, plotting, study
-from dreamerv2.analysis.figures import figure3, figure4, figure5, figure6, figure7
+from dreamerv2.analysis import answers, commands, figures, plotting, study
 from tests.analysis.synthetic import PLAN, T
 
 REPOSITORY = pathlib.Path(__file__).parents[2]
@@ -23,6 +22,13 @@ REPOSITORY = pathlib.Path(__file__).parents[2]
 @pytest.fixture(scope='module')
 def data(root):
     return study.read_study(root)
+
+
+def page(name, data, bins, page=None):
+    """The only page of a figure, or the one of that name."""
+    drawn = list(figures.draw(data, [name], figures.Smooth(bins)))
+    (found,) = [one for one in drawn if page in (None, one.name)]
+    return found
 
 
 def solid(ax, label):
@@ -100,7 +106,7 @@ def test_every_question_for_every_set(data):
 
 
 def test_figure_3_marks_equal_cost_and_cuts_off_what_is_farmed(data):
-    drawn = figure3.figure3(data, 'three', bins=10)
+    drawn = page('figure3', data, 10, 'figure3_three')
     axes = np.array(drawn.figure.axes).reshape(3, 3)
     for ax in axes.flat:
         assert marks(ax) == pytest.approx([T / 3])
@@ -145,16 +151,16 @@ def test_figure_3_leaves_out_what_is_zero_everywhere(tmp_path, logdir, episodes)
             study={'stage': 'pretrain', 'set': 'two', 'seed': seed},
             lines=lines,
         )
-    nobody = figure3.figure3(study.read_study(tmp_path / '0.0'), 'two', bins=5)
+    nobody = page('figure3', study.read_study(tmp_path / '0.0'), 5)
     assert [ax.get_ylabel() for ax in nobody.figure.axes[:2]] == ['return', 'progress']
     assert len(nobody.figure.axes) == 4
     assert nobody.figure._suptitle.get_text() == 'left out, zero in all runs: completed'
-    somebody = figure3.figure3(study.read_study(tmp_path / '1.0'), 'two', bins=5)
+    somebody = page('figure3', study.read_study(tmp_path / '1.0'), 5)
     assert len(somebody.figure.axes) == 6 and somebody.figure._suptitle is None
 
 
 def test_figure_4_has_a_line_a_run_kind(data):
-    drawn = figure4.figure4(data, bins=10)
+    drawn = page('figure4', data, 10)
     (ax,) = drawn.figure.axes
     texts = [text.get_text() for text in ax.get_legend().get_texts()]
     assert texts == [
@@ -169,7 +175,7 @@ def test_figure_4_has_a_line_a_run_kind(data):
 
 
 def test_figure_5_draws_the_baseline_again_at_equal_cost(data):
-    drawn = figure5.figure5(data, bins=10)
+    drawn = page('figure5', data, 10)
     axes = np.array(drawn.figure.axes).reshape(2, 2)
     assert axes[1, 1].get_title('left') == '3-2 from three   n = 2'
     for ax in axes.flat:
@@ -182,7 +188,7 @@ def test_figure_5_draws_the_baseline_again_at_equal_cost(data):
 
 
 def test_figure_6_tells_the_measures_of_transfer(data):
-    drawn = figure6.figure6(data, bins=10)
+    drawn = page('figure6', data, 10)
     axes = np.array(drawn.figure.axes).reshape(2, 2)
     assert axes[0, 1].get_title('left') == '1-2 from two   n = 2'
     words = [text.get_text() for ax in axes.flat for text in ax.texts]
@@ -193,7 +199,7 @@ def test_figure_6_tells_the_measures_of_transfer(data):
 
 
 def test_figure_7_puts_everything_at_its_cost(data):
-    drawn = figure7.figure7(data, bins=20)
+    drawn = page('figure7', data, 20)
     axes = np.array(drawn.figure.axes).reshape(2, 3)
     titles = [ax.get_title('left') for ax in axes[0]]
     assert titles == [
@@ -212,14 +218,14 @@ def test_figure_7_puts_everything_at_its_cost(data):
     assert solid(axes[0, 2], '3 baselines, n = 2').get_xdata()[0] == 3 * T / 20
     assert ax.get_xlabel() == 'frames (k) of all agents together'
     # Where T (M - 1) / M is none of the points of T.
-    drawn = figure7.figure7(data, bins=9)
+    drawn = page('figure7', data, 9)
     ends = {row['stage']: row['frames'] for row in drawn.rows if row['set'] == 'two'}
     assert ends == {'baseline': 2 * T, 'pretrain': T, 'finetune': 2 * T}
     assert drawn.figure.axes[2].get_xlim()[1] >= 3 * T
 
 
 def test_pictures_have_nothing_cut_off(data, tmp_path):
-    drawn = figure6.figure6(data, bins=10)
+    drawn = page('figure6', data, 10)
     path, svg, _ = plotting.save_figure(drawn.figure, tmp_path / 'figure6', drawn.rows)
     picture = matplotlib.image.imread(path)[..., :3]
     for edge in (picture[0], picture[-1], picture[:, 0], picture[:, -1]):
@@ -236,7 +242,7 @@ def test_command_writes_everything_and_names_what_is_missing(root, tmp_path, cap
     (broken / 't/two/1-1/1/metrics.jsonl').write_text('\n'.join(lines[:60]))
     out = tmp_path / 'out'
     arguments = [str(broken), '--out', str(out), '--bins', '10', '--figures', '5', '6']
-    assert figures_command.main(arguments) == 0
+    assert commands.figures_main(arguments) == 0
     printed = capsys.readouterr().out
     assert f'{out}/figure5.png, without 1 run: finetune two 3-1 seed 0\n' in printed
     assert f'{out}/figure6.png\n' in printed
@@ -328,7 +334,7 @@ def test_figures_are_found_by_their_names_and_have_captions():
         'transfer_matrix',
     )
     assert all(figures.find(name).CAPTION.endswith('.') for name in figures.names())
-    assert figures_command.figure_name('3') == figures_command.figure_name('figure3') == 'figure3'
+    assert commands.figure_name('3') == commands.figure_name('figure3') == 'figure3'
 
 
 @pytest.mark.parametrize(
@@ -342,7 +348,7 @@ def test_figures_are_found_by_their_names_and_have_captions():
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(root, capsys, arguments, words):
-    assert figures_command.main([word.replace('ROOT', str(root)) for word in arguments]) == 2
+    assert commands.figures_main([word.replace('ROOT', str(root)) for word in arguments]) == 2
     error = capsys.readouterr().err
     assert error.count('\n') == 1 and words in error
 
@@ -357,7 +363,7 @@ def test_threshold_is_not_told_where_the_baseline_does_not_learn(tmp_path, logdi
     assert not any('nan' in row['question'] for row in rows)
     data = study.read_study(tmp_path)
     data = dataclasses.replace(data, plan=dataclasses.replace(data.plan, sets={'e4': ('3-1',)}))
-    (ax,) = figure6.figure6(data, bins=4).figure.axes
+    (ax,) = page('figure6', data, 4).figure.axes
     words = ' '.join(x.get_text() for x in ax.texts)
     assert 'no threshold: the baselines do not beat the random policy at T' in words
     assert 'nan' not in words and '?' not in words

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dreamerv2.config import load_config
 from dreamerv2.config.files import default_file, read_presets
-from dreamerv2.config.schedule_text import parse_schedule
+from dreamerv2.config.kinds import parse_schedule
 from dreamerv2.config.schema import SCHEMA
 from dreamerv2.errors import UsageError
 

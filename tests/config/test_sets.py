@@ -1,7 +1,6 @@
 """Named sets of levels and games."""
 
-from dreamerv2.config import load_config
-from dreamerv2.config.sets import named_sets
+from dreamerv2.config import load_config, named_sets
 
 
 def test_named_sets_are_those_of_the_configuration():

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from dreamerv2.doctor import insight
+from dreamerv2.doctor import metrics
 from dreamerv2.doctor.rows import OK, WARNING
 
 GOOD = {
@@ -25,7 +25,7 @@ def rows_of(path, updates=5000, **changes):
     lines = [{'step': 0, 'model_error/rest': 9.0, 'model_error/player': 3.0}]
     lines += [{'step': 4, 'updates': updates}, {'step': 4, **found}, {'step': 8, 'updates': 9999}]
     (path / 'metrics.jsonl').write_text('{"half\n' + '\n'.join(map(json.dumps, lines)) + '\n')
-    return insight.check(path)
+    return metrics.check_world_model(path)
 
 
 def test_a_good_model_is_told_in_a_row(tmp_path):
@@ -71,6 +71,6 @@ def test_few_deaths_are_no_ground_for_a_warning(tmp_path):
 
 
 def test_a_run_without_measures_has_no_row(tmp_path):
-    assert insight.check(tmp_path) == []
+    assert metrics.check_world_model(tmp_path) == []
     (tmp_path / 'metrics.jsonl').write_text('{"step": 4, "eval_return": 3}\n')
-    assert insight.check(tmp_path) == []
+    assert metrics.check_world_model(tmp_path) == []

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from dreamerv2.doctor import installation, machine, probes, requirements
+from dreamerv2.doctor import installation, probes, requirements
 from dreamerv2.doctor.probes import ProbeError
 from dreamerv2.doctor.rows import FAILED, OK, WARNING
 from dreamerv2.run.logdir import headroom
@@ -190,8 +190,7 @@ def gpu(name, major):
 @pytest.mark.parametrize(
     'driver, gpus, visible, status, words',
     [
-        (None, [], None, OK, 'no NVIDIA driver'),
-        ([], [], None, OK, 'no card'),
+        ([], [], None, OK, 'no NVIDIA driver or no card'),
         (['H200'], [gpu('H200', 9)], None, OK, 'TensorFlow sees 1: H200'),
         (['H200', 'T4'], [gpu('T4', 7)], '1', OK, 'the driver has 2 (H200, T4)'),
         (['H200', 'T4'], [gpu('T4', 7)], None, FAILED, 'TensorFlow sees 1'),
@@ -259,13 +258,13 @@ def test_presets(tmp_path, monkeypatch):
 
 
 def test_disk_and_memory(tmp_path, monkeypatch):
-    usage = machine.shutil.disk_usage(tmp_path)
+    usage = installation.shutil.disk_usage(tmp_path)
     for free, status in ((6e9, OK), (2e9, WARNING), (1e8, FAILED)):
         fake = usage._replace(free=free)
-        monkeypatch.setattr(machine.shutil, 'disk_usage', {tmp_path: fake}.get)
-        row = machine.check_disk(tmp_path / 'not' / 'yet')
+        monkeypatch.setattr(installation.shutil, 'disk_usage', {tmp_path: fake}.get)
+        row = installation.check_disk(tmp_path / 'not' / 'yet')
         assert row.status == status and str(tmp_path) in row.seen
-    statuses = [machine.check_memory(free).status for free in (8e9, 2e9, 1e8, None)]
+    statuses = [installation.check_memory(free).status for free in (8e9, 2e9, 1e8, None)]
     assert statuses == [OK, WARNING, FAILED, OK]
 
 
@@ -284,21 +283,21 @@ def test_memory_is_what_machine_and_control_group_leave(tmp_path):
 
 
 def test_where_runs_are_put(tmp_path, monkeypatch):
-    row = machine.check_writable(tmp_path / 'logdir')
+    row = installation.check_writable(tmp_path / 'logdir')
     assert row.status == OK and 'made by the first run' in row.seen
     assert list(tmp_path.iterdir()) == []
     (tmp_path / 'file').touch()
-    row = machine.check_writable(tmp_path / 'file' / 'logdir')
+    row = installation.check_writable(tmp_path / 'file' / 'logdir')
     assert row.status == FAILED and f'{tmp_path / "file"} is a file' in row.seen
 
     def refuse(**options):
         raise PermissionError(13, os.strerror(13))
 
-    monkeypatch.setattr(machine.tempfile, 'TemporaryFile', refuse)
-    row = machine.check_writable(tmp_path)
+    monkeypatch.setattr(installation.tempfile, 'TemporaryFile', refuse)
+    row = installation.check_writable(tmp_path)
     assert row.status == FAILED and 'Permission denied' in row.seen and '--logdir' in row.hint
-    monkeypatch.setattr(machine.tempfile, 'TemporaryFile', lambda **options: io.BytesIO())
-    assert machine.check_writable(tmp_path).status == OK
+    monkeypatch.setattr(installation.tempfile, 'TemporaryFile', lambda **options: io.BytesIO())
+    assert installation.check_writable(tmp_path).status == OK
 
 
 def test_default_logdir(monkeypatch):

@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
-from dreamerv2.config.sets import named_sets
+from dreamerv2.config import named_sets
 from dreamerv2.envs import check_task, make_env
 from dreamerv2.envs.atari import MAX_NOOPS, AtariEnv
-from dreamerv2.envs.atari_games import GAMES
 from dreamerv2.envs.factory import make_workers
+from dreamerv2.envs.tasks import GAMES
 from dreamerv2.errors import UsageError
 
 

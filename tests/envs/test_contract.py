@@ -5,7 +5,7 @@ import pytest
 from env_examples import NewGymnasiumEnv, OldGymEnv, Recorder
 
 from dreamerv2.envs import make_env, wrap_env
-from dreamerv2.envs.check import ContractError, check_env
+from dreamerv2.envs.contract import ContractError, check_env
 from dreamerv2.envs.multi_level import MultiLevelEnv
 
 ENVIRONMENTS = {

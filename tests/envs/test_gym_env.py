@@ -6,9 +6,9 @@ import pytest
 from env_examples import NewGymnasiumEnv, OldGymEnv
 
 from dreamerv2.envs import make_env, wrap_env
+from dreamerv2.envs.episodic import shrink
 from dreamerv2.envs.gym_interface import split_reset, split_step
 from dreamerv2.envs.gym_spaces import action_space
-from dreamerv2.envs.image import shrink
 from dreamerv2.errors import UsageError
 
 

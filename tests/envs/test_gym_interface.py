@@ -12,7 +12,7 @@ from gym_super_mario_bros.actions import SIMPLE_MOVEMENT
 from nes_py.wrappers import JoypadSpace
 
 from dreamerv2.envs import make_env, wrap_env
-from dreamerv2.envs.check import check_env
+from dreamerv2.envs.contract import check_env
 from dreamerv2.errors import UsageError
 
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
+from dreamerv2.envs.episodic import resize, shrink
 from dreamerv2.envs.gym_spaces import action_space, box_value, view
-from dreamerv2.envs.image import resize, shrink
 from dreamerv2.errors import UsageError
 
 Box = spaces.Box

@@ -7,8 +7,13 @@ import numpy as np
 import pytest
 
 from dreamerv2.envs import make_env
-from dreamerv2.envs.check import sample_action
-from dreamerv2.envs.contract import Environment, bookkeeping_spaces, log_space, spaces
+from dreamerv2.envs.contract import (
+    Environment,
+    bookkeeping_spaces,
+    log_space,
+    sample_action,
+    spaces,
+)
 from dreamerv2.envs.episodic import ResumableEnv, digest
 from dreamerv2.envs.factory import make_workers
 from dreamerv2.envs.process_workers import ProcessWorkers

@@ -15,8 +15,7 @@ from env_examples import Recorder
 
 from dreamerv2.envs import make_env
 from dreamerv2.envs.factory import make_workers
-from dreamerv2.envs.process_workers import ProcessWorkers, WorkerError
-from dreamerv2.envs.worker_process import layout
+from dreamerv2.envs.process_workers import ProcessWorkers, WorkerError, layout
 from dreamerv2.envs.workers import InProcess
 from dreamerv2.errors import UsageError
 

@@ -108,7 +108,7 @@ def small_definition():
 
 def test_without_a_word_agents_from_nothing_are_trained_on_every_level():
     study = small_definition()
-    assert study.all_levels == study.baseline == ('1-1', '1-2', '2-1', '2-2', '1-3')
+    assert study.all_levels == study.trained_on['baseline'] == ('1-1', '1-2', '2-1', '2-2', '1-3')
     assert study.trained_on['pretrain'] == ('pair', 'other')
     assert by_stage(study.sets, {'baseline': ['1-1']})['baseline'] == ('1-1',)
     assert by_stage(study.sets, {})['transfer'] == ()
@@ -117,7 +117,7 @@ def test_without_a_word_agents_from_nothing_are_trained_on_every_level():
 def test_every_place_comes_after_its_parent():
     study = small_definition()
     places = study.all_places()
-    assert len(places) == len(set(places)) == study.runs == 10 + 4 + 8 + 4
+    assert len(places) == len(set(places)) == 10 + 4 + 8 + 4
     for place in places:
         assert place.parent is None or places.index(place.parent) < places.index(place)
 
@@ -154,7 +154,7 @@ def test_a_new_stage_is_declared_in_one_place(monkeypatch, tmp_path):
     study = small_definition()
     assert study.trained_on['longer'] == ()
     more = dataclasses.replace(study, trained_on={**study.trained_on, 'longer': ('1-1',)})
-    assert more.runs == study.runs + 4
+    assert len(more.all_places()) == len(study.all_places()) + 4
     place = Place('longer', 'pair', '1-1', 3)
     assert place.parent == Place('finetune', 'pair', '1-1', 3)
     assert more.all_places()[-4:] == [

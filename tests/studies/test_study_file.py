@@ -31,7 +31,7 @@ def write(tmp_path, text):
 def test_a_small_study(tmp_path):
     study = read_definition(write(tmp_path, SMALL))
     assert study.sets == {'pair': ('1-1', '1-2')}
-    assert study.baseline == ('1-1', '1-2', '1-3')
+    assert study.trained_on['baseline'] == ('1-1', '1-2', '1-3')
     assert (study.finetune, study.transfer) == (('1-1',), ('1-3',))
     config = load_config(study.flags)
     assert config.prefill == 100 and config.rssm.deter == 16
@@ -91,7 +91,7 @@ def test_the_other_studies_can_be_planned(repository, name):
         ('frames: 2000', '', None, ['frames is missing']),
         ('[1-1, 1-2]}', '[1-1, 1-1]}', 9, ['each once']),
         ('2000', '2000.5', 4, ['whole number']),
-        ('2000', '1e300', 4, ['to 1e+15']),
+        ('2000', '.inf', 4, ['expected a number']),
         ('2000', '.nan', 4, ['expected a number']),
         ('2000', '0x' + 'f' * 9000, 4, ['expected a number']),
         ('[3, 5]', '[4294967296]', 5, ['to 2147483647']),
@@ -150,11 +150,3 @@ def test_overrides_may_need_each_other_and_hold_any_value(tmp_path):
     assert parsed.grad_heads == ('decoder', 'reward') and not parsed.pred_discount
     assert parsed.level_weights == () and parsed.log_keys_sum == '--x' and parsed.jit is False
     assert parsed.actor_ent == 'linear(1,0.1,10)' and parsed.critic_opt.wd == 0
-
-
-def test_a_study_has_a_number_of_runs_that_can_be_listed(tmp_path):
-    study = read_definition(write(tmp_path, SMALL))
-    assert study.runs == len(make_jobs(study, tmp_path))
-    seeds = str(list(range(2000)))
-    with pytest.raises(UsageError, match='12000 runs, expected at most 10000'):
-        read_definition(write(tmp_path, SMALL.replace('[3, 5]', seeds)))

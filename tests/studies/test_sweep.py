@@ -10,8 +10,7 @@ import time
 import pytest
 
 from dreamerv2.errors import UsageError
-from dreamerv2.studies import process
-from dreamerv2.studies.engines import options
+from dreamerv2.studies import engines, process
 from dreamerv2.studies.sweep import run_sweep
 
 # Finishes, or does what the file `behaviour` beside the logdirs says for its seed.
@@ -207,7 +206,7 @@ def test_only_showing_starts_nothing(sweep, capsys):
     ],
 )
 def test_wrong_arguments(sweep, words, expected, monkeypatch):
-    monkeypatch.setattr(options, 'driver_gpus', lambda: ['a card', 'another'])
+    monkeypatch.setattr(engines, 'driver_gpus', lambda: ['a card', 'another'])
     with pytest.raises(UsageError) as caught:
         sweep.run(*words)
     assert expected in str(caught.value) and '\n' not in str(caught.value)
@@ -218,13 +217,12 @@ def test_wrong_arguments(sweep, words, expected, monkeypatch):
 @pytest.mark.parametrize(
     ('found', 'words'),
     [
-        (None, 'no NVIDIA GPU'),
         ([], 'no NVIDIA GPU'),
         ('nvidia-smi says: no', 'nvidia-smi says: no'),
     ],
 )
 def test_gpus_that_are_not_there(sweep, found, words, monkeypatch):
-    monkeypatch.setattr(options, 'driver_gpus', lambda: found)
+    monkeypatch.setattr(engines, 'driver_gpus', lambda: found)
     with pytest.raises(UsageError, match=f'--gpus 0,1: .*{words}'):
         sweep.run('mario', 'mario_1-1', '1', '--gpus', '0,1')
     assert sweep.calls() == []

@@ -10,7 +10,6 @@ A module of this folder is a figure under the module's name. It has
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import pathlib
 from collections.abc import Iterator, Sequence
@@ -22,14 +21,13 @@ if TYPE_CHECKING:
     from dreamerv2.analysis.study import Place, Study
 
 
-@dataclasses.dataclass(frozen=True)
-class Drawn:
+class Drawn(NamedTuple):
     """A figure under a name, the rows of its table, and the places whose runs are missing."""
 
     name: str
     figure: Figure
     rows: list[dict[str, Any]]
-    missing: list[Place]
+    missing: Sequence[Place] = ()
 
 
 class Smooth(NamedTuple):
@@ -56,5 +54,5 @@ def draw(
     data: Study, chosen: Sequence[str] | None = None, smooth: Smooth | None = None
 ) -> Iterator[Drawn | str]:
     """The chosen figures one after another (all by default), or a line on why one is not there."""
-    for name in names() if chosen is None else chosen:
+    for name in chosen or names():
         yield from find(name).draw(data, smooth or Smooth())

@@ -1,11 +1,10 @@
 """Figure 2 of the thesis: what each level looks like near its start, from recorded episodes."""
 
-import dataclasses
 import json
 import math
 import pathlib
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,7 +17,6 @@ from dreamerv2.analysis.table import Run
 
 CAPTION = 'Figure 2: a frame near the start of each level, as the agent sees it.'
 EPISODES = 'train_episodes'
-LEVELS = 'levels.json'
 # Late enough for the level to be there and the player to stand in it.
 ROW = 8
 # Episodes of a run that are looked into for a level.
@@ -28,36 +26,51 @@ _COLUMNS = 5
 MOST_BYTES = 1 << 30
 
 
-@dataclasses.dataclass(frozen=True)
-class Frame:
-    """One frame uint8 `[H, W, C]` of a level, and where it is from."""
+class Frame(NamedTuple):
+    """One frame uint8 `[H, W, C]`, and where it is from."""
 
-    level: str
     image: np.ndarray
     run: str
     episode: str
 
 
 def draw(data: Study, smooth: Smooth) -> Iterator[Drawn | str]:
-    """One page."""
-    drawn = figure2(data)
-    yield drawn if drawn.rows else 'figure2: not drawn, no run has recorded episodes'
+    """One page, a grid of frames."""
+    levels = data.plan.all_levels
+    columns = max(1, min(_COLUMNS, len(levels)))
+    lines = math.ceil(len(levels) / columns) or 1
+    figure, axes = plotting.new_figure(lines, columns, width=1.7, height=1.9)
+    rows: list[dict[str, Any]] = []
+    for ax in axes.flat[len(levels) :]:
+        ax.set_visible(False)
+    for ax, level in zip(axes.flat, levels, strict=False):
+        if found := find_frame(data, level):
+            draw_image(ax, found.image)
+            row = {'run': found.run, 'episode': found.episode, 'row': ROW}
+            rows.append({'figure': 2, 'level': level, **row})
+        else:
+            _draw_absence(ax)
+        ax.set_title(level, fontsize=plotting.FONT + 1, fontweight='bold')
+    absence = 'figure2: not drawn, no run has recorded episodes'
+    yield Drawn('figure2', figure, rows) if rows else absence
 
 
-def find_frame(data: Study, level: str, row: int = ROW) -> Frame | None:
+def find_frame(data: Study, level: str) -> Frame | None:
     """A frame of a level from any run of the study that has recorded it, baselines first."""
-    for run in _runs_on(data, level):
+    for _, run in sorted(data.runs.items(), key=lambda item: item[0].order):
+        if level not in run.levels:
+            continue
         for path in sorted((run.path / EPISODES).glob('*.npz'))[:_MOST_EPISODES]:
-            image = read_row(path, level_names(run), level, row)
+            image = read_image(path, level_names(run), level)
             if image is not None:
-                return Frame(level, image, run.name, path.name)
+                return Frame(image, run.name, path.name)
     return None
 
 
 def level_names(run: Run) -> tuple[str, ...]:
     """Names of the levels that `level` counts in a run's episodes."""
     try:
-        listed = json.loads((run.path / EPISODES / LEVELS).read_bytes())
+        listed = json.loads((run.path / EPISODES / 'levels.json').read_bytes())
     except (OSError, ValueError, RecursionError):
         listed = None
     if isinstance(listed, list) and listed:
@@ -65,8 +78,8 @@ def level_names(run: Run) -> tuple[str, ...]:
     return run.levels
 
 
-def read_row(path: pathlib.Path, names: Sequence[str], level: str, row: int) -> np.ndarray | None:
-    """One row's image `[H, W, C]` of an episode.
+def read_image(path: pathlib.Path, names: Sequence[str], level: str) -> np.ndarray | None:
+    """The image `[H, W, C]` of one row of an episode.
 
     None where the episode is of another level, too short, without images or cannot be read.
     """
@@ -78,31 +91,8 @@ def read_row(path: pathlib.Path, names: Sequence[str], level: str, row: int) -> 
         images = arrays['image']
     except (OSError, ValueError, KeyError, IndexError):
         return None
-    if images.dtype != np.uint8 or images.ndim != 4 or len(images) <= row:
-        return None
-    return images[row]
-
-
-def figure2(data: Study) -> Drawn:
-    """A grid of frames near the start of each level."""
-    levels = data.plan.all_levels
-    columns = max(1, min(_COLUMNS, len(levels)))
-    figure, axes = plotting.new_figure(
-        math.ceil(len(levels) / columns) or 1, columns, width=1.7, height=1.9
-    )
-    rows: list[dict[str, Any]] = []
-    for ax in axes.flat[len(levels) :]:
-        ax.set_visible(False)
-    for ax, level in zip(axes.flat, levels, strict=False):
-        found = find_frame(data, level)
-        if found is None:
-            draw_absence(ax, 'no episode\nrecorded')
-        else:
-            draw_image(ax, found.image)
-            row = {'run': found.run, 'episode': found.episode, 'row': ROW}
-            rows.append({'figure': 2, 'level': level, **row})
-        ax.set_title(level, fontsize=plotting.FONT + 1, fontweight='bold')
-    return Drawn('figure2', figure, rows, [])
+    usable = images.dtype == np.uint8 and images.ndim == 4 and len(images) > ROW
+    return images[ROW] if usable else None
 
 
 def draw_image(ax: Axes, image: np.ndarray) -> None:
@@ -110,25 +100,18 @@ def draw_image(ax: Axes, image: np.ndarray) -> None:
     # Of stacked gray frames the last is the newest.
     shown = image[..., :3] if image.shape[-1] == 3 else image[..., -1]
     ax.imshow(shown, cmap='gray', vmin=0, vmax=255, interpolation='nearest')
-    bare(ax)
+    _bare(ax)
 
 
-def draw_absence(ax: Axes, words: str) -> None:
+def _draw_absence(ax: Axes) -> None:
     """An empty square that says why it is empty."""
     ax.set(xlim=(0, 1), ylim=(0, 1), aspect='equal')
     style: dict[str, Any] = {'fontsize': plotting.FONT - 1, 'color': plotting.GREY}
-    ax.text(0.5, 0.5, words, ha='center', va='center', **style)
-    bare(ax)
+    ax.text(0.5, 0.5, 'no episode\nrecorded', ha='center', va='center', **style)
+    _bare(ax)
 
 
-def bare(ax: Axes) -> None:
+def _bare(ax: Axes) -> None:
     """Takes ticks away and leaves a thin frame."""
-    ax.set_xticks([])
-    ax.set_yticks([])
+    ax.set(xticks=[], yticks=[])
     ax.spines[:].set_color('#BBBBBB')
-
-
-def _runs_on(data: Study, level: str) -> Iterator[Run]:
-    for _, run in sorted(data.runs.items(), key=lambda item: item[0].order):
-        if level in run.levels:
-            yield run

@@ -1,5 +1,6 @@
 """Figure 3 of the thesis: one agent on a set of levels against one agent per level."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -18,20 +19,21 @@ CAPTION = (
     'return can be farmed it is cut off; progress and completion beside it cannot be.'
 )
 QUESTION = 'pretrain'
+_LABELS = {'train_return': 'return', 'train_progress': 'progress', 'train_completed': 'completed'}
 
 
 def draw(data: Study, smooth: Smooth) -> Iterator[Drawn | str]:
     """One page per pre-training set."""
     for name in data.plan.sets:
-        if any(place.stage == 'pretrain' and place.set == name for place in data.runs):
-            yield figure3(data, name, bins=smooth.bins, window=smooth.window)
+        if data.of_stage('pretrain', name):
+            yield _page(data, name, smooth)
         else:
             yield f'figure3_{name}: not drawn, no pre-training run on {name}'
     if not data.plan.sets:
         yield 'figure3: not drawn, no pre-training run'
 
 
-def figure3(data: Study, set_name: str, *, bins: int = 50, window: int = 20) -> Drawn:
+def _page(data: Study, set_name: str, smooth: Smooth) -> Drawn:
     """Train return, progress and completion per level: one agent on a set against baselines.
 
     A mark stands at T / N, where the baselines together have cost what the one agent costs in
@@ -41,15 +43,19 @@ def figure3(data: Study, set_name: str, *, bins: int = 50, window: int = 20) -> 
     """
     levels = data.plan.sets[set_name]
     total = data.plan.frames
-    grid = curves.frame_grid(total, bins)
+    grid = curves.frame_grid(total, smooth.bins)
     sides = {
         metric: study.against_baselines(
-            data, 'pretrain', set_name, levels, grid, metric=metric, window=window
+            data, 'pretrain', set_name, levels, grid, metric=metric, window=smooth.window
         )
         for metric in METRICS
     }
     random = study.random_returns(data, levels)
-    zero = [metric for metric in METRICS[1:] if all(_is_zero(side) for side in sides[metric])]
+    zero = [
+        metric
+        for metric in METRICS[1:]
+        if not any(np.nan_to_num(stack).any() for stack in sides[metric])
+    ]
     shown = [metric for metric in METRICS if metric not in zero]
     figure, axes = plotting.new_figure(len(levels), len(shown), width=3.5, height=1.9)
     rows: list[dict[str, Any]] = []
@@ -64,7 +70,7 @@ def figure3(data: Study, set_name: str, *, bins: int = 50, window: int = 20) -> 
             keys = {'figure': 3, 'set': set_name, 'level': level, 'metric': metric}
             rows += draw_lines(ax, lines, keys)
             title = f'{level}   {counts(lines)}'
-            plotting.style_axis(ax, title=title, ylabel=_short_label(metric), end=total)
+            plotting.style_axis(ax, title=title, ylabel=_LABELS[metric], end=total)
             plotting.draw_mark(ax, total / len(levels), 'T/N')
             if metric == 'train_return':
                 plotting.draw_random(ax, random[i])
@@ -72,37 +78,21 @@ def figure3(data: Study, set_name: str, *, bins: int = 50, window: int = 20) -> 
                 ax.set_ylim(-0.03, 1.03)
             if i + 1 < len(levels):
                 ax.set_xlabel('')
-        if metric == 'train_return':
-            _cut_off_farmed(list(axes[:, column]), levels)
+    _cut_off_farmed(list(axes[:, 0]), levels)
     if zero:
-        words = f'left out, zero in all runs: {", ".join(map(_short_label, zero))}'
+        words = f'left out, zero in all runs: {", ".join(_LABELS[metric] for metric in zero)}'
         # Above: the legend is below.
         figure.suptitle(words, fontsize=plotting.FONT - 1, color=plotting.GREY)
     plotting.figure_legend(figure)
-    wanted = [
-        *data.plan.places('pretrain', set_name),
-        *data.plan.places('baseline', '', levels),
-    ]
+    wanted = [*data.plan.places('pretrain', set_name), *data.plan.places('baseline', '', levels)]
     return Drawn(f'figure3_{set_name}', figure, rows, data.missing(wanted))
 
 
-def _is_zero(stack: np.ndarray) -> bool:
-    """Whether curves `[S, L, B]` hold nothing but zeros, where they hold anything."""
-    return not np.nan_to_num(stack).any()
-
-
-def _short_label(metric: str) -> str:
-    return {'train_return': 'return', 'train_progress': 'progress'}.get(metric, 'completed')
-
-
 def _cut_off_farmed(axes: Sequence[Axes], levels: Sequence[str]) -> None:
-    tops = [
-        ax.get_ylim()[1]
-        for ax, level in zip(axes, levels, strict=True)
-        if level not in FARMABLE_LEVELS
-    ]
-    for ax, level in zip(axes, levels, strict=True):
-        if level in FARMABLE_LEVELS and tops and ax.get_ylim()[1] > max(tops):
-            ax.set_ylim(top=max(tops))
-            title = f'{ax.get_title("left")}, cut off above'
-            ax.set_title(title, loc='left', fontsize=plotting.FONT + 1, fontweight='bold')
+    named = list(zip(levels, axes, strict=True))
+    others = [ax.get_ylim()[1] for level, ax in named if level not in FARMABLE_LEVELS]
+    top = max(others, default=math.inf)
+    for level, ax in named:
+        if level in FARMABLE_LEVELS and ax.get_ylim()[1] > top:
+            ax.set_ylim(top=top)
+            plotting.set_title(ax, f'{ax.get_title("left")}, cut off above')

@@ -16,49 +16,39 @@ QUESTION = 'finetune'
 
 
 def draw(data: Study, smooth: Smooth) -> Iterator[Drawn | str]:
-    """One page."""
-    if any(data.plan.levels_of('finetune', name) for name in data.plan.sets):
-        yield figure5(data, bins=smooth.bins, window=smooth.window)
-    else:
-        yield 'figure5: not drawn, no fine-tuning run'
-
-
-def figure5(data: Study, *, bins: int = 50, window: int = 20) -> Drawn:
-    """Fine-tuning against baseline, a row a pre-training set and a column a level.
+    """One page, a row a pre-training set and a column a level.
 
     The baseline is drawn a second time, T / M earlier: there it has cost what a fine-tuned agent
     with its share of the pre-training has. A mark stands at T - T / M, where that one ends.
     """
-    sets = [name for name in data.plan.sets if data.plan.levels_of('finetune', name)]
+    levels_of = {name: data.plan.levels_of('finetune', name) for name in data.plan.sets}
+    levels_of = {name: levels for name, levels in levels_of.items() if levels}
+    if not levels_of:
+        yield 'figure5: not drawn, no fine-tuning run'
+        return
     total = data.plan.frames
-    grid = curves.frame_grid(total, bins)
-    most = max((len(data.plan.levels_of('finetune', name)) for name in sets), default=1)
+    grid = curves.frame_grid(total, smooth.bins)
     found = answers.by_question(data)
-    figure, axes = plotting.new_figure(max(len(sets), 1), most, width=3.4, height=2.7)
+    columns = max(map(len, levels_of.values()))
+    figure, axes = plotting.new_figure(len(levels_of), columns, width=3.4, height=2.7)
     rows: list[dict[str, Any]] = []
     wanted: list[Place] = []
-    for j, set_name in enumerate(sets):
-        levels = data.plan.levels_of('finetune', set_name)
+    for j, (set_name, levels) in enumerate(levels_of.items()):
         share = total / len(levels)
         agents, baselines = study.against_baselines(
-            data, 'finetune', set_name, levels, grid, window=window
+            data, 'finetune', set_name, levels, grid, window=smooth.window
         )
         random = study.random_returns(data, levels)
         answer = found.get(('finetune', set_name))
         for i, level in enumerate(levels):
             ax = axes[j, i]
             later = grid > share
+            earlier = (grid - share)[later], baselines[:, i, later]
+            name = 'baseline, T/M earlier'
             lines = [
                 Line('finetune', grid, agents[:, i], AGENT, '-', 'fine-tuned'),
                 Line('baseline', grid, baselines[:, i], BASELINE, '--', 'baseline'),
-                Line(
-                    'baseline, T/M earlier',
-                    (grid - share)[later],
-                    baselines[:, i][:, later],
-                    SHIFTED,
-                    '-.',
-                    'baseline, T/M earlier (equal cost)',
-                ),
+                Line(name, *earlier, SHIFTED, '-.', f'{name} (equal cost)'),
             ]
             keys = {'figure': 5, 'set': set_name, 'level': level, 'metric': 'train_return'}
             rows += draw_lines(ax, lines, keys)
@@ -76,4 +66,4 @@ def figure5(data: Study, *, bins: int = 50, window: int = 20) -> Drawn:
         wanted += data.plan.places('finetune', set_name, levels)
         wanted += data.plan.places('baseline', '', levels)
     plotting.figure_legend(figure)
-    return Drawn('figure5', figure, rows, data.missing(wanted))
+    yield Drawn('figure5', figure, rows, data.missing(wanted))

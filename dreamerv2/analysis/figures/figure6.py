@@ -15,18 +15,16 @@ QUESTION = 'transfer'
 
 
 def draw(data: Study, smooth: Smooth) -> Iterator[Drawn | str]:
-    """One page."""
-    if any(place.stage == 'transfer' for place in data.runs):
-        yield figure6(data, bins=smooth.bins, window=smooth.window)
-    else:
+    """One page, a row a pre-training set and a column a level.
+
+    Above each panel stand area ratio, jump-start and frames to a threshold.
+    """
+    if not data.of_stage('transfer'):
         yield 'figure6: not drawn, no transfer run'
-
-
-def figure6(data: Study, *, bins: int = 50, window: int = 20) -> Drawn:
-    """Transfer to unseen levels against baseline, with jump-start, threshold and area ratio."""
+        return
     levels = data.plan.transfer
     sets = [name for name in data.plan.sets if levels]
-    grid = curves.frame_grid(data.plan.frames, bins)
+    grid = curves.frame_grid(data.plan.frames, smooth.bins)
     figure, axes = plotting.new_figure(
         max(len(sets), 1), max(len(levels), 1), width=3.4, height=2.9
     )
@@ -36,11 +34,11 @@ def figure6(data: Study, *, bins: int = 50, window: int = 20) -> Drawn:
     random = study.random_returns(data, levels)
     for j, set_name in enumerate(sets):
         agents, baselines = study.against_baselines(
-            data, 'transfer', set_name, levels, grid, window=window
+            data, 'transfer', set_name, levels, grid, window=smooth.window
         )
         answer = found.get(('transfer', set_name))
-        measures = answers.transfer_measures(data, set_name)
-        for i, level in enumerate(levels):
+        for i, one in enumerate(answers.transfer_measures(data, set_name)):
+            level = one.level
             ax = axes[j, i]
             lines = [
                 Line('transfer', grid, agents[:, i], AGENT, '-', 'transferred'),
@@ -52,14 +50,13 @@ def figure6(data: Study, *, bins: int = 50, window: int = 20) -> Drawn:
             label = '' if i else text.metric_label('train_return')
             plotting.style_axis(ax, title=title, ylabel=label, end=data.plan.frames)
             plotting.draw_random(ax, random[i])
-            one = measures[i]
             area = answer.level(level).numbers if answer else 'none'
             plotting.subtitle(
                 ax, f'area {area}\njump-start {one.jump_start.numbers}\n{_frames_to_threshold(one)}'
             )
         wanted += data.plan.places('transfer', set_name, levels)
     plotting.figure_legend(figure)
-    return Drawn('figure6', figure, rows, data.missing(wanted))
+    yield Drawn('figure6', figure, rows, data.missing(wanted))
 
 
 def _frames_to_threshold(one: answers.Transfer) -> str:

@@ -23,30 +23,20 @@ _STAGES = {
 
 
 def draw(data: Study, smooth: Smooth) -> Iterator[Drawn | str]:
-    """One page."""
-    runs = data.runs.values()
-    if any(_name(region, 0) in run.series for run in runs for region in _REGIONS):
-        yield model_errors(data, bins=smooth.bins)
-    else:
+    """One page, a row a region and a column a number of steps ahead; a line a stage."""
+    if not any(_name(x, 0) in run.series for run in data.runs.values() for x in _REGIONS):
         yield 'model_errors: not drawn, no run was evaluated with sprite errors'
-
-
-def model_errors(data: Study, *, bins: int = 50) -> Drawn:
-    """A row per region and a column per number of steps ahead; a line per stage."""
-    runs = {
-        stage: [run for place, run in sorted(data.runs.items()) if place.stage == stage]
-        for stage in _STAGES
-    }
-    grid = curves.frame_grid(data.plan.frames, bins)
+        return
+    grid = curves.frame_grid(data.plan.frames, smooth.bins)
     figure, axes = plotting.new_figure(len(_REGIONS), len(_AHEAD), width=3.4, height=2.0)
     rows: list[dict[str, Any]] = []
     for i, region in enumerate(_REGIONS):
         for j, steps in enumerate(_AHEAD):
             ax, name = axes[i, j], _name(region, steps)
-            lines = [
-                Line(stage, grid, table.stack(runs[stage], name, grid), color, style, label)
-                for stage, (label, color, style) in _STAGES.items()
-            ]
+            lines = []
+            for stage, (label, color, style) in _STAGES.items():
+                stack = table.stack(data.of_stage(stage).values(), name, grid)
+                lines.append(Line(stage, grid, stack, color, style, label))
             keys = {'figure': 'model_errors', 'region': region, 'steps_ahead': steps}
             rows += draw_lines(ax, lines, keys)
             title = f'{region}, {steps} steps ahead   {counts(lines)}'
@@ -57,7 +47,7 @@ def model_errors(data: Study, *, bins: int = 50) -> Drawn:
                 ax.set_xlabel('')
         axes[i, 0].set_ylabel('share of blind error', fontsize=plotting.FONT)
     plotting.figure_legend(figure)
-    return Drawn('model_errors', figure, rows, [])
+    yield Drawn('model_errors', figure, rows)
 
 
 def _name(region: str, steps: int) -> str:

@@ -1,9 +1,8 @@
 """Training set against evaluated level: returns before and after training on the level itself."""
 
-import dataclasses
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib import colormaps
@@ -13,7 +12,7 @@ from matplotlib.patches import Rectangle
 from dreamerv2.analysis import curves, plotting, study, text
 from dreamerv2.analysis.figures import Drawn, Smooth
 from dreamerv2.analysis.scores import METRICS
-from dreamerv2.analysis.study import Place, Study
+from dreamerv2.analysis.study import Study
 
 CAPTION = 'Training set against evaluated level, before and after training on the level itself.'
 NOTHING = 'nothing'
@@ -23,15 +22,44 @@ _DARKEST = 0.85
 
 
 def draw(data: Study, smooth: Smooth) -> Iterator[Drawn | str]:
-    """One page."""
-    if any(place.stage != 'baseline' for place in data.runs):
-        yield transfer_matrix(data)
-    else:
+    """One page of heat maps: returns, and progress and completion where they are known."""
+    if all(place.stage == 'baseline' for place in data.runs):
         yield 'transfer_matrix: not drawn, no run but baselines'
+        return
+    found = cells(data)
+    plan = data.plan
+    levels, names = plan.all_levels, [NOTHING, *plan.sets]
+    known = {METRICS[0], *(cell.metric for cell in found if cell.n)}
+    panels = [(x, when) for x in METRICS if x in known for when in (ZERO_SHOT, TRAINED)]
+    width = max(0.66 * len(levels) + 1.4, 5.0)
+    figure, axes = plotting.new_figure(len(panels), 1, width=width, height=0.42 * len(names) + 0.75)
+    for ax, (metric, when) in zip(axes[:, 0], panels, strict=True):
+        for cell in found:
+            if (cell.metric, cell.when) == (metric, when):
+                _draw_cell(ax, levels.index(cell.level), names.index(cell.training), cell)
+        ax.set(xlim=(-0.5, max(len(levels), 1) - 0.5), ylim=(len(names) - 0.5, -0.5))
+        ax.set_xticks(range(len(levels)), levels)
+        ax.set_yticks(range(len(names)), names)
+        ax.tick_params(labelsize=plotting.FONT - 1, length=0)
+        ax.spines[:].set_visible(False)
+        label = text.metric_label(metric).replace('training ', '')
+        plotting.set_title(ax, f'{label}, {when}')
+    figure.supxlabel(
+        'rows: what the agent was trained on before; framed: the level was among it; '
+        'hatched: no run, or not evaluated with actions drawn as in training.\n'
+        'Colour of returns: 0, as a random policy, to 1, as the baseline at T; others: 0 to 1.',
+        fontsize=plotting.FONT - 2,
+        color=plotting.GREY,
+    )
+    wanted = plan.places('baseline', '', levels)
+    for name in plan.sets:
+        wanted += plan.places('pretrain', name)
+        for stage in ('finetune', 'transfer'):
+            wanted += plan.places(stage, name, plan.levels_of(stage, name))
+    yield Drawn('transfer_matrix', figure, _rows(found), data.missing(wanted))
 
 
-@dataclasses.dataclass(frozen=True)
-class Cell:
+class Cell(NamedTuple):
     """One metric of agents trained on a set, on one level: a value a seed `[S]`, NaN if missing.
 
     `training` is the name of a set, or `nothing` for the random policy (zero-shot) and for
@@ -58,10 +86,15 @@ class Cell:
         return int(np.isfinite(self.values).sum())
 
     @property
+    def of_random(self) -> bool:
+        """Whether it is the random policy, which is no run."""
+        return (self.when, self.training) == (ZERO_SHOT, NOTHING)
+
+    @property
     def shade(self) -> float:
         """0 to 1 for the colour: the normalised score, or the share itself."""
         value = self.score if self.metric == 'train_return' else self.mean
-        return float(np.clip(value, 0, 1)) if math.isfinite(value) else math.nan
+        return float(np.clip(value, 0, 1))
 
 
 def cells(data: Study) -> list[Cell]:
@@ -73,129 +106,54 @@ def cells(data: Study) -> list[Cell]:
     """
     levels = data.plan.all_levels
     random = study.random_returns(data, levels)
+    tops, _ = curves.seed_mean(_trained(data, 'baseline', '', levels, METRICS[0]).T)
     found = []
     for metric in METRICS:
         untrained = [study.random_policy_on(data, level, metric) for level in levels]
-        baselines = _trained(data, 'baseline', '', levels, metric)
-        scale, _ = curves.seed_mean(_trained(data, 'baseline', '', levels, METRICS[0]))
-        table = {
-            (ZERO_SHOT, NOTHING): np.array([[x.mean if x else math.nan for x in untrained]]),
-            (TRAINED, NOTHING): baselines,
+        by_row: dict[tuple[str, str], Sequence[np.ndarray] | np.ndarray] = {
+            (ZERO_SHOT, NOTHING): [np.array([x.mean if x else math.nan]) for x in untrained],
+            (TRAINED, NOTHING): _trained(data, 'baseline', '', levels, metric),
         }
         for name, own in data.plan.sets.items():
-            table[ZERO_SHOT, name] = _zero_shot(data, name, levels, metric)
-            tuned, moved = (
-                _trained(data, stage, name, levels, metric) for stage in ('finetune', 'transfer')
-            )
-            columns = [(tuned if level in own else moved)[:, i] for i, level in enumerate(levels)]
-            table[TRAINED, name] = _stack(columns)
-        for (when, name), values in table.items():
+            by_row[ZERO_SHOT, name] = _zero_shot(data, name, levels, metric)
+            tuned = _trained(data, 'finetune', name, levels, metric)
+            moved = _trained(data, 'transfer', name, levels, metric)
+            by_row[TRAINED, name] = [
+                (tuned if level in own else moved)[i] for i, level in enumerate(levels)
+            ]
+        for (when, name), row in by_row.items():
             for i, level in enumerate(levels):
-                mean = curves.seed_mean(values[:, i : i + 1])[0][0]
-                score = float(curves.normalised_score(mean, random[i], scale[i]))
-                found.append(
-                    Cell(
-                        name,
-                        level,
-                        when,
-                        metric,
-                        values[:, i],
-                        score if metric == METRICS[0] else math.nan,
-                        level in data.plan.sets.get(name, ()),
-                    )
-                )
+                seen = level in data.plan.sets.get(name, ())
+                cell = Cell(name, level, when, metric, row[i], math.nan, seen)
+                if metric == METRICS[0]:
+                    score = curves.normalised_score(cell.mean, random[i], tops[i])
+                    cell = cell._replace(score=float(score))
+                found.append(cell)
     return found
 
 
-def transfer_matrix(data: Study) -> Drawn:
-    """The matrix as heat maps: returns, and progress and completion where they are known."""
-    found = cells(data)
-    levels = data.plan.all_levels
-    names = [NOTHING, *data.plan.sets]
-    metrics = [
-        metric
-        for metric in METRICS
-        if metric == METRICS[0] or any(cell.n for cell in found if cell.metric == metric)
-    ]
-    width = max(0.66 * len(levels) + 1.4, 5.0)
-    figure, axes = plotting.new_figure(
-        2 * len(metrics), 1, width=width, height=0.42 * len(names) + 0.75
-    )
-    panels = [(metric, when) for metric in metrics for when in (ZERO_SHOT, TRAINED)]
-    for ax, (metric, when) in zip(axes[:, 0], panels, strict=True):
-        shown = {
-            (cell.training, cell.level): cell
-            for cell in found
-            if cell.metric == metric and cell.when == when
-        }
-        _draw_panel(ax, names, levels, shown)
-        title = f'{text.metric_label(metric).replace("training ", "")}, {when}'
-        ax.set_title(title, loc='left', fontsize=plotting.FONT + 1, fontweight='bold')
-    figure.supxlabel(
-        'rows: what the agent was trained on before; framed: the level was among it; '
-        'hatched: no run, or not evaluated with actions drawn as in training.\n'
-        'Colour of returns: 0, as a random policy, to 1, as the baseline at T; others: 0 to 1.',
-        fontsize=plotting.FONT - 2,
-        color=plotting.GREY,
-    )
-    return Drawn('transfer_matrix', figure, _rows(found), _missing(data))
-
-
-def _zero_shot(data: Study, set_name: str, levels: Sequence[str], metric: str) -> np.ndarray:
-    """Means over episodes of each pre-training run's evaluation `[S, L]`.
+def _zero_shot(data: Study, set_name: str, levels: Sequence[str], metric: str) -> list[np.ndarray]:
+    """Means over episodes of each pre-training run's evaluations on each level, `[S]` each.
 
     Those of the most probable action have no place beside training, which draws actions: NaN.
     """
-    rows = [
-        [
-            found.values.mean() if (found := run.evaluations.get(f'{metric}/{level}')) else math.nan
-            for level in levels
-        ]
-        for run in data.present(data.plan.places('pretrain', set_name))
-    ]
-    return np.array(rows, np.float64).reshape(len(rows), len(levels))
+    runs = data.present(data.plan.places('pretrain', set_name))
+    found = [[run.evaluations.get(f'{metric}/{level}') for run in runs] for level in levels]
+    return [np.array([x.values.mean() if x else math.nan for x in listed]) for listed in found]
 
 
 def _trained(
     data: Study, stage: str, set_name: str, levels: Sequence[str], metric: str
 ) -> np.ndarray:
-    """Values of a stage's runs at T `[S, L]`."""
-    return study.level_values(data, stage, set_name, levels, data.plan.frames, metric=metric)
-
-
-def _stack(columns: Sequence[np.ndarray]) -> np.ndarray:
-    """Columns of different length side by side `[S, L]`, NaN below the shorter ones."""
-    stacked = np.full((max(map(len, columns), default=0), len(columns)), np.nan)
-    for i, column in enumerate(columns):
-        stacked[: len(column), i] = column
-    return stacked
-
-
-def _draw_panel(
-    ax: Axes,
-    names: Sequence[str],
-    levels: Sequence[str],
-    shown: Mapping[tuple[str, str], Cell],
-) -> None:
-    for y, name in enumerate(names):
-        for x, level in enumerate(levels):
-            _draw_cell(ax, x, y, shown[name, level])
-    # Frames last, so that no neighbour covers them.
-    for y, name in enumerate(names):
-        for x, level in enumerate(levels):
-            if shown[name, level].seen:
-                ax.add_patch(
-                    Rectangle((x - 0.46, y - 0.45), 0.92, 0.9, fill=False, ec='#D55E00', lw=1.6)
-                )
-    ax.set_xlim(-0.5, max(len(levels), 1) - 0.5)
-    ax.set_ylim(len(names) - 0.5, -0.5)
-    ax.set_xticks(range(len(levels)), levels)
-    ax.set_yticks(range(len(names)), names)
-    ax.tick_params(labelsize=plotting.FONT - 1, length=0)
-    ax.spines[:].set_visible(False)
+    """Values of a stage's runs at T `[L, S]`."""
+    return study.level_values(data, stage, set_name, levels, data.plan.frames, metric=metric).T
 
 
 def _draw_cell(ax: Axes, x: int, y: int, cell: Cell) -> None:
+    if cell.seen:
+        # Above the boxes, so that no neighbour covers it.
+        frame: dict[str, Any] = {'fill': False, 'ec': '#D55E00', 'lw': 1.6, 'zorder': 1.5}
+        ax.add_patch(Rectangle((x - 0.46, y - 0.45), 0.92, 0.9, **frame))
     if not cell.n:
         box = Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, fc='white', ec='#D4D4D4', lw=0)
         box.set_hatch('////')
@@ -204,21 +162,10 @@ def _draw_cell(ax: Axes, x: int, y: int, cell: Cell) -> None:
     known = math.isfinite(cell.shade)
     color = _COLORS(_DARKEST * cell.shade) if known else (0.95, 0.95, 0.95, 1.0)
     ax.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, fc=color, ec='white', lw=1.5))
-    # The random policy is no run.
-    words = text.short(cell.mean)
-    if (cell.when, cell.training) != (ZERO_SHOT, NOTHING):
-        words += f'\nn = {cell.n}'
-    dark = _luminance(color) < 0.18
-    ax.text(
-        x,
-        y,
-        words,
-        ha='center',
-        va='center',
-        fontsize=plotting.FONT - 2,
-        color='white' if dark else 'black',
-        linespacing=1.1,
-    )
+    words = text.short(cell.mean) if cell.of_random else f'{text.short(cell.mean)}\nn = {cell.n}'
+    style: dict[str, Any] = {'fontsize': plotting.FONT - 2, 'linespacing': 1.1}
+    style['color'] = 'white' if _luminance(color) < 0.18 else 'black'
+    ax.text(x, y, words, ha='center', va='center', **style)
 
 
 def _luminance(color: Sequence[float]) -> float:
@@ -232,7 +179,6 @@ def _rows(found: Sequence[Cell]) -> list[dict[str, Any]]:
     rows = []
     for cell in found:
         low, high = curves.mean_band(cell.values.reshape(-1, 1))
-        random = (cell.when, cell.training) == (ZERO_SHOT, NOTHING)
         rows.append(
             {
                 'training': cell.training,
@@ -242,19 +188,9 @@ def _rows(found: Sequence[Cell]) -> list[dict[str, Any]]:
                 'mean': cell.mean,
                 'low': float(low[0]),
                 'high': float(high[0]),
-                'n': '' if random else cell.n,
+                'n': '' if cell.of_random else cell.n,
                 'normalised': cell.score,
                 'seen': int(cell.seen),
             }
         )
     return rows
-
-
-def _missing(data: Study) -> list[Place]:
-    plan = data.plan
-    wanted = plan.places('baseline', '', plan.all_levels)
-    for name in plan.sets:
-        wanted += plan.places('pretrain', name)
-        for stage in ('finetune', 'transfer'):
-            wanted += plan.places(stage, name, plan.levels_of(stage, name))
-    return data.missing(wanted)

@@ -13,6 +13,8 @@ from dreamerv2.studies.definition import STAGES
 
 Answers = Mapping[tuple[str, str], Answer]
 
+_ESTIMATE = 'difference or ratio [95 % interval]'
+
 METHOD = (
     'A run counts as one observation, with its mean over levels; so do all runs that began from '
     'one pre-trained agent. A verdict takes Welch’s t-test on these numbers at 5 % after Holm’s '
@@ -43,8 +45,7 @@ def plain_sentence(stage: str, set_name: str, headline: Headline) -> str:
     question = STAGES[stage].question
     assert question is not None, stage
     does, is_ = ('do', 'are') if question.several else ('does', 'is')
-    other = question.others
-    one = headline.together
+    other, one = question.others, headline.together
     start = f'{one.measure.capitalize()}: {question.agents.format(set_name)}'
     if not one.answered:
         return f'{start}: no answer yet, {one.reason}.'
@@ -68,47 +69,44 @@ def plain_sentences(found: Answers) -> list[str]:
     ]
 
 
-def numbers_sentence(headline: Headline) -> str:
-    """The number behind a headline, with its interval; empty without an answer."""
-    one = headline.together
-    if not one.answered:
-        return ''
-    return tied(
-        f'{one.kind.capitalize()}, {one.name}: {one.numbers} '
-        f'({short(one.agent)} against {short(one.baseline)}, {one.runs}).'
-    )
-
-
 def verdicts(stage: str, set_name: str, answer: Answer) -> list[dict[str, str]]:
     """The plain sentence of each headline, its numbers, and what it decided, if anything."""
-    return [
-        {
-            'sentence': tied(plain_sentence(stage, set_name, headline)),
-            'numbers': numbers_sentence(headline),
-            'decided': headline.together.decided,
-        }
-        for headline in answer.headlines
-    ]
+    found = []
+    for headline in answer.headlines:
+        one = headline.together
+        numbers = (
+            f'{one.kind.capitalize()}, {one.name}: {one.numbers} '
+            f'({short(one.agent)} against {short(one.baseline)}, {one.runs}).'
+        )
+        found.append(
+            {
+                'sentence': tied(plain_sentence(stage, set_name, headline)),
+                'numbers': tied(numbers) if one.answered else '',
+                'decided': one.decided,
+            }
+        )
+    return found
 
 
 def question_sets(data: Study, stage: str, found: Answers) -> list[dict[str, Any]]:
     """Everything about one question but its figures, set by set."""
-    done = STAGES[stage].done
     sets = []
     for name in data.plan.sets:
         answer = found.get((stage, name))
-        sets.append(
-            {
-                'name': name,
-                'trained': f'{done} ' if done else '',
-                'levels': data.plan.levels_of(stage, name),
-                'answered': answer is not None,
-                'verdicts': verdicts(stage, name, answer) if answer else [],
-                'background': _background(answer) if answer else [],
-                'tables': [*_without_tables(answer), _level_table(answer)] if answer else [],
+        one = {
+            'name': name,
+            'trained': f'{STAGES[stage].done} '.lstrip(),
+            'levels': data.plan.levels_of(stage, name),
+            'answered': answer is not None,
+        }
+        if answer is not None:
+            one |= {
+                'verdicts': verdicts(stage, name, answer),
+                'background': _background(answer),
+                'tables': [*_without_tables(answer), _level_table(answer)],
                 'measures': _transfer_table(data, name) if stage == 'transfer' else None,
             }
-        )
+        sets.append(one)
     return sets
 
 
@@ -118,32 +116,15 @@ def headline_table(found: Answers) -> Table:
     for (stage, set_name), answer in found.items():
         for headline in answer.headlines:
             one = headline.together
-            rows.append(
-                (
-                    f'{STAGES[stage].noun} {set_name}',
-                    one.measure,
-                    one,
-                    one.numbers if one.answered else '',
-                    _known(one.agent),
-                    _known(one.baseline),
-                    len(headline.levels),
-                    one.runs.removeprefix('n = '),
-                    _known(one.adjusted),
-                    _known(judged.detectable(one.contrast, one.family)),
-                )
-            )
-    head = (
-        'agents',
-        'measure',
-        'verdict',
-        'difference or ratio [95 % interval]',
-        'agents’ mean',
-        'baselines’ mean',
-        'levels',
-        'n',
-        'corrected p',
-        'detectable difference',
-    )
+            numbers = one.numbers if one.answered else ''
+            means = _known(one.agent), _known(one.baseline)
+            count = len(headline.levels), one.runs.removeprefix('n = ')
+            power = _known(one.adjusted), _known(judged.detectable(one.contrast, one.family))
+            name = f'{STAGES[stage].noun} {set_name}'
+            rows.append((name, one.measure, one, numbers, *means, *count, *power))
+    means = 'agents’ mean', 'baselines’ mean'
+    power = 'corrected p', 'detectable difference'
+    head = ('agents', 'measure', 'verdict', _ESTIMATE, *means, 'levels', 'n', *power)
     return Table('All headlines', head, rows)
 
 
@@ -176,27 +157,12 @@ def _without_tables(answer: Answer) -> list[Table]:
 
 def _level_table(answer: Answer) -> Table:
     # The verdict stands early, where a phone shows it without scrolling.
-    head = (
-        'level',
-        'measure',
-        'verdict',
-        'difference or ratio [95 % interval]',
-        'agents',
-        'baselines',
-        'n',
-    )
-    rows = [
-        (
-            x.label,
-            x.measure,
-            x,
-            x.numbers if x.answered else x.reason,
-            _known(x.agent),
-            _known(x.baseline),
-            x.runs.removeprefix('n = '),
-        )
-        for x in answer.levels
-    ]
+    head = ('level', 'measure', 'verdict', _ESTIMATE, 'agents', 'baselines', 'n')
+    rows = []
+    for x in answer.levels:
+        numbers = x.numbers if x.answered else x.reason
+        means = _known(x.agent), _known(x.baseline)
+        rows.append((x.label, x.measure, x, numbers, *means, x.runs.removeprefix('n = ')))
     return Table(answer.question, head, rows)
 
 
@@ -208,16 +174,10 @@ def _transfer_table(data: Study, set_name: str) -> Table:
         'agents: frames [95 % interval]',
         'baselines: frames [95 % interval]',
     )
-    rows = [
-        (
-            x.level,
-            x.jump_start.numbers,
-            _known(x.threshold),
-            tied(str(x.agent)),
-            tied(str(x.baseline)),
-        )
-        for x in answers.transfer_measures(data, set_name)
-    ]
+    rows = []
+    for x in answers.transfer_measures(data, set_name):
+        frames = tied(str(x.agent)), tied(str(x.baseline))
+        rows.append((x.level, x.jump_start.numbers, _known(x.threshold), *frames))
     return Table(f'Jump-start and frames to a threshold, {set_name}', head, rows)
 
 

@@ -1,5 +1,6 @@
 """What a study is about, in words: the game, the agent, and what T, N and M stand for."""
 
+import itertools
 from collections.abc import Sequence
 
 from dreamerv2.analysis.study import Study
@@ -22,9 +23,9 @@ def introduction(data: Study) -> list[str]:
     family = runs[0].task.partition('_')[0]
     game, one, several = _GAMES.get(family, (family, 'task', 'tasks'))
     after = ' or '.join(
-        f'{stage.task} ({_count(plan.trained_on[stage.name], one, several)})'
+        f'{stage.task} ({count} {one if count == 1 else several})'
         for stage in STAGES.values()
-        if stage.task and plan.trained_on[stage.name]
+        if stage.task and (count := len(plan.trained_on[stage.name]))
     )
     question = (
         f'Is it cheaper to train one agent on several {several} of {game}'
@@ -44,10 +45,6 @@ def introduction(data: Study) -> list[str]:
             'bears T/M of the cost of pre-training.'
         )
     return [f'{question} {_agent(runs)}', ' '.join(symbols)]
-
-
-def _count(levels: Sequence[str], one: str, several: str) -> str:
-    return f'{len(levels)} {one if len(levels) == 1 else several}'
 
 
 def _agent(runs: Sequence[Run]) -> str:
@@ -72,16 +69,10 @@ def _agent(runs: Sequence[Run]) -> str:
 def _presets(run: Run) -> str:
     """The presets that a run's command names; empty where it is not recorded."""
     command = run.provenance.get('command')
-    if not isinstance(command, list):
-        return ''
-    found: list[str] = []
-    for word in map(str, command):
+    words = [str(word) for word in command] if isinstance(command, list) else []
+    for i, word in enumerate(words):
         if word.startswith('--configs='):
-            found += word.partition('=')[2].split(',')
-        elif found and found[0] == '' and not word.startswith('--'):
-            found.append(word)
-        elif word == '--configs':
-            found = ['']
-        elif found:
-            break
-    return ' '.join(filter(None, found))
+            return ' '.join(filter(None, word.partition('=')[2].split(',')))
+        if word == '--configs':
+            return ' '.join(itertools.takewhile(lambda x: not x.startswith('--'), words[i + 1 :]))
+    return ''

@@ -6,7 +6,6 @@
 import base64
 import datetime
 import functools
-import math
 import pathlib
 import re
 from typing import Any
@@ -15,12 +14,12 @@ import jinja2
 import markupsafe
 
 from dreamerv2.analysis import answers, figures, plotting, random_policy, study
-from dreamerv2.analysis.figures import Drawn
+from dreamerv2.analysis.figures import Drawn, Smooth
 from dreamerv2.analysis.report import answers as parts
 from dreamerv2.analysis.report import run_table, videos
 from dreamerv2.analysis.report.introduction import introduction
 from dreamerv2.analysis.study import Study
-from dreamerv2.analysis.text import short, short_frames, without
+from dreamerv2.analysis.text import short_frames, without
 from dreamerv2.studies.definition import STAGES, asked
 
 _BANDS = (
@@ -34,9 +33,7 @@ _FOLDER = pathlib.Path(__file__).parent
 _FORBIDDEN = re.compile('[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]')
 
 
-def write_report(
-    data: Study, root: pathlib.Path, out: pathlib.Path, *, bins: int = 50, window: int = 20
-) -> list[str]:
+def write_report(data: Study, root: pathlib.Path, out: pathlib.Path, smooth: Smooth) -> list[str]:
     """Writes the report of the study under `root` to `out`; returns its plain sentences.
 
     Raises OSError where it cannot write there.
@@ -44,22 +41,19 @@ def write_report(
     # Before all the work, so that a path that cannot be written to is reported at once.
     out.parent.mkdir(parents=True, exist_ok=True)
     found = answers.by_question(data)
-    text = report(data, root, found, bins=bins, window=window)
-    out.write_text(text, encoding='utf-8', errors='replace')
+    out.write_text(report(data, root, found, smooth), encoding='utf-8', errors='replace')
     return parts.plain_sentences(found)
 
 
-def report(
-    data: Study, root: pathlib.Path, found: parts.Answers, *, bins: int = 50, window: int = 20
-) -> str:
+def report(data: Study, root: pathlib.Path, found: parts.Answers, smooth: Smooth) -> str:
     """The whole page; `found` are the answers."""
-    drawn: dict[str, list[Any]] = {
-        name: [
-            _figure(name, one) for one in figures.draw(data, [name], figures.Smooth(bins, window))
-        ]
-        for name in figures.names()
-    }
-    with_question = {name: getattr(figures.find(name), 'QUESTION', '') for name in drawn}
+    drawn: dict[str, list[Any]] = {'': []}
+    for name in figures.names():
+        shown = [_figure(name, one) for one in figures.draw(data, [name], smooth)]
+        # Below its question, by itself, or among the further figures.
+        matrix = name if name == 'transfer_matrix' else ''
+        below = getattr(figures.find(name), 'QUESTION', matrix)
+        drawn.setdefault(below, []).extend(shown)
     questions = [
         {
             'stage': stage,
@@ -67,19 +61,14 @@ def report(
             'asked': question.words,
             'run': STAGES[stage].run,
             'sets': parts.question_sets(data, stage, found),
-            'figures': [x for name in drawn if with_question[name] == stage for x in drawn[name]],
+            'figures': drawn.get(stage, []),
         }
         for stage, question in asked()
-    ]
-    further = [
-        x
-        for name in drawn
-        if not with_question[name] and name != 'transfer_matrix'
-        for x in drawn[name]
     ]
     rows = run_table.all_facts(data, root)
     hours = [x for run in data.runs.values() if (x := run_table.training_hours(run)) is not None]
     state = data.state
+    answered = {stage for stage, _ in found}
     return (
         environment()
         .get_template('report.html')
@@ -89,19 +78,14 @@ def report(
             introduction=introduction(data),
             about=_about(data),
             questions=questions,
-            verdicts_in_short=[
-                one for key, answer in found.items() for one in parts.verdicts(*key, answer)
-            ],
-            runs_not_there=[
-                STAGES[stage].run
-                for stage, _ in asked()
-                if stage not in {stage for stage, _ in found}
-            ],
+            verdicts_in_short=[x for key in found for x in parts.verdicts(*key, found[key])],
+            runs_not_there=[STAGES[stage].run for stage, _ in asked() if stage not in answered],
             method=parts.METHOD,
             headlines=parts.headline_table(found),
             matrix=drawn['transfer_matrix'],
-            further=further,
-            videos=_videos(data),
+            further=drawn[''],
+            videos=videos.best_videos(data),
+            data_uri=data_uri,
             state=state[0],
             total=f'{len(rows)} runs' + f', {sum(hours):.1f} hours of training' * bool(hours),
             runs=parts.Table('Runs and where they come from', run_table.HEAD, rows),
@@ -140,6 +124,7 @@ def environment() -> jinja2.Environment:
 def _about(data: Study) -> list[tuple[str, Any]]:
     """Terms with a text or a list of names each."""
     plan = data.plan
+    random = {level: study.random_policy_on(data, level) for level in plan.all_levels}
     now = datetime.datetime.now(datetime.timezone.utc)
     return [
         *((f'Set {name}', levels) for name, levels in plan.sets.items()),
@@ -150,24 +135,19 @@ def _about(data: Study) -> list[tuple[str, Any]]:
         ),
         ('Seeds', ' '.join(map(str, plan.seeds))),
         ('Frames a run (T)', short_frames(plan.frames)),
-        ('Random policy', _random_policy(data)),
+        ('Random policy', random_policy.sources(random)),
         ('Runs', data.state[0].partition(': ')[2]),
         ('Read', f'{now:%Y-%m-%d %H:%M} UTC'),
     ]
-
-
-def _random_policy(data: Study) -> str:
-    levels = data.plan.all_levels
-    return random_policy.sources({x: study.random_policy_on(data, x) for x in levels})
 
 
 def _figure(name: str, drawn: Drawn | str) -> dict[str, Any] | str:
     """A figure with its caption and numbers, or the line on why it is not there."""
     if isinstance(drawn, str):
         return drawn
-    caption = figures.find(name).CAPTION
-    curves = any({'low', 'frames'} <= set(row) for row in drawn.rows)
-    words = f'{caption} {_BANDS}' if curves else caption
+    words = caption = figures.find(name).CAPTION
+    if any({'low', 'frames'} <= set(row) for row in drawn.rows):
+        words += f' {_BANDS}'
     if drawn.missing:
         words += f' Drawn{without(drawn.missing)}.'
     return {
@@ -179,18 +159,3 @@ def _figure(name: str, drawn: Drawn | str) -> dict[str, Any] | str:
         'inches': f'{drawn.figure.get_figwidth():.2f}',
         'numbers': data_uri(plotting.csv_text(drawn.rows).encode(), 'text/csv'),
     }
-
-
-def _videos(data: Study) -> list[dict[str, Any]]:
-    """The videos of the best runs, as the template shows them."""
-    return [
-        {
-            'name': video.name,
-            'source': data_uri(video.content, video.media_type),
-            'still': video.media_type.startswith('image/'),
-            'score': f'; normalised score {short(video.score)}'
-            if math.isfinite(video.score)
-            else '',
-        }
-        for video in videos.best_videos(data)
-    ]

@@ -9,11 +9,12 @@ from dreamerv2.analysis.study import Place, Study
 from dreamerv2.analysis.table import Run
 from dreamerv2.analysis.text import short, short_frames
 
-_REVISION = 10
-
 
 class Facts(NamedTuple):
-    """One run in words, a row of the report's table; what is not known is empty."""
+    """One run in words, a row of the report's table; what is not known is empty.
+
+    `last_return` is the mean of the last 20 episodes.
+    """
 
     run: str
     state: str
@@ -38,16 +39,16 @@ def all_facts(data: Study, root: pathlib.Path) -> list[Facts]:
 def facts(place: Place, run: Run, total: int, root: pathlib.Path) -> Facts:
     """What one run's logdir tells; `total` is T, the frames of a whole run."""
     provenance = run.provenance
-    hours = training_hours(run)
+    hours, returns = training_hours(run), run.series.get('train_return')
     revision = str(provenance.get('revision') or '')
     return Facts(
         str(place),
         'finished' if run.done else f'unfinished, {100 * min(run.end / total, 1):.0f} % of T',
         short_frames(run.end),
         '' if hours is None else f'{hours:.2f}',
-        last_return(run),
+        '' if returns is None else short(float(returns.values[-20:].mean())),
         device(provenance),
-        revision[:_REVISION] + '+changes' * revision.endswith('+changes'),
+        revision[:10] + '+changes' * revision.endswith('+changes'),
         parent(provenance, run, root),
         run.name,
     )
@@ -70,14 +71,6 @@ def training_hours(run: Run) -> float | None:
     return seconds / 3600
 
 
-def last_return(run: Run, window: int = 20) -> str:
-    """Mean training return of the last 20 episodes in words, empty before the first."""
-    series = run.series.get('train_return')
-    if series is None:
-        return ''
-    return short(float(series.values[-window:].mean()))
-
-
 def device(provenance: Mapping[str, Any]) -> str:
     """What it was computed on: card or processor, its cores, and the precision."""
     host = _mapping(provenance.get('host'))
@@ -92,7 +85,7 @@ def device(provenance: Mapping[str, Any]) -> str:
 def parent(provenance: Mapping[str, Any], run: Run, root: pathlib.Path) -> str:
     """The checkpoint it started from, `p/e4/0 at 10M`; empty for a run from nothing."""
     recorded = _mapping(provenance.get('parent'))
-    logdir, _, at = str(run.config.get('init.from') or '').partition('@')
+    logdir, at = run.started_from
     logdir = str(recorded.get('logdir') or recorded.get('path') or logdir)
     step = recorded.get('step', at)
     if not logdir:

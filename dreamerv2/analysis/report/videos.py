@@ -1,6 +1,7 @@
 """Videos of the best run of each stage, from `videos/` in the logdirs."""
 
 import dataclasses
+import itertools
 import math
 import pathlib
 from collections.abc import Callable, Mapping
@@ -10,8 +11,7 @@ import numpy as np
 from dreamerv2.analysis import curves, study
 from dreamerv2.analysis.study import Place, Study
 from dreamerv2.analysis.table import Run
-from dreamerv2.analysis.text import first_few, short_frames
-from dreamerv2.studies.definition import STAGES
+from dreamerv2.analysis.text import first_few, short, short_frames
 
 VIDEOS = 'videos'
 MOST = 6
@@ -46,21 +46,25 @@ class Video:
         what = f'after {short_frames(int(frames))} frames' if frames.isdecimal() else self.path.name
         return f'{agent}, seed {self.place.seed}, {what}'
 
+    @property
+    def caption(self) -> str:
+        """Its name and, where it is known, the score."""
+        known = math.isfinite(self.score)
+        return f'{self.name}; normalised score {short(self.score)}' if known else self.name
+
 
 def best_videos(data: Study, *, most: int = MOST, largest: int = LARGEST) -> list[Video]:
     """Videos of the best run of each stage that has any, at most `most` in all.
 
     Files that are larger than `largest` bytes or not whole are passed over.
     """
-
     shelves = [
         [Video(place, run, path, content, score) for path, content in _whole_files(run, largest)]
         for place, run, score in best_runs(data, lambda run: bool(_whole_files(run, largest)))
     ]
     # One of each stage before a second one of any.
-    rounds = max(map(len, shelves), default=0)
-    chosen = [shelf[i] for i in range(rounds) for shelf in shelves if i < len(shelf)][:most]
-    return sorted(chosen, key=lambda video: video.place.order)
+    chosen = [video for row in itertools.zip_longest(*shelves) for video in row if video]
+    return sorted(chosen[:most], key=lambda video: video.place.order)
 
 
 def best_runs(
@@ -71,33 +75,32 @@ def best_runs(
     It is that with the highest score at its end, the mean over its levels; where levels have no
     scale, that with the highest return.
     """
-    scale = _scales(data)
-    found = []
-    for stage in STAGES:
-        candidates = []
-        for place, run in sorted(data.runs.items()):
-            if place.stage == stage and usable(run):
-                score, value = final_score(run, scale)
-                rank = (math.isfinite(score), score if math.isfinite(score) else value)
-                candidates.append((rank, place, run, score))
-        if candidates:
-            found.append(max(candidates, key=lambda candidate: candidate[0])[1:])
-    return found
+    levels = tuple({level: None for run in data.runs.values() for level in run.levels})
+    random = study.random_returns(data, levels)
+    tops, _ = curves.seed_mean(study.level_values(data, 'baseline', '', levels, data.plan.frames))
+    scale = dict(zip(levels, zip(random, tops, strict=True), strict=True))
+    best: dict[str, tuple[tuple[bool, float], Place, Run, float]] = {}
+    for place, run in sorted(data.runs.items(), key=lambda item: item[0].order):
+        if not usable(run):
+            continue
+        score, value = final_score(run, scale)
+        rank = (True, score) if math.isfinite(score) else (False, value)
+        if place.stage not in best or rank > best[place.stage][0]:
+            best[place.stage] = rank, place, run, score
+    return [found[1:] for found in best.values()]
 
 
 def final_score(run: Run, scale: Mapping[str, tuple[float, float]]) -> tuple[float, float]:
     """(Normalised score, return) at a run's end, means over its levels; NaN where unknown."""
-    scores, values = [], []
-    for level in run.levels:
-        series = run.on_level('train_return', level)
-        if series is None:
-            continue
-        value = float(series.values[-20:].mean())
-        values.append(value)
-        scores.append(float(curves.normalised_score(value, *scale.get(level, (0.0, math.nan)))))
+    values = {
+        level: float(series.values[-20:].mean())
+        for level in run.levels
+        if (series := run.on_level('train_return', level))
+    }
     if not values:
         return math.nan, -math.inf
-    return float(np.mean(scores)), float(np.mean(values))
+    scores = [curves.normalised_score(value, *scale[level]) for level, value in values.items()]
+    return float(np.mean(scores)), float(np.mean(list(values.values())))
 
 
 def _whole_files(run: Run, largest: int) -> list[tuple[pathlib.Path, bytes]]:
@@ -106,9 +109,8 @@ def _whole_files(run: Run, largest: int) -> list[tuple[pathlib.Path, bytes]]:
     for path in sorted((run.path / VIDEOS).glob('*')):
         suffix = path.suffix.lower()
         try:
-            if suffix not in _MEDIA_TYPES or not path.is_file():
-                continue
-            if path.stat().st_size > largest:
+            usable = suffix in _MEDIA_TYPES and path.is_file()
+            if not usable or path.stat().st_size > largest:
                 continue
             content = path.read_bytes()
         except OSError:
@@ -120,11 +122,3 @@ def _whole_files(run: Run, largest: int) -> list[tuple[pathlib.Path, bytes]]:
         if whole:
             found.append((path, content))
     return found
-
-
-def _scales(data: Study) -> dict[str, tuple[float, float]]:
-    """(Return of the random policy, mean return of the baselines at T) of each level."""
-    levels = tuple({level: None for run in data.runs.values() for level in run.levels})
-    random = study.random_returns(data, levels)
-    tops, _ = curves.seed_mean(study.level_values(data, 'baseline', '', levels, data.plan.frames))
-    return {x: (float(a), float(b)) for x, a, b in zip(levels, random, tops, strict=True)}

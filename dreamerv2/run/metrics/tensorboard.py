@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from dreamerv2.envs.image import as_rgb
+from dreamerv2.envs.episodic import as_rgb
 
 logger = logging.getLogger(__name__)
 

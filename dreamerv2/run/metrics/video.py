@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dreamerv2.envs.contract import Environment
-from dreamerv2.envs.image import as_rgb
+from dreamerv2.envs.episodic import as_rgb
 from dreamerv2.errors import UsageError
 from dreamerv2.run.types import Row
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from dreamerv2.analysis import study
+from dreamerv2.analysis import figures, study
 from dreamerv2.analysis.figures import figure2
 from tests.analysis import synthetic
 
@@ -55,7 +55,7 @@ def test_without_names_the_runs_own_count(pretrained, text):
 
 
 def test_the_grid_names_what_has_no_episode(root):
-    drawn = figure2.figure2(study.read_study(root))
+    (drawn,) = figures.draw(study.read_study(root), ['figure2'])
     axes = {ax.get_title(): ax for ax in drawn.figure.axes}
     assert list(axes) == ['3-1', '3-2', '4-4', '1-1', '1-2']
     for index, level in enumerate(['3-1', '3-2', '4-4']):
@@ -73,5 +73,5 @@ def test_colour_frames_are_shown_in_colour(pretrained):
     folder.mkdir()
     image = np.random.default_rng(0).integers(0, 255, (9, 64, 64, 3), np.uint8)
     np.savez(folder / 'a.npz', image=image)
-    drawn = figure2.figure2(read())
+    (drawn,) = figures.draw(read(), ['figure2'])
     np.testing.assert_array_equal(drawn.figure.axes[0].images[0].get_array(), image[8])

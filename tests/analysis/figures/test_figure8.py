@@ -15,7 +15,7 @@ def test_squared_error_of_known_frames():
 
 
 def test_a_row_a_checkpoint_below_the_true_frames(root):
-    drawn = figure8.figure8(figure8.read_reconstructions(study.read_study(root))[0])
+    (drawn,) = figures.draw(study.read_study(root), ['figure8'])
     axes = np.array(drawn.figure.axes).reshape(5, 4)
     assert [ax.get_ylabel() for ax in axes[:, 0]] == [
         '1-1\ntrue frames',
@@ -50,7 +50,7 @@ def test_other_frames_get_a_true_row_of_their_own_and_long_ones_are_thinned(tmp_
             level=np.array('1-1'),
             step=8,
         )
-    drawn = figure8.figure8(figure8.read_reconstructions(study.read_study(tmp_path))[0])
+    (drawn,) = figures.draw(study.read_study(tmp_path), ['figure8'])
     shown = [ax for ax in drawn.figure.axes if ax.get_visible()]
     assert len(shown) == 3 * 8 + 2 * 5
     labels = [ax.get_ylabel().split('\n')[0] for ax in shown if ax.get_ylabel()]
@@ -93,4 +93,6 @@ def test_a_damaged_file_is_named(tmp_path, logdir, changes):
         'figure8: not drawn, no run has reconstructions.npz',
     ]
     (path / 'reconstructions.npz').write_bytes(b'torn')
-    assert figure8.read_reconstructions(study.read_study(tmp_path))[1]
+    assert 'figure8: p: reconstructions.npz cannot be read' in list(
+        figures.draw(study.read_study(tmp_path), ['figure8'])
+    )

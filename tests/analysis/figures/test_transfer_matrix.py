@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from dreamerv2.analysis import study
+from dreamerv2.analysis import figures, study
 from dreamerv2.analysis.figures import transfer_matrix
 from dreamerv2.analysis.figures.transfer_matrix import TRAINED, ZERO_SHOT
 from tests.analysis import synthetic
@@ -63,7 +63,7 @@ def test_after_training_are_fine_tuned_or_transferred_runs_at_t(cells):
 
 
 def test_drawn_with_its_table(root):
-    drawn = transfer_matrix.transfer_matrix(study.read_study(root))
+    (drawn,) = figures.draw(study.read_study(root), ['transfer_matrix'])
     titles = [ax.get_title('left') for ax in drawn.figure.axes]
     assert titles[:3] == [
         'return, zero-shot',
@@ -90,7 +90,7 @@ def test_without_evaluations_and_with_a_run_missing(tmp_path, logdir):
         study={'stage': 'pretrain', 'set': 'two', 'seed': 0},
         lines=[{'step': 4, 'train_return': 1.0}],
     )
-    drawn = transfer_matrix.transfer_matrix(study.read_study(tmp_path))
+    (drawn,) = figures.draw(study.read_study(tmp_path), ['transfer_matrix'])
     assert len(drawn.figure.axes) == 2
     assert [str(place) for place in drawn.missing] == [
         'baseline 3-1 seed 0',

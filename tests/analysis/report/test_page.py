@@ -16,7 +16,7 @@ import pytest
 from hypothesis import strategies as st
 from PIL import Image
 
-from dreamerv2.analysis import scores, study
+from dreamerv2.analysis import figures, scores, study
 from dreamerv2.analysis.report import answers as report_answers
 from dreamerv2.analysis.report import page as report
 from tests.analysis import synthetic
@@ -279,7 +279,7 @@ def test_charts_follow_dark_mode_and_frames_of_the_game_do_not(made):
 def test_long_lists_are_folded(root):
     data = study.read_study(root)
     notes = tuple(f'note {i}' for i in range(50))
-    folded = report.report(study.Study(data.plan, {}, notes), root, {}, bins=4)
+    folded = report.report(study.Study(data.plan, {}, notes), root, {}, figures.Smooth(4))
     details = Page(folded).all('details')
     assert [('open' in x) for x in details] == [True, False, False]
 

@@ -13,8 +13,7 @@ from dreamerv2.errors import UsageError
 from dreamerv2.run import checkpoint
 from dreamerv2.run.logdir.lock import holder_of
 from dreamerv2.studies.definition import make_jobs, select
-from dreamerv2.studies.engines.ray import RayEngine
-from dreamerv2.studies.engines.slurm import SlurmEngine
+from dreamerv2.studies.engines import RayEngine, SlurmEngine
 from dreamerv2.studies.process import end_run, run_process
 from dreamerv2.studies.runner import run_jobs
 from dreamerv2.studies.study_file import read_definition

@@ -1,6 +1,6 @@
 import pytest
 
-from dreamerv2.analysis import groups, table
+from dreamerv2.analysis import panels, table
 
 
 @pytest.fixture
@@ -12,14 +12,17 @@ def run(tmp_path, logdir):
 
 
 def labels(runs):
-    return {label: [run.name for run in members] for label, members in groups.by_setting(runs)}
+    return {label: [run.name for run in members] for label, members in panels.by_setting(runs)}
 
 
 def test_tasks_in_order_of_their_names(run):
-    runs = [run('a', task='mario_3-1'), run('b', task='mario_1-1'), run('c', task='mario_3-1')]
-    tasks = groups.by_task(runs)
-    assert list(tasks) == ['mario_1-1', 'mario_3-1']
-    assert [r.name for r in tasks['mario_3-1']] == ['a', 'c']
+    lines = [{'step': 4, 'fps': 1.0}]
+    tasks = {'a': 'mario_3-1', 'b': 'mario_1-1', 'c': 'mario_3-1'}
+    runs = [run(name, task=task, lines=lines) for name, task in tasks.items()]
+    figure, _, summaries = panels.draw(runs, 'fps')
+    assert [ax.get_title('left') for ax in figure.axes] == ['mario_1-1', 'mario_3-1']
+    assert summaries[0].startswith('mario_1-1: 1 run ')
+    assert summaries[1].startswith('mario_3-1: 2 runs ')
 
 
 def test_seeds_and_ways_of_running_do_not_part_runs(run):
