@@ -30,11 +30,7 @@ class EpisodeArchive:
     """
 
     def __init__(
-        self,
-        directory: Path,
-        levels: list[str] | None = None,
-        keep_on_disk: bool = False,
-        hold: bool = False,
+        self, directory: Path, levels: list[str] | None, keep_on_disk: bool, hold: bool
     ) -> None:
         self.directory = directory
         self.levels = levels
@@ -58,7 +54,8 @@ class EpisodeArchive:
                 f'{self.directory} is not a directory: choose another logdir or move the file away'
             ) from None
         self.levels = disk.keep_levels(self.directory, self.levels)
-        disk.remove_leftovers(self.directory)
+        for interrupted in self.directory.glob('*.tmp'):
+            interrupted.unlink(missing_ok=True)
         self._writer.release()
 
     def load(self, capacity: int, loaded: Mapping[int, Episode]) -> list[Episode]:
@@ -72,19 +69,20 @@ class EpisodeArchive:
         episodes, checked = dict(loaded), set(loaded)
         # zlib, lz4 and hashlib let other threads run.
         with ThreadPoolExecutor(min(16, usable_cores())) as pool:
-            bad: set[disk.EpisodeFile] | None = None
-            while bad is None or bad:  # Older files replace damaged ones.
+            while True:
                 wanted = newest_within(files, capacity)
-                unread = [file for file in wanted if file.serial not in episodes]
                 rest = files[: len(files) - len(wanted)]
+                unread = [file for file in wanted if file.serial not in episodes]
                 unchecked = [file for file in rest if file.serial not in checked]
                 read = list(pool.map(_read, unread))
-                episodes |= {episode.serial: episode for episode in read if episode is not None}
-                good = [episode is not None for episode in read] + list(pool.map(_check, unchecked))
-                seen = unread + unchecked
+                episodes |= {episode.serial: episode for episode in read if episode}
+                intact = pool.map(lambda file: _arrays(file) is not None, unchecked)
+                seen, good = unread + unchecked, [*read, *intact]
                 checked |= {file.serial for file in seen}
                 bad = {file for file, fine in zip(seen, good, strict=True) if not fine}
-                files = [file for file in files if file not in bad]
+                if not bad:
+                    break
+                files = [file for file in files if file not in bad]  # Older ones replace them.
         self._paths = {file.serial: file.path for file in files}
         # A checkpoint may need what is there.
         self._checkpointed = self._checkpointed or bool(files)
@@ -121,30 +119,23 @@ class EpisodeArchive:
         self._doomed = [*self._doomed[1:], []]
         self._checkpointed = True
 
-    def supersede(self, serial: int) -> int:
-        """Move the files of episodes numbered `serial` and above into `superseded/`; how many."""
+    def supersede(self, serial: int) -> bool:
+        """Move the files of episodes numbered `serial` and above to `superseded/`, if any."""
         self._writer.flush()
         files = [file for file in disk.list_files(self.directory) if file.serial >= serial]
         for file in files:
             disk.move_aside(file, 'superseded')
         if files:
-            logger.warning(
-                'Moved %d episodes newer than the checkpoint to %s.',
-                len(files),
-                self.directory / 'superseded',
-            )
-        return len(files)
+            folder = self.directory / 'superseded'
+            logger.warning('Moved %d episodes newer than the checkpoint to %s.', len(files), folder)
+        return bool(files)
 
     def check(self) -> None:
         """Raise the OSError of a write in the background that failed, once."""
         self._writer.check()
 
     def flush(self) -> None:
-        """Wait until every finished episode is on disk.
-
-        Raises:
-            OSError: one cannot be written.
-        """
+        """Wait until every finished episode is on disk; raises OSError if one cannot be written."""
         self._writer.flush()
 
 
@@ -162,28 +153,19 @@ def newest_within(files: list[disk.EpisodeFile], capacity: int) -> list[disk.Epi
 
 
 def _read(file: disk.EpisodeFile) -> Episode | None:
-    """A file's episode; None if it is damaged and was quarantined."""
+    arrays = _arrays(file)
+    return None if arrays is None else from_arrays(arrays, file.serial)
+
+
+def _arrays(file: disk.EpisodeFile) -> dict[str, np.ndarray] | None:
+    """A file's arrays; None if it is damaged and was quarantined."""
     try:
-        return from_arrays(disk.read_episode(file), file.serial)
-    except disk.DamagedEpisodeError as error:
-        _quarantine(file, error)
+        return disk.read_episode(file)
+    except disk.DamagedEpisodeError as damage:
+        try:
+            target = disk.move_aside(file, 'quarantine')
+        except OSError as error:
+            logger.warning('Left out the damaged episode %s; moving it failed: %s', damage, error)
+        else:
+            logger.warning('Moved a damaged episode to %s: %s', target, damage)
         return None
-
-
-def _check(file: disk.EpisodeFile) -> bool:
-    """Whether a file is intact; if not, it is quarantined."""
-    try:
-        disk.read_episode(file)
-    except disk.DamagedEpisodeError as error:
-        _quarantine(file, error)
-        return False
-    return True
-
-
-def _quarantine(file: disk.EpisodeFile, damage: Exception) -> None:
-    try:
-        target = disk.move_aside(file, 'quarantine')
-    except OSError as error:
-        logger.warning('Left out the damaged episode %s; moving it failed: %s', damage, error)
-    else:
-        logger.warning('Moved a damaged episode to %s: %s', target, damage)

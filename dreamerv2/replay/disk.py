@@ -55,8 +55,7 @@ def list_files(directory: Path) -> list[EpisodeFile]:
     """Episode files of a directory, oldest first; other `.npz` files are named and left alone."""
     files = []
     for path in sorted(directory.glob('*.npz')):
-        match = _NAME.fullmatch(path.name)
-        if match:
+        if match := _NAME.fullmatch(path.name):
             files.append(EpisodeFile(int(match['serial']), int(match['rows']), path))
         else:
             logger.warning(
@@ -65,18 +64,8 @@ def list_files(directory: Path) -> list[EpisodeFile]:
     return sorted(files)
 
 
-def remove_leftovers(directory: Path) -> None:
-    """Delete the temporary files of writes that were interrupted."""
-    for path in directory.glob('*.tmp'):
-        path.unlink(missing_ok=True)
-
-
 def write_episode(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write a dict of arrays `[rows, ...]` as a compressed `.npz` with a checksum.
-
-    Raises:
-        StorageError: it cannot be written.
-    """
+    """Write a dict of arrays `[rows, ...]` as a compressed `.npz`; raises StorageError."""
     write_durably(path, npz.encode(arrays))
 
 
@@ -136,11 +125,11 @@ def keep_levels(directory: Path, levels: list[str] | None) -> list[str] | None:
     if levels is None:
         return stored
     levels = list(levels)
-    if stored is not None and stored != levels:
+    if stored is None:
+        write_durably(path, (json.dumps(levels) + '\n').encode())
+    elif stored != levels:
         raise UsageError(
             f'the episodes in {directory} are of the levels {stored}, not of {levels}: '
             f'use another logdir for this task'
         )
-    if stored is None:
-        write_durably(path, (json.dumps(levels) + '\n').encode())
     return levels

@@ -27,84 +27,73 @@ def one_hot_index(rows):
 
     Returns None if any row is neither exactly one-hot nor zero.
     """
-    rows = np.asarray(rows)
-    if rows.ndim != 2 or not np.all((rows == 0) | (rows == 1)):
+    if rows.ndim != 2 or not np.all((rows == 0) | (rows == 1)) or np.any(rows.sum(1) > 1):
         return None
-    ones = rows.sum(1)
-    if np.any(ones > 1):
-        return None
-    return np.where(ones == 1, rows.argmax(1), rows.shape[1])
+    return np.where(rows.any(1), rows.argmax(1), rows.shape[1])
 
 
 def is_one_hot(rows):
     """Whether all rows `[rows, size]` are one-hot or zero, up to rounding."""
-    rows = np.asarray(rows)
-    return (
-        one_hot_index(np.where(np.isclose(rows, np.round(rows), atol=1e-3), np.round(rows), -1))
-        is not None
-    )
+    rounded = np.round(rows)
+    return one_hot_index(np.where(np.isclose(rows, rounded, atol=1e-3), rounded, -1)) is not None
 
 
-def compact(rows):
-    """The smallest column for an array `[rows, ...]` other than images."""
+def compact(rows, blocks=()):
+    """The smallest column for an array `[rows, ...]`; `blocks` hold the images before these."""
+    if is_image(rows.shape[1:], rows.dtype):
+        packed = [pack(rows[i : i + BLOCK_ROWS]) for i in range(0, len(rows), BLOCK_ROWS)]
+        return Frames(list(blocks) + packed, rows)
     if (rows == rows[:1]).all():
-        return Constant(rows)
+        return Constant(rows[0].copy(), rows)
     if rows.dtype == np.float32 and rows.ndim == 2 and rows.shape[1] > 1:
         index = one_hot_index(rows)
         if index is not None:
-            return OneHot(index, rows.shape[1], rows.dtype)
-    return Plain(rows)
+            return OneHot(index.astype(np.uint8 if rows.shape[1] < 256 else np.int32), rows)
+    return Plain(np.ascontiguousarray(rows), rows)
 
 
-class Plain:
+class _Column:
+    """What is stored for an array `[rows, ...]`."""
+
+    def __init__(self, stored, rows):
+        self._stored = stored
+        self.shape, self.dtype = rows.shape[1:], rows.dtype
+        self.nbytes = sys.getsizeof(stored)
+
+
+class Plain(_Column):
     """Rows as they are."""
 
-    def __init__(self, rows):
-        self._rows = np.ascontiguousarray(rows)
-        self.shape, self.dtype = rows.shape[1:], rows.dtype
-        self.nbytes = sys.getsizeof(self._rows)
-
     def read(self, start, stop, out):
-        out[:] = self._rows[start:stop]
+        out[:] = self._stored[start:stop]
 
 
-class Constant:
+class Constant(_Column):
     """The same value in every row, such as the level."""
 
-    def __init__(self, rows):
-        self._value = rows[0].copy()
-        self.shape, self.dtype = rows.shape[1:], rows.dtype
-        self.nbytes = sys.getsizeof(self._value)
-
     def read(self, start, stop, out):
-        out[:] = self._value
+        out[:] = self._stored
 
 
-class OneHot:
+class OneHot(_Column):
     """One-hot or zero rows, kept as the index of the one."""
 
-    def __init__(self, index, size, dtype):
-        self._index = index.astype(np.uint8 if size < 256 else np.int32)
-        self.shape, self.dtype = (size,), dtype
-        self.nbytes = sys.getsizeof(self._index)
-
     def read(self, start, stop, out):
-        index = self._index[start:stop]
-        out[:] = index[:, None] == np.arange(self.shape[0])
+        out[:] = self._stored[start:stop, None] == np.arange(self.shape[0])
 
 
-class Frames:
+class Frames(_Column):
     """Images in compressed blocks of BLOCK_ROWS rows, so that a window unpacks only its own."""
 
-    def __init__(self, blocks, shape):
-        self._blocks = blocks
-        self.shape, self.dtype = shape, np.dtype(np.uint8)
-        self.nbytes = sys.getsizeof(blocks) + sum(map(sys.getsizeof, blocks))
+    def __init__(self, blocks, rows):
+        super().__init__(blocks, rows)
+        self.nbytes += sum(map(sys.getsizeof, blocks))
 
     def read(self, start, stop, out):
         for number in range(start // BLOCK_ROWS, -(-stop // BLOCK_ROWS)):
             first = number * BLOCK_ROWS
-            rows = unpack(self._blocks[number], self.shape)
+            block = lz4.block.decompress(self._stored[number])
+            rows = np.frombuffer(block, np.uint8).reshape(-1, *self.shape)
             begin, end = max(start, first), min(stop, first + BLOCK_ROWS)
             out[begin - start : end - start] = rows[begin - first : end - first]
 
@@ -112,11 +101,6 @@ class Frames:
 def pack(rows):
     """Compress uint8 `[rows, ...]` to bytes."""
     return lz4.block.compress(np.ascontiguousarray(rows), mode='high_compression', compression=4)
-
-
-def unpack(block, shape):
-    """The uint8 array `[rows, *shape]` that was packed."""
-    return np.frombuffer(lz4.block.decompress(block), np.uint8).reshape(-1, *shape)
 
 
 REQUIRED = ('action', 'reward', 'is_first', 'is_last', 'is_terminal')
@@ -136,19 +120,15 @@ STORED = (np.float32, np.int32, np.uint8, bool)
 def canonical(key, value):
     """A value of one row, or of several, as it is stored: float32, int32, uint8 or bool."""
     value = np.asarray(value, _DTYPES.get(key))
-    if value.dtype == np.uint8 or value.dtype == bool:
-        return value
     if np.issubdtype(value.dtype, np.floating):
         return value.astype(np.float32, copy=False)
-    if np.issubdtype(value.dtype, np.integer):
+    if np.issubdtype(value.dtype, np.integer) and value.dtype != np.uint8:
         return value.astype(np.int32, copy=False)
     return value
 
 
 def describe_difference(spec, other):
     """Describes where one `{key: (shape, dtype)}` differs from another; empty if nowhere."""
-    if spec == other:
-        return ''
     for key in sorted({*spec, *other}):
         if spec.get(key) != other.get(key):
             has, expected = (
@@ -196,19 +176,13 @@ class Episode:
         self.rows = rows
         self.serial = serial
         self.finished = finished
-        self.level = int(self._last('level'))
-        self.terminated = bool(self._last('is_terminal'))
+        self.level = int(self.array('level')[-1])
+        self.terminated = bool(self.array('is_terminal')[-1])
         self.nbytes = 600 + sum(column.nbytes + 150 for column in columns.values())
 
     @property
     def steps(self):
         return self.rows - 1
-
-    def _last(self, key):
-        column = self.columns[key]
-        out = np.zeros((1, *column.shape), column.dtype)
-        column.read(self.rows - 1, self.rows, out)
-        return out[0]
 
     def read(self, start, stop, out):
         """Write rows [start, stop) of every key into the arrays of `out`."""
@@ -233,25 +207,15 @@ class Episode:
 
 def from_arrays(arrays, serial=-1):
     """The Episode of a dict of arrays `[rows, ...]`, `log_*` left out."""
-    rows = len(arrays['is_first'])
-    columns = {}
-    for key, value in arrays.items():
-        if key.startswith('log_'):
-            continue
-        if is_image(value.shape[1:], value.dtype):
-            blocks = [pack(value[i : i + BLOCK_ROWS]) for i in range(0, rows, BLOCK_ROWS)]
-            columns[key] = Frames(blocks, value.shape[1:])
-        else:
-            columns[key] = compact(value)
-    return Episode(columns, rows, serial)
+    columns = {k: compact(v) for k, v in arrays.items() if not k.startswith('log_')}
+    return Episode(columns, len(arrays['is_first']), serial)
 
 
 class EpisodeBuilder:
-    """An episode that is being collected; images are compressed as soon as a block is full."""
+    """An episode that is being collected; images are compressed block by block."""
 
     def __init__(self):
         self.rows = 0
-        self._shapes = {}
         self._values = {}
         self._blocks = {}
         self._logs = {}
@@ -263,26 +227,21 @@ class EpisodeBuilder:
                 earlier = [np.zeros_like(value)] * (self.rows - len(self._logs.get(key, ())))
                 self._logs.setdefault(key, []).extend([*earlier, value])
                 continue
-            self._shapes[key] = value.shape
             values = self._values.setdefault(key, [])
-            # A copy, since the environment may return a view of a screen that changes.
-            values.append(np.array(value))
             if is_image(value.shape, value.dtype) and len(values) == BLOCK_ROWS:
                 self._blocks.setdefault(key, []).append(pack(np.stack(values)))
                 values.clear()
+            # A copy, since the environment may return a view of a screen that changes.
+            values.append(np.array(value))
         self.rows += 1
 
-    def freeze(self, serial=-1, finished=True):
+    def freeze(self, finished=True):
         """The rows so far as an Episode."""
-        columns = {}
-        for key, values in self._values.items():
-            blocks = list(self._blocks.get(key, ()))
-            if blocks or is_image(values[0].shape, values[0].dtype):
-                tail = [pack(np.stack(values))] if values else []
-                columns[key] = Frames(blocks + tail, self._shapes[key])
-            else:
-                columns[key] = compact(np.stack(values))
-        return Episode(columns, self.rows, serial, finished)
+        columns = {
+            key: compact(np.stack(values), self._blocks.get(key, ()))
+            for key, values in self._values.items()
+        }
+        return Episode(columns, self.rows, finished=finished)
 
     def logs(self):
         """The `log_*` entries, arrays `[rows, ...]`; 0 in rows that lack one that others have."""

@@ -89,6 +89,7 @@ class Replay:
             self._archive = EpisodeArchive(expand_home(directory), levels, keep_on_disk, hold)
             self.levels = self._archive.levels
             self._load(self._archive)
+            self._totals |= {'episodes': self._archive.episodes, 'steps': self._archive.steps}
 
     def release(self) -> None:
         """Write what was collected so far, and to disk from now on; see `hold`."""
@@ -190,8 +191,8 @@ class Replay:
     def can_sample(self, length: int) -> bool:
         """Whether there are episodes from which windows of `length` rows can be sampled."""
         with self._lock:
-            rows = [b.rows for b in self._partial.values() if self._ongoing]
-            return self._sampler.can_choose(self._index, rows, length)
+            ongoing = list(self._partial.values()) if self._ongoing else []
+            return self._sampler.can_choose(self._index, ongoing, length)
 
     # Counts and state
 
@@ -250,33 +251,29 @@ class Replay:
                 `superseded/`, so that the run continues exactly as it would have. False keeps them.
         """
         self.drop_partial()
-        if self._archive:
-            self._archive.flush()
+        self.flush()
+        mark = state['next_serial']
         with self._lock:
             self._sampler.rng.bit_generator.state = state['random']
             self._totals = dict(state['totals'])
             self._sampler.counts = dict(state['sampled'])
-            mark = state['next_serial']
-            newer = [episode for episode in self._index if episode.serial >= mark]
-            if discard_newer:
-                self._index.replace([e for e in self._index if e.serial < mark])
-            else:
+            if not discard_newer:
+                newer = [episode for episode in self._index if episode.serial >= mark]
                 self._totals['episodes'] += len(newer)
                 self._totals['steps'] += sum(episode.steps for episode in newer)
-        if discard_newer and self._archive and self._archive.supersede(mark):
-            totals = dict(self._totals)
+                self._next_serial = max(mark, self._next_serial)
+                return
+            self._index = EpisodeIndex(e for e in self._index if e.serial < mark)
+        if self._archive and self._archive.supersede(mark):
             self._load(self._archive)
-            self._totals = totals
-        self._next_serial = mark if discard_newer else max(mark, self._next_serial)
+        self._next_serial = mark
 
     def flush(self) -> None:
         """Wait until every finished episode is on disk; raises OSError if that fails."""
         if self._archive:
             self._archive.flush()
 
-    def close(self) -> None:
-        """Write what is left. The replay can still be read."""
-        self.flush()
+    close = flush  # The replay can still be read.
 
     # Inside the lock
 
@@ -287,35 +284,30 @@ class Replay:
             self._spec = episodes[-1].spec()
         fitting = []
         for episode in episodes:
-            difference = describe_difference(self._spec, episode.spec())
-            if difference:
+            if difference := describe_difference(self._spec, episode.spec()):
                 logger.warning(
                     'Skipped episode %d of %s: %s', episode.serial, archive.directory, difference
                 )
             else:
                 fitting.append(episode)
                 self._sampler.see_actions(episode)
-        self._index.replace(fitting)
+        self._index = EpisodeIndex(fitting)
         self._next_serial = archive.next_serial
-        self._totals |= {'episodes': archive.episodes, 'steps': archive.steps}
 
     def _check_row(self, row):
         spec = {k: (v.shape, v.dtype) for k, v in row.items() if not k.startswith('log_')}
         if not self._spec:
-            missing = [key for key in REQUIRED if key not in spec]
-            if missing:
+            if missing := [key for key in REQUIRED if key not in spec]:
                 raise ValueError(f'the step lacks {", ".join(missing)}; it has {", ".join(row)}')
             self._spec = spec
-        difference = describe_difference(self._spec, spec)
-        if difference:
+        if difference := describe_difference(self._spec, spec):
             raise UsageError(
                 f'{difference} in the episodes collected before: '
                 f'use another logdir for another environment'
             )
 
     def _drop(self, worker):
-        builder = self._partial.pop(worker, None)
-        if builder is not None:
+        if builder := self._partial.pop(worker, None):
             self._totals['dropped_episodes'] += 1
             self._totals['dropped_steps'] += builder.rows - 1
 

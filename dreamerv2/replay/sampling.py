@@ -1,7 +1,7 @@
 """Which rows a batch holds: episodes, windows in them, and how these continue past the end.
 
 Windows are pure functions of their arguments and of the generator passed in (thesis, section 5.2).
-An episode is a dict of arrays with one row per observation; row 0 is the reset.
+Row 0 of an episode is the reset's.
 """
 
 from __future__ import annotations
@@ -13,14 +13,9 @@ from typing import NamedTuple
 import numpy as np
 
 from dreamerv2.errors import UsageError
-from dreamerv2.replay.episode import Episode, is_one_hot
+from dreamerv2.replay.episode import Episode, EpisodeBuilder, is_one_hot
 
 PAST_END = ('short', 'all', 'off')
-
-
-def fewest_rows(past_end, minlen):
-    """The number of rows below which an episode cannot be sampled."""
-    return minlen if past_end == 'off' else 1
 
 
 def choose_length(rows, minlen, maxlen, rng):
@@ -86,19 +81,16 @@ def continue_past_end(out, begin, end, terminated, actions):
     """
     if begin >= end:
         return
+    filling = {
+        'action': actions if terminated else 0,
+        'reward': 0,
+        'is_terminal': terminated,
+        'is_first': False,
+        'is_last': False,
+        'mask': terminated,
+    }
     for key, value in out.items():
-        if key == 'action':
-            value[begin:end] = actions if terminated else 0
-        elif key == 'reward':
-            value[begin:end] = 0
-        elif key == 'is_terminal':
-            value[begin:end] = terminated
-        elif key in ('is_first', 'is_last'):
-            value[begin:end] = False
-        elif key == 'mask':
-            value[begin:end] = 1.0 if terminated else 0.0
-        else:
-            value[begin:end] = value[begin - 1]
+        value[begin:end] = filling.get(key, value[begin - 1])
 
 
 class Piece(NamedTuple):
@@ -135,13 +127,14 @@ class EpisodeIndex:
     first use on, so that choosing an episode takes constant time.
     """
 
-    def __init__(self) -> None:
-        self.steps = 0
-        self.nbytes = 0
+    def __init__(self, episodes: Iterable[Episode] = ()) -> None:
+        self.steps = self.nbytes = 0
         self.level_episodes: Counter[int] = Counter()
         self.level_steps: Counter[int] = Counter()
         self._episodes: deque[Episode] = deque()
         self._views: dict[int, deque[Episode]] = {}
+        for episode in episodes:
+            self.append(episode)
 
     def __len__(self) -> int:
         return len(self._episodes)
@@ -172,13 +165,6 @@ class EpisodeIndex:
         self._count(episode, -1)
         return episode
 
-    def replace(self, episodes: Iterable[Episode]) -> None:
-        """Replace all episodes by these, sorted by serial number."""
-        while self._episodes:
-            self.pop_oldest()
-        for episode in sorted(episodes, key=lambda episode: episode.serial):
-            self.append(episode)
-
     def _count(self, episode, sign):
         self.steps += sign * episode.steps
         self.nbytes += sign * episode.nbytes
@@ -200,12 +186,12 @@ class Sampler:
 
     def __init__(
         self,
-        past_end: str = 'short',
-        prioritize_ends: bool = True,
-        seed: int = 0,
-        minlen: int = 0,
-        maxlen: int = 0,
-        discrete: bool | None = None,
+        past_end: str,
+        prioritize_ends: bool,
+        seed: int,
+        minlen: int,
+        maxlen: int,
+        discrete: bool | None,
     ) -> None:
         if past_end not in PAST_END:
             raise UsageError(
@@ -242,7 +228,7 @@ class Sampler:
         Raises:
             UsageError: no episode is long enough, or there is none.
         """
-        minlen = min(self._minlen or length, length)
+        minlen = self._shortest(length)
         maxlen = max(minlen, min(self._maxlen or length, length))
         pieces, begin = [], 0
         while begin < length:
@@ -258,34 +244,28 @@ class Sampler:
         self.counts['rows'] += length
         return pieces
 
-    def can_choose(self, index: EpisodeIndex, ongoing: Sequence[int], length: int) -> bool:
-        """Whether `choose_window` finds an episode; `ongoing` has the unfinished ones' rows."""
-        minlen = min(self._minlen or length, length)
-        finished = index.at_least(fewest_rows(self._past_end, minlen))
-        return len(finished) > 0 or any(rows >= minlen for rows in ongoing)
+    def can_choose(
+        self, index: EpisodeIndex, ongoing: Sequence[EpisodeBuilder], length: int
+    ) -> bool:
+        """Whether `choose_window` finds an episode."""
+        return any(self._candidates(index, ongoing, self._shortest(length)))
+
+    def _shortest(self, length):
+        """The fewest rows of a piece of a window."""
+        return min(self._minlen or length, length)
+
+    def _candidates(self, index, ongoing, minlen):
+        """The finished and the unfinished episodes from which a piece can be taken."""
+        finished = index.at_least(minlen if self._past_end == 'off' else 1)
+        return finished, [episode for episode in ongoing if episode.rows >= minlen]
 
     def _choose_episode(self, index, ongoing, minlen):
-        finished = index.at_least(fewest_rows(self._past_end, minlen))
-        unfinished = [episode for episode in ongoing if episode.rows >= minlen]
-        count = len(finished) + len(unfinished)
-        if not count:
-            self._raise_nothing_to_sample(index, minlen)
-        number = int(self.rng.integers(count))
-        if number < len(finished):
-            return finished[number]
-        return unfinished[number - len(finished)]
-
-    def _actions(self, episode, count):
-        if not count:
-            return None
-        self.counts['absorbing' if episode.terminated else 'filler'] += count
-        if not episode.terminated:
-            return None
-        discrete = self._all_one_hot if self._discrete is None else self._discrete
-        return random_actions(count, episode.columns['action'].shape[0], discrete, self.rng)
-
-    def _raise_nothing_to_sample(self, index, minlen):
-        if not len(index):
+        finished, unfinished = self._candidates(index, ongoing, minlen)
+        if finished or unfinished:
+            number = int(self.rng.integers(len(finished) + len(unfinished)))
+            beyond = number - len(finished)
+            return finished[number] if beyond < 0 else unfinished[beyond]
+        if not index:
             raise UsageError(
                 'the replay holds no finished episode to sample from: collect at least one first '
                 '(a larger --prefill)'
@@ -295,3 +275,12 @@ class Sampler:
             f'with replay.past_end off no episode is long enough: the longest has {longest} rows, '
             f'a window needs {minlen}; use --replay.past_end short or --dataset.length {longest}'
         )
+
+    def _actions(self, episode, count):
+        if not count:
+            return None
+        self.counts['absorbing' if episode.terminated else 'filler'] += count
+        if not episode.terminated:
+            return None
+        discrete = self._all_one_hot if self._discrete is None else self._discrete
+        return random_actions(count, episode.columns['action'].shape[0], discrete, self.rng)

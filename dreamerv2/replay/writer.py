@@ -32,8 +32,7 @@ class EpisodeWriter:
         """Write what is queued, and from now on immediately."""
         with self._changed:
             self._held = False
-            if self._queue:
-                self._start()
+            self._start()
 
     def put(self, path: Path, episode, logs: dict) -> None:
         """Queue an Episode with its `log_*` arrays."""
@@ -55,8 +54,7 @@ class EpisodeWriter:
         """Raise the error of an earlier write, if there was one, and continue writing."""
         with self._changed:
             error, self._error = self._error, None
-            if self._queue:
-                self._start()
+            self._start()
             unsaved = len(self._queue)
         if isinstance(error, StorageError):
             raise error.advised(
@@ -74,8 +72,7 @@ class EpisodeWriter:
         """
         with self._changed:
             self._error = None
-            if self._queue:
-                self._start()
+            self._start()
         self.wait()
         self.check()
 
@@ -86,7 +83,7 @@ class EpisodeWriter:
                 self._changed.wait()
 
     def _start(self):
-        if self._thread is None and not self._held:
+        if self._queue and self._thread is None and not self._held:
             self._thread = threading.Thread(target=self._run, name='episode-writer', daemon=False)
             self._thread.start()
 
@@ -105,9 +102,7 @@ class EpisodeWriter:
             except Exception as caught:  # raised by the next check
                 error = caught
             with self._changed:
-                self._writing = None
+                self._writing, self._error = None, error
                 if error is None:
                     self._queue.pop(path, None)
-                else:
-                    self._error = error
                 self._changed.notify_all()

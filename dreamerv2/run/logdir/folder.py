@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import functools
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,35 +19,26 @@ PROVENANCE = 'provenance.json'
 CHANGED = 'changed'  # In the provenance: settings that a resume changed.
 
 
-def make_logdir(path: Path) -> None:
-    """Makes the folder of a run.
-
-    Raises:
-        UsageError: it is a file, lies in one, or cannot be made or written to.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        probe = path / '.writable'
-        probe.touch()
-        probe.unlink()
-    except (FileExistsError, NotADirectoryError):
-        raise UsageError(f'--logdir {path} is a file, or lies in one: give a folder.') from None
-    except OSError as error:
-        raise UsageError(f'--logdir {path} cannot be written to: {error.strerror}.') from None
-
-
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[None]:
     """Makes the folder of a run; on leaving removes new folders that stayed empty.
 
     Raises:
-        UsageError: as `make_logdir`.
+        UsageError: it is a file, lies in one, or cannot be made or written to.
     """
     made = []
     with contextlib.suppress(OSError):  # Impossible paths are refused below.
         made = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
-        make_logdir(path)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            probe = path / '.writable'
+            probe.touch()
+            probe.unlink()
+        except (FileExistsError, NotADirectoryError):
+            raise UsageError(f'--logdir {path} is a file, or lies in one: give a folder.') from None
+        except OSError as error:
+            raise UsageError(f'--logdir {path} cannot be written to: {error.strerror}.') from None
         yield
     finally:
         for folder in made:
@@ -58,12 +48,8 @@ def opened(path: Path) -> Iterator[None]:
 
 def finished(path: Path) -> dict[str, Any] | None:
     """What `done.json` says, or None where the run is not finished."""
-    try:
-        content = json.loads((path / 'done.json').read_text())
-    except (OSError, ValueError, RecursionError):
-        return None
-    usable = isinstance(content, dict) and isinstance(content.get('step'), int)
-    return content if usable else None
+    content = _read(path / 'done.json')
+    return content if content and isinstance(content.get('step'), int) else None
 
 
 def mark_finished(path: Path, frames: int, updates: int) -> None:
@@ -73,33 +59,16 @@ def mark_finished(path: Path, frames: int, updates: int) -> None:
     write_durably(path / 'done.json', to_json(content))
 
 
-def check_same_run(
-    path: Path,
-    config: Config,
-    say: Callable[[str], Any] | None = None,
-) -> list[str]:
-    """Compares a run with the one in the logdir.
-
-    Args:
-        path: the logdir.
-        config: the run to start.
-        say: prints what differs, one line per key, where the run is refused; on standard error by
-        default.
-
-    Returns:
-        What to report about accepted changes: one line, or none.
+def check_same_run(path: Path, config: Config) -> list[str]:
+    """What to report about accepted changes to the run in a logdir: one line, or none.
 
     Raises:
         UsageError: the logdir holds a run with settings that cannot change, or whose change
-            `accept_changes` does not accept.
+            `accept_changes` does not accept. What differs is on standard error, a line per key.
     """
-    say = say or functools.partial(print, file=sys.stderr, flush=True)
     found = _changes(path, config)
-    fixed = [change for change in found if change.reason]
-    unaccepted = [change for change in found if change.acceptable and not config.accept_changes]
-    if fixed or unaccepted:
-        for line in resume_policy.as_lines(found):
-            say(line)
+    if any(c.reason or (c.acceptable and not config.accept_changes) for c in found):
+        print(*resume_policy.as_lines(found), sep='\n', file=sys.stderr, flush=True)
         raise UsageError(resume_policy.refusal(str(path), found, config))
     return [resume_policy.note(found)] if found else []
 
@@ -147,10 +116,17 @@ def save_provenance(path: Path, description: dict[str, Any], frames: int) -> byt
 
 
 def _read_provenance(path: Path) -> dict[str, Any] | None:
-    """The content of `provenance.json`, or None where it cannot be read."""
+    """The content of `provenance.json`, or None where it cannot be used."""
+    content = _read(path / PROVENANCE)
+    if content is None or not isinstance(content.get('resumes', []), list):
+        return None
+    return content if isinstance(content.get(CHANGED, {}), dict) else None
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """A JSON object, or None where it cannot be read."""
     try:
-        content = json.loads((path / PROVENANCE).read_text())
+        content = json.loads(path.read_text())
     except (OSError, ValueError, RecursionError):
         return None
-    usable = isinstance(content, dict) and isinstance(content.get('resumes', []), list)
-    return content if usable and isinstance(content.get(CHANGED, {}), dict) else None
+    return content if isinstance(content, dict) else None

@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 GIGABYTE = 1e9
 CHECKPOINTS = 3  # Two are kept while another is written.
@@ -15,11 +16,7 @@ CHECKPOINTS = 3  # Two are kept while another is written.
 def available_memory(root: Path = Path('/')) -> float | None:
     """Bytes of memory that can still be used: what is available, within the control group's limit.
 
-    Args:
-        root: where `proc` and `sys` are.
-
-    Returns:
-        None where the system does not say.
+    None where the system does not say; `root` is where `proc` and `sys` are.
     """
     limits = []
     try:
@@ -27,10 +24,8 @@ def available_memory(root: Path = Path('/')) -> float | None:
         if found:
             limits.append(int(found[1]) * 1024.0)
         group = root / 'sys/fs/cgroup'
-        limits.append(
-            float((group / 'memory.max').read_text())
-            - float((group / 'memory.current').read_text())
-        )
+        limit, used = (float((group / f'memory.{name}').read_text()) for name in ('max', 'current'))
+        limits.append(limit - used)
     except (OSError, ValueError):  # No such file, or no limit (`max`).
         pass
     return min(limits, default=None)
@@ -86,23 +81,11 @@ def shortages(
     return found
 
 
-def shortages_of_run(
-    path: Path,
-    *,
-    steps: int,
-    stats: Mapping[str, float],
-    capacity: int,
-    keep_on_disk: bool,
-    checkpoint: int,
-) -> list[str]:
-    """`shortages` of a run in the logdir `path`, on this machine at this moment."""
+def shortages_of_run(path: Path, **run: Any) -> list[str]:
+    """`shortages` in the logdir `path`, on this machine at this moment, of a `run` as there."""
     return shortages(
-        steps=steps,
-        stats=stats,
+        **run,
         on_disk=folder_size(path / 'train_episodes'),
-        capacity=capacity,
-        keep_on_disk=keep_on_disk,
-        checkpoint=checkpoint,
         free_memory=available_memory(),
         free_disk=shutil.disk_usage(path).free,
     )

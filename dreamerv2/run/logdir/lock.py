@@ -33,25 +33,25 @@ def process_start(pid: int) -> str | None:
     except OSError:
         if Path('/proc/self/stat').exists():
             return None
-        return '' if _alive(pid) else None
+        try:  # No `/proc`, as on macOS.
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return None
+        except PermissionError:
+            pass
+        return ''
     fields = stat.rpartition(')')[2].split()
     return None if fields[0] == 'Z' else fields[19]
 
 
-def abandoned(path: Path, holder: dict[str, Any], silence: float = SILENCE_SECONDS) -> bool:
-    """Whether a lock's owner is gone.
-
-    Args:
-        path: the lock's file.
-        holder: its content.
-        silence: seconds after which another host's lock counts as abandoned.
-    """
+def abandoned(path: Path, holder: dict[str, Any]) -> bool:
+    """Whether the owner of a lock is gone, given its file and content."""
     if holder.get('host') == socket.gethostname():
         pid = holder.get('pid')
         start = process_start(pid) if isinstance(pid, int) else None
         return start is None or start != holder.get('start')
     try:
-        return time.time() - path.stat().st_mtime > silence
+        return time.time() - path.stat().st_mtime > SILENCE_SECONDS
     except FileNotFoundError:
         return True
 
@@ -80,15 +80,11 @@ class Lock:
     Args:
         logdir: an existing folder.
         refresh: seconds between two updates of the file.
-        silence: seconds after which another host's lock counts as abandoned.
     """
 
-    def __init__(
-        self, logdir: Path, *, refresh: float = REFRESH_SECONDS, silence: float = SILENCE_SECONDS
-    ) -> None:
+    def __init__(self, logdir: Path, *, refresh: float = REFRESH_SECONDS) -> None:
         self.path = logdir / 'lock'
         self._refresh = refresh
-        self._silence = silence
         self._owner = {
             'host': socket.gethostname(),
             'pid': os.getpid(),
@@ -109,7 +105,7 @@ class Lock:
             holder = _read(self.path)
             if holder is None:
                 continue
-            if not abandoned(self.path, holder, self._silence):
+            if not abandoned(self.path, holder):
                 raise UsageError(in_use(self.path.parent, holder))
             self._remove(holder)
         self._thread.start()
@@ -118,8 +114,7 @@ class Lock:
     def __exit__(self, *unused: object) -> None:
         self._released.set()
         self._thread.join()
-        holder = _read(self.path)
-        if holder is not None and holder.get('token') == self._owner['token']:
+        if self._is_mine():
             self.path.unlink(missing_ok=True)
 
     def check(self) -> None:
@@ -144,18 +139,14 @@ class Lock:
             except OSError:
                 # No hard links here, as on many network drives. Created and written in two steps;
                 # in between it reads as a lock of an unknown owner.
-                return self._create_exclusively(content)
+                try:
+                    with open(self.path, 'xb') as file:
+                        file.write(content)
+                except FileExistsError:
+                    return False
             finally:
                 with contextlib.suppress(OSError):
                     temporary.unlink(missing_ok=True)
-        return True
-
-    def _create_exclusively(self, content: bytes) -> bool:
-        try:
-            with open(self.path, 'xb') as file:
-                file.write(content)
-        except FileExistsError:
-            return False
         return True
 
     def _remove(self, holder: dict[str, Any]) -> None:
@@ -170,10 +161,12 @@ class Lock:
         else:
             stale.unlink(missing_ok=True)
 
+    def _is_mine(self) -> bool:
+        return (_read(self.path) or {}).get('token') == self._owner['token']
+
     def _keep(self) -> None:
         while not self._released.wait(self._refresh):
-            holder = _read(self.path)
-            if holder is None or holder.get('token') != self._owner['token']:
+            if not self._is_mine():
                 self._lost = True
                 return
             # A network file system may fail for a moment; the next update tries again.
@@ -189,13 +182,3 @@ def _read(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import importlib.metadata
 import platform
@@ -15,30 +16,18 @@ from typing import Any
 from dreamerv2.cores import usable_cores
 
 PACKAGES = (
-    'tensorflow',
-    'tensorflow-probability',
-    'tf-keras',
-    'keras',
-    'numpy',
-    'gym',
-    'gymnasium',
-    'gym-super-mario-bros',
-    'nes-py',
-    'ale-py',
-    'opencv-python-headless',
-    'safetensors',
+    'tensorflow', 'tensorflow-probability', 'tf-keras', 'keras', 'numpy', 'gym', 'gymnasium',
+    'gym-super-mario-bros', 'nes-py', 'ale-py', 'opencv-python-headless', 'safetensors',
     'ruamel.yaml',
-)
+)  # fmt: skip
 
 
 def package_versions(names: Sequence[str] = PACKAGES) -> dict[str, str]:
     """Versions of the packages, as far as they are installed."""
     versions = {}
     for name in names:
-        try:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
     return versions
 
 
@@ -46,17 +35,12 @@ def git_revision(folder: Path) -> str | None:
     """The revision checked out in a folder, with `+changes` for edited files, or None."""
 
     def git(*arguments: str) -> str | None:
+        command = ['git', '-C', str(folder), *arguments]
         try:
-            result = subprocess.run(
-                ['git', '-C', str(folder), *arguments],
-                capture_output=True,
-                text=True,
-                timeout=10,
-                check=False,
-            )
-        except (OSError, subprocess.TimeoutExpired):
+            result = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+        except (OSError, subprocess.SubprocessError):
             return None
-        return result.stdout.strip() if result.returncode == 0 else None
+        return result.stdout.strip()
 
     revision = git('rev-parse', 'HEAD')
     if not revision:
@@ -66,12 +50,10 @@ def git_revision(folder: Path) -> str | None:
 
 def processor() -> str:
     """The processor's name."""
-    try:
+    with contextlib.suppress(OSError):
         for line in Path('/proc/cpuinfo').read_text().splitlines():
             if line.startswith('model name'):
                 return line.partition(':')[2].strip()
-    except OSError:
-        pass
     return platform.processor() or platform.machine()
 
 
@@ -87,9 +69,8 @@ def describe_run(
     """How a run was made, ready for JSON.
 
     Args:
-        seed: the run's seed.
+        seed, levels: the run's seed and its levels' names.
         environment: what `env.describe()` returns (including the ROM's hash).
-        levels: the levels' names.
         device: what the computation runs on.
         parent: the checkpoint the parameters came from, if any.
         command: the command line; this process's by default.

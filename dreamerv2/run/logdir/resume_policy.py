@@ -23,20 +23,13 @@ UNKNOWN = Resume(reason='is not known to be safe')
 
 @dataclasses.dataclass(frozen=True)
 class Change:
-    """A key that differs.
+    """A key that differs."""
 
-    Attributes:
-        key: dotted.
-        old, new: its values.
-        acceptable: whether it may change when the user accepts it; a free one always may.
-        reason: why it may not, or empty.
-    """
-
-    key: str
+    key: str  # dotted
     old: Any
     new: Any
-    acceptable: bool = False
-    reason: str = ''
+    acceptable: bool = False  # when the user accepts it; a free one always is
+    reason: str = ''  # why it may not change, or empty
 
     @property
     def free(self) -> bool:
@@ -67,11 +60,9 @@ def as_lines(found: Sequence[Change]) -> list[str]:
     """One line for each change with what it takes, and one for those that are too many."""
     lines = []
     for change in found[:SHOWN_AT_MOST]:
-        verdict = 'may change'
+        verdict = 'needs --accept_changes True' if change.acceptable else 'may change'
         if change.reason:
             verdict = f'never: it {change.reason}'
-        elif change.acceptable:
-            verdict = 'needs --accept_changes True'
         lines.append(f'  {change} ({verdict})')
     if len(found) > SHOWN_AT_MOST:
         lines.append(f'  and {len(found) - SHOWN_AT_MOST} more')

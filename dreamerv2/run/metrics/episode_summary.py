@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -73,34 +72,28 @@ def summarize(
 
 def episode_metrics(
     episode: EpisodeSummary,
-    prefix: str = 'train',
     *,
     sum_keys: str = '^$',
     mean_keys: str = '^$',
     max_keys: str = '^$',
 ) -> dict[str, float]:
-    """The scalars of one episode, by the names of `metrics.jsonl`.
+    """The scalars of one training episode, by the names of `metrics.jsonl`.
 
-    The last three are regular expressions; the sum, mean or maximum of each matching entry of
+    The others are regular expressions; the sum, mean or maximum of each matching entry of
     `episode.entries` is included.
     """
     values: dict[str, float] = {
-        f'{prefix}_return': episode.score,
-        f'{prefix}_length': float(episode.length),
-        f'{prefix}_return/{episode.level}': episode.score,
-        f'{prefix}_length/{episode.level}': float(episode.length),
+        'train_return': episode.score,
+        'train_length': float(episode.length),
+        f'train_return/{episode.level}': episode.score,
+        f'train_length/{episode.level}': float(episode.length),
     }
     if episode.progress is not None:
-        values[f'{prefix}_progress/{episode.level}'] = episode.progress
+        values[f'train_progress/{episode.level}'] = episode.progress
     if episode.completed is not None:
-        values[f'{prefix}_completed/{episode.level}'] = episode.completed
-    reductions: list[tuple[str, str, Any]] = [
-        ('sum', sum_keys, np.sum),
-        ('mean', mean_keys, np.mean),
-        ('max', max_keys, np.max),
-    ]
-    for name, pattern, reduce in reductions:
+        values[f'train_completed/{episode.level}'] = episode.completed
+    for name, pattern in ('sum', sum_keys), ('mean', mean_keys), ('max', max_keys):
         for key, entry in episode.entries.items():
             if re.match(pattern, key):
-                values[f'{name}_{prefix}_{key}'] = float(reduce(entry))
+                values[f'{name}_train_{key}'] = float(getattr(np, name)(entry))
     return values

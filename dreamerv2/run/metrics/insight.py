@@ -26,12 +26,12 @@ def pixels_of(box: np.ndarray, height: int, width: int) -> tuple[slice, slice]:
     top, left, bottom, right = (float(value) for value in box)
     if bottom <= top or right <= left:
         return slice(0, 0), slice(0, 0)
-    rows = slice(round(top), max(round(bottom), round(top) + 1))
-    columns = slice(round(left), max(round(right), round(left) + 1))
-    return (
-        slice(min(max(rows.start, 0), height), min(max(rows.stop, 0), height)),
-        slice(min(max(columns.start, 0), width), min(max(columns.stop, 0), width)),
-    )
+
+    def pixels(first: float, last: float, size: int) -> slice:
+        start, stop = round(first), max(round(last), round(first) + 1)
+        return slice(min(max(start, 0), size), min(max(stop, 0), size))
+
+    return pixels(top, bottom, height), pixels(left, right, width)
 
 
 def blind_drawing(
@@ -57,12 +57,9 @@ def blind_drawing(
         rows, columns = pixels_of(box, height, width)
         if rows.start == rows.stop or columns.start == columns.stop:
             continue
-        wide = (
-            slice(max(rows.start - 1, 0), rows.stop + 1),
-            slice(max(columns.start - 1, 0), columns.stop + 1),
-        )
         ring = np.zeros((height, width), bool)
-        ring[wide] = True
+        top, left = max(rows.start - 1, 0), max(columns.start - 1, 0)
+        ring[top : rows.stop + 1, left : columns.stop + 1] = True
         ring[rows, columns] = False
         drawing[rows, columns] = np.median(image[ring], 0)
         region[rows, columns] = REGIONS.index(name)
@@ -127,23 +124,17 @@ def windows(rows: int, length: int, overlap: int) -> list[tuple[int, int, int]]:
     """
     found = []
     stop = rows
-    while True:
+    while stop:
         start = max(stop - length, 0)
         counted = start + overlap if start else 0
         found.append((start, stop, counted))
-        if not start:
-            return found[::-1]
         stop = counted
+    return found[::-1]
 
 
-def held_out(serials: Sequence[int], every: int = 10) -> list[bool]:
-    """Which episodes are held out from training: every tenth by number, or else the last.
-
-    Args:
-        serials: numbers of the episodes.
-        every: one in how many.
-    """
-    chosen = [serial % every == every - 1 for serial in serials]
+def held_out(serials: Sequence[int]) -> list[bool]:
+    """Which episodes, of these numbers, are held out from training: every tenth, or the last."""
+    chosen = [serial % 10 == 9 for serial in serials]
     if chosen and not any(chosen):
         chosen[-1] = True
     return chosen
@@ -166,12 +157,10 @@ def deaths_within(episode: Arrays, steps: int) -> np.ndarray:
     Returns:
         float64 `[rows]`: 1, 0 or NaN.
     """
-    rows = len(episode['is_terminal'])
-    left = rows - 1 - np.arange(rows)
+    left = _steps_left(episode)
     if _died(episode):
         return (left <= steps).astype(float)
-    known = left >= steps if not episode['is_terminal'][-1] else np.ones(rows, bool)
-    return np.where(known, 0.0, np.nan)
+    return np.where((left >= steps) | bool(episode['is_terminal'][-1]), 0.0, np.nan)
 
 
 def deaths_foreseen(
@@ -201,7 +190,7 @@ def deaths_foreseen(
     for steps in AHEAD:
         score = np.concatenate([prediction[steps] for prediction in predicted])
         outcome = np.concatenate([deaths_within(episode, steps) for episode in episodes])
-        chosen = np.concatenate([_steps_before_death(episode, steps) for episode in episodes])
+        chosen = np.concatenate([_died(e) & (_steps_left(e) == steps) for e in episodes])
         known = np.isfinite(score)
         orders, recalls, means = [], [], []
         for row in np.nonzero(chosen & known)[0]:
@@ -230,11 +219,8 @@ def _died(episode: Arrays) -> bool:
     return bool(episode['is_terminal'][-1] and not episode['log_completed'][-1])
 
 
-def _steps_before_death(episode: Arrays, steps: int) -> np.ndarray:
-    chosen = np.zeros(len(episode['is_terminal']), bool)
-    if _died(episode) and steps < len(chosen):
-        chosen[-1 - steps] = True
-    return chosen
+def _steps_left(episode: Arrays) -> np.ndarray:
+    return np.arange(len(episode['is_terminal']))[::-1]
 
 
 # Rewards
@@ -304,17 +290,15 @@ def discounted_returns(reward: np.ndarray, discount: float, terminal: bool) -> n
     Returns:
         float64 `[rows]`; NaN where the episode was cut off, since the rest is unknown.
     """
-    if not terminal:
-        return np.full(len(reward), np.nan)
-    found = np.zeros(len(reward))
-    following = 0.0
+    found = np.full(len(reward), np.nan)
+    following = 0.0 if terminal else np.nan
     for row in reversed(range(len(reward))):
         following = found[row] = float(reward[row]) + discount * following
     return found
 
 
 def critic_accuracy(
-    value: np.ndarray, followed: np.ndarray, imagined: np.ndarray | None = None
+    value: np.ndarray, followed: np.ndarray, imagined: np.ndarray
 ) -> dict[str, float]:
     """The critic against the discounted returns that followed; rows with NaN do not count.
 
@@ -330,11 +314,13 @@ def critic_accuracy(
     if not known.any():
         return {}
     mean, truth = float(value[known].mean()), float(followed[known].mean())
-    found = {'mean': mean, 'followed': truth}
-    found['bias'] = (mean - truth) / abs(truth) if truth else np.nan
-    found['correlation'] = correlation(value[known], followed[known])
-    if imagined is not None:
-        found['imagined'] = float(imagined[known].mean())
+    found = {
+        'mean': mean,
+        'followed': truth,
+        'bias': (mean - truth) / abs(truth) if truth else np.nan,
+        'correlation': correlation(value[known], followed[known]),
+        'imagined': float(imagined[known].mean()),
+    }
     return {name: number for name, number in found.items() if np.isfinite(number)}
 
 

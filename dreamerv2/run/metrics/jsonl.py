@@ -36,11 +36,9 @@ def truncate(logdir: Path, step: int) -> int:
         The number of lines moved.
     """
     path = logdir / METRICS
-    if not path.exists():
-        return 0
     kept: list[bytes] = []
     moved: list[bytes] = []
-    for line in path.read_bytes().splitlines():
+    for line in path.read_bytes().splitlines() if path.exists() else ():
         (kept if _counts(line, step) else moved).append(line + b'\n')
     if moved:
         with open(logdir / SUPERSEDED, 'ab') as file:
@@ -78,7 +76,6 @@ class JsonLines:
 
 def _counts(line: bytes, step: int) -> bool:
     try:
-        content = json.loads(line)
-        return float(content['step']) <= step
+        return float(json.loads(line)['step']) <= step
     except (ValueError, KeyError, TypeError):
         return False

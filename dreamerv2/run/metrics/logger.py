@@ -152,10 +152,10 @@ class Logger:
 
         What was queued for no outputs is dropped.
         """
-        if not self._closed:
-            self._closed = True
-            if self._thread.ident is None:
-                return
+        if self._closed:
+            return
+        self._closed = True
+        if self._thread.ident is not None:
             self._queue.put(None)
             self._thread.join()
             self._check()
@@ -174,17 +174,20 @@ class Logger:
     def _run(self) -> None:
         while (item := self._queue.get()) is not None:
             for output in self._outputs:
-                try:
+                with self._keeping_errors():
                     if isinstance(item, threading.Event):
                         output.flush()
                     else:
                         output.write(*item)
-                except Exception as error:  # Raised again in the main thread.
-                    self._error = self._error or error
             if isinstance(item, threading.Event):
                 item.set()
         for output in self._outputs:
-            try:
+            with self._keeping_errors():
                 output.close()
-            except Exception as error:  # As above.
-                self._error = self._error or error
+
+    @contextlib.contextmanager
+    def _keeping_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # Raised again in the main thread.
+            self._error = self._error or error

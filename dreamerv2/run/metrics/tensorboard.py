@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import os
 import re
@@ -38,15 +37,16 @@ def tag(name: str) -> str:
     return name
 
 
-def encode_gif(frames: np.ndarray, fps: int = FRAMES_PER_SECOND) -> bytes:
+def encode_gif(frames: np.ndarray) -> bytes:
     """An animated GIF of frames uint8 `[T, H, W, C]`; see `as_rgb` for other C than 1 and 3."""
     import imageio.v3 as imageio
 
     # Gray needs no palette search.
     frames = frames[..., 0] if frames.shape[-1] == 1 else as_rgb(frames)
-    buffer = io.BytesIO()
-    imageio.imwrite(buffer, frames, extension='.gif', duration=1000 / fps, loop=0, is_batch=True)
-    return buffer.getvalue()
+    duration = 1000 / FRAMES_PER_SECOND
+    return imageio.imwrite(
+        '<bytes>', frames, extension='.gif', duration=duration, loop=0, is_batch=True
+    )
 
 
 class EventFile:
@@ -82,13 +82,8 @@ class EventFile:
             except Exception as error:  # A run does not fail over a video.
                 logger.warning('No video %s at step %d: %s', name, step, error)
                 continue
-            image = self._summary.Image(
-                height=height,
-                width=width,
-                colorspace=1 if channels == 1 else 3,
-                encoded_image_string=gif,
-            )
-            summary.value.add(tag=tag(name), image=image)
+            image = {'height': height, 'width': width, 'colorspace': 1 if channels == 1 else 3}
+            summary.value.add(tag=tag(name), image={**image, 'encoded_image_string': gif})
         self._put(self._event(wall_time=time.time(), step=step, summary=summary))
 
     def flush(self) -> None:

@@ -37,18 +37,6 @@ def progress_line(
     return '  '.join(parts)
 
 
-def evaluation_line(level: str, played: int, total: int, steps: int) -> str:
-    """One plain line of an evaluation: episodes so far of all levels, and where it is now."""
-    return f'evaluation  {played}/{total} episodes  {level}, step {steps} of this one'
-
-
-def _has_size(stream: TextIO) -> bool:
-    try:
-        return all(os.get_terminal_size(stream.fileno()))
-    except (OSError, ValueError):
-        return False
-
-
 def print_line(text: str, stream: TextIO | None = None) -> None:
     """Prints a line and flushes it; the program continues where it cannot be written.
 
@@ -63,15 +51,17 @@ def print_line(text: str, stream: TextIO | None = None) -> None:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-class ProgressDisplay:
-    """Shows where the run stands on standard error.
+class _Display:
+    """A progress bar on standard error, or a plain line every `interval` seconds.
 
     Args:
-        total: frames of the whole run.
-        initial: frames done before it started.
-        stream: where to; a progress bar is drawn if it is a terminal.
+        total: how many units there are.
+        initial: how many were done before.
+        stream: where to; a bar is drawn if it is a terminal.
         interval: seconds between two plain lines.
     """
+
+    unit: str  # what is counted
 
     def __init__(
         self,
@@ -84,14 +74,57 @@ class ProgressDisplay:
         self._stream = sys.stderr if stream is None else stream
         self._total = total
         self._interval = interval
+        self._written = time.monotonic()
+        self._bar: Any = None
+        if not self._stream.isatty():
+            return
+        # Some pseudo-terminals claim to have no size; the bar would not be drawn there.
+        sized = False
+        with contextlib.suppress(OSError, ValueError):
+            sized = all(os.get_terminal_size(self._stream.fileno()))
+        self._bar = tqdm(
+            total=total,
+            initial=initial,
+            unit=self.unit,
+            unit_scale=self.unit == 'frame',
+            miniters=0,  # The text next to the bar may change while it does not move.
+            dynamic_ncols=sized,
+            ncols=None if sized else 100,
+            nrows=None if sized else 24,
+            file=self._stream,
+        )
+
+    def line(self, text: str) -> None:
+        """Prints a line, above the bar if there is one."""
+        if self._bar is not None:
+            self._bar.clear()
+        print_line(text, self._stream)
+        if self._bar is not None:
+            self._bar.refresh()
+
+    def close(self) -> None:
+        """Leaves the last state on the screen."""
+        if self._bar is not None:
+            self._bar.close()
+
+    def _evaluation_line(self, level: str, played: int, total: int, steps: int) -> None:
+        now = time.monotonic()
+        if now - self._written >= self._interval:
+            self.line(f'evaluation  {played}/{total} episodes  {level}, step {steps} of this one')
+            self._written = now
+
+
+class ProgressDisplay(_Display):
+    """Shows where a run stands, of `total` frames, `initial` of which were done before."""
+
+    unit = 'frame'
+
+    def __init__(self, total: int, initial: int = 0, **options: Any) -> None:
+        super().__init__(total, initial, **options)
         self._returns: collections.deque[float] = collections.deque(maxlen=RECENT_EPISODES)
         self._phase = 'starting'
         self._frames = initial
-        self._written = time.monotonic()
         self._since = (self._written, initial)  # from where the rate is counted
-        self._bar: Any = None
-        if self._stream.isatty():
-            self._bar = _bar(self._stream, total, 'frame', initial)
 
     def phase(self, name: str) -> None:
         """Names what is being done (prefill, training, evaluation)."""
@@ -101,13 +134,12 @@ class ProgressDisplay:
             self._bar.set_description_str(name)
 
     def evaluating(self, level: str, played: int, total: int, steps: int) -> None:
-        """Shows how far an evaluation is, if it is due; see `evaluation_line`."""
-        if self._bar is not None:
-            self._bar.set_description_str(f'evaluation {played}/{total}', refresh=False)
-            self._bar.update(0)
-        elif (now := time.monotonic()) - self._written >= self._interval:
-            self.line(evaluation_line(level, played, total, steps))
-            self._written = now
+        """Shows how far an evaluation is, if it is due: episodes of all levels, and where now."""
+        if self._bar is None:
+            self._evaluation_line(level, played, total, steps)
+            return
+        self._bar.set_description_str(f'evaluation {played}/{total}', refresh=False)
+        self._bar.update(0)
 
     def episode(self, score: float) -> None:
         """Counts a finished training episode's return."""
@@ -126,71 +158,21 @@ class ProgressDisplay:
         now, (before, frames_before) = time.monotonic(), self._since
         if now - self._written >= self._interval and now - before >= self._interval * RATE_SHARE:
             rate = (frames - frames_before) / max(now - before, 1e-9)
-            line = progress_line(
-                frames, self._total, rate, updates, list(self._returns), self._phase
-            )
-            self.line(line)
+            returns = list(self._returns)
+            self.line(progress_line(frames, self._total, rate, updates, returns, self._phase))
             self._written, self._since = now, (now, frames)
 
-    def line(self, text: str) -> None:
-        """Prints a line, above the bar if there is one."""
-        if self._bar is not None:
-            self._bar.clear()
-        print_line(text, self._stream)
-        if self._bar is not None:
-            self._bar.refresh()
 
-    def close(self) -> None:
-        """Leaves the last state on the screen."""
-        if self._bar is not None:
-            self._bar.close()
+class EvaluationDisplay(_Display):
+    """Shows the progress of the evaluation command, of `total` episodes on all levels together."""
 
-
-class EvaluationDisplay:
-    """Shows the progress of the evaluation command on standard error.
-
-    Args:
-        total: episodes on all levels together.
-        stream: where to; a bar is drawn if it is a terminal.
-        interval: seconds between two plain lines.
-    """
-
-    def __init__(
-        self, total: int, *, stream: TextIO | None = None, interval: float = PLAIN_SECONDS
-    ) -> None:
-        self._stream = sys.stderr if stream is None else stream
-        self._total = total
-        self._interval = interval
-        self._written = time.monotonic()
-        self._bar = _bar(self._stream, total, 'episode') if self._stream.isatty() else None
+    unit = 'episode'
 
     def update(self, level: str, played: int, steps: int) -> None:
         """Shows the current counts, if it is due."""
-        if self._bar is not None:
-            self._bar.set_description_str(level, refresh=False)
-            self._bar.set_postfix_str(f'step {steps}', refresh=False)
-            self._bar.update(played - self._bar.n)
-        elif (now := time.monotonic()) - self._written >= self._interval:
-            print_line(evaluation_line(level, played, self._total, steps), self._stream)
-            self._written = now
-
-    def close(self) -> None:
-        """Leaves the last state on the screen."""
-        if self._bar is not None:
-            self._bar.close()
-
-
-def _bar(stream: TextIO, total: int, unit: str, initial: int = 0) -> Any:
-    # Some pseudo-terminals claim to have no size; the bar would not be drawn there.
-    sized = _has_size(stream)
-    return tqdm(
-        total=total,
-        initial=initial,
-        unit=unit,
-        unit_scale=unit == 'frame',
-        miniters=0,  # The text next to the bar may change while it does not move.
-        dynamic_ncols=sized,
-        ncols=None if sized else 100,
-        nrows=None if sized else 24,
-        file=stream,
-    )
+        if self._bar is None:
+            self._evaluation_line(level, played, self._total, steps)
+            return
+        self._bar.set_description_str(level, refresh=False)
+        self._bar.set_postfix_str(f'step {steps}', refresh=False)
+        self._bar.update(played - self._bar.n)

@@ -71,7 +71,6 @@ class RecordingEnv:
         self._env = env
         self._take = take
         self._episode = 0
-        self._return = 0.0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._env, name)
@@ -90,8 +89,7 @@ class RecordingEnv:
         if self._episode > 1:
             return obs
         self._return += float(obs['reward'])
-        render = getattr(self._env, 'render', None)
-        picture = render() if render is not None else None
+        picture = getattr(self._env, 'render', lambda: None)()
         if picture is None:
             picture = observation_picture(obs)
         if picture is not None:
@@ -109,15 +107,11 @@ def write_video(path: Path, frames: Sequence[np.ndarray], fps: float) -> None:
 
     height = max(frame.shape[0] for frame in frames)
     width = max(frame.shape[1] for frame in frames)
-    padded = [
-        np.pad(f, ((0, height - f.shape[0]), (0, width - f.shape[1]), (0, 0))) for f in frames
-    ]
-    options: dict[str, Any]
+    options: dict[str, Any] = {'duration': 1000 / fps, 'loop': 0}
     if path.suffix.lower() == '.mp4':
         options = {'fps': fps, 'codec': 'libx264', 'macro_block_size': 2, 'quality': 8}
-    else:
-        options = {'duration': 1000 / fps, 'loop': 0}
     writer: Any
     with imageio.get_writer(path, **options) as writer:
-        for frame in padded:
-            writer.append_data(frame)
+        for frame in frames:
+            below, right = height - frame.shape[0], width - frame.shape[1]
+            writer.append_data(np.pad(frame, ((0, below), (0, right), (0, 0))))

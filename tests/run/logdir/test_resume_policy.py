@@ -216,6 +216,7 @@ def test_an_agent_takes_its_state_with_every_acceptable_change():
         'decoder': {'error_weight': 20.0},
         'slow_regularizer': 1.0,
         'bootstrap': 'online',
+        'critic_replay': 0.3,
         'grad_heads': ['decoder', 'reward'],
         'discount': 0.9,
         'discount_lambda': 0.5,

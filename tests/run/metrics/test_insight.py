@@ -186,4 +186,4 @@ def test_critic_against_what_followed():
         'correlation': pytest.approx(1),
         'imagined': 1.5,
     }
-    assert insight.critic_accuracy(value, np.full(3, np.nan)) == {}
+    assert insight.critic_accuracy(value, np.full(3, np.nan), value) == {}
