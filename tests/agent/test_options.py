@@ -32,7 +32,7 @@ EVERY_OPTION = {
     'bootstrap': 'online',
     'slow_target_update': 1,
     'slow_target_fraction': 0.02,
-    'model_opt': {'agc': 0.3, 'warmup': 1000},
+    'model_opt': {'agc': 0.3, 'warmup': 1000, 'lr': 'linear(1e-3,1e-4,1e5)'},
     'actor_opt': {'agc': 0.3, 'warmup': 1000},
     'critic_opt': {'agc': 0.3, 'warmup': 1000},
     'kl': {'free': 1.0, 'free_avg': False, 'balance': 0.909},
