@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import argparse
 import contextlib
 import logging
@@ -25,7 +26,7 @@ LOST = 1  # Counts as a crash: the run is retried.
 RETRIES = 5  # of Ray, after a machine was lost
 
 
-class Engine:
+class Engine(abc.ABC):
     """Starts runs, `jobs` at once or without limit if 0, and says which have ended.
 
     A subclass executes one with the last three methods.
@@ -62,20 +63,20 @@ class Engine:
         for active in self._running.values():
             self._end(active)
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 (most have nothing to release)
         """Releases the cluster."""
 
+    @abc.abstractmethod
     def _begin(self, job: Job) -> Any:
         """Begins a run; what it returns is given to the methods below."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _code(self, active: Any) -> int | None:
         """The exit code of a run; None while it is active."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _end(self, active: Any) -> None:
         """Asks a run to save and end."""
-        raise NotImplementedError
 
 
 class LocalEngine(Engine):
