@@ -14,6 +14,10 @@ from dreamerv2.errors import UsageError, printable, shown
 
 HELP = '--help lists every key'
 UNBUILT_KEYS = re.compile(r'(dmc|crafter)_\w+$')
+LONGEST_PATTERN = 200
+MOST_REPEATS = 4
+# What looks like a repetition but is not: escapes, classes, and the start of groups.
+PLAIN = re.compile(r'\\.|\[[^]]*\]|\(\?', re.DOTALL)
 
 
 def expand(entry: Entry, flat: Mapping[str, Any], patterns: bool = True) -> list[str]:
@@ -29,6 +33,7 @@ def expand(entry: Entry, flat: Mapping[str, Any], patterns: bool = True) -> list
     if patterns and re.search(r'[^A-Za-z0-9_.-]', key):
         try:
             pattern = compiled(key)
+            _check_effort(key)
         except ValueError as error:
             reason = printable(str(error), 100)
             raise UsageError(
@@ -50,6 +55,17 @@ def expand(entry: Entry, flat: Mapping[str, Any], patterns: bool = True) -> list
     raise UsageError(
         '; '.join(filter(None, [f'{entry.where}: unknown key {shown(key)}', hint, HELP]))
     )
+
+
+def _check_effort(key: str) -> None:
+    """Raises ValueError for a pattern that could take years to match a key."""
+    if len(key) > LONGEST_PATTERN:
+        raise ValueError(f'longer than {LONGEST_PATTERN} characters')
+    outline = re.sub(r'([*+?}])[?+]', r'\1', PLAIN.sub('x', key))
+    if re.search(r'\)[*+{]', outline):
+        raise ValueError('a group may not be repeated')
+    if len(re.findall(r'[*+?{]', outline)) > MOST_REPEATS:
+        raise ValueError(f'more than {MOST_REPEATS} repetitions')
 
 
 def convert(key: str, entry: Entry, default: Any) -> Any:

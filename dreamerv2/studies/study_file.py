@@ -49,6 +49,7 @@ NEEDED = ('configs', 'frames', 'seeds', 'pretrain')
 # Set by the runner for each run; a study cannot fix them for all.
 OWN = ('task', 'seed', 'steps', 'logdir', 'init.from', 'init.dry_run', 'dry_run')
 LARGEST_SEED = 2**31 - 1
+MOST_RUNS = 10_000  # Nobody trains more: a list is longer than it was meant to be.
 
 
 def read_definition(path: Path) -> Definition:
@@ -98,7 +99,7 @@ def read_definition(path: Path) -> Definition:
         entry = given['frames']
         raise UsageError(f'{entry.where}: frames {shown(entry.value)}: expected a whole number')
     speed = given.get('frames_per_second')
-    return Definition(
+    definition = Definition(
         sets=sets,
         trained_on=by_stage(sets, names),
         seeds=_seeds(given['seeds']),
@@ -109,6 +110,13 @@ def read_definition(path: Path) -> Definition:
         frames_per_second=None if speed is None else _number(speed, 1e-6),
         path=path,
     )
+    runs = len(definition.all_places())
+    if runs > MOST_RUNS:
+        raise UsageError(
+            f'{printable(str(path), 200)}: {runs} runs, expected at most {MOST_RUNS}: '
+            'name fewer seeds, sets or levels'
+        )
+    return definition
 
 
 def _unknown_key(key: str, value: Any) -> str:

@@ -121,6 +121,14 @@ def test_yaml_that_means_something_else_than_it_seems(text, line, words, tmp_pat
     assert wrong_line(str(caught.value)) is None
 
 
+@pytest.mark.parametrize(
+    'pattern', ['(a+)+$', '(a|b)*c', '.*.*.*.*.*', '((a{2}){3}){4}', 'x' * 201]
+)
+def test_patterns_that_could_take_years_are_refused(pattern):
+    with pytest.raises(UsageError, match='neither a key nor a regular expression|unknown key'):
+        load_config([f'--{pattern}', '1'])
+
+
 def test_patterns_that_users_write_are_taken():
     for pattern in (
         '.*\\.wd$',

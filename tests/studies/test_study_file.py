@@ -150,3 +150,11 @@ def test_overrides_may_need_each_other_and_hold_any_value(tmp_path):
     assert parsed.grad_heads == ('decoder', 'reward') and not parsed.pred_discount
     assert parsed.level_weights == () and parsed.log_keys_sum == '--x' and parsed.jit is False
     assert parsed.actor_ent == 'linear(1,0.1,10)' and parsed.critic_opt.wd == 0
+
+
+def test_a_study_has_a_number_of_runs_that_can_be_listed(tmp_path):
+    study = read_definition(write(tmp_path, SMALL))
+    assert len(study.all_places()) == len(make_jobs(study, tmp_path))
+    seeds = str(list(range(2000)))
+    with pytest.raises(UsageError, match='12000 runs, expected at most 10000'):
+        read_definition(write(tmp_path, SMALL.replace('[3, 5]', seeds)))
