@@ -192,9 +192,9 @@ class ActorCritic(tf.Module):
     ) -> tuple[tf.Tensor, Tensors]:
         """Loss of the critic on the rows of a batch, with the rewards and ends that followed them.
 
-        It bootstraps from the imagined returns (arXiv:2301.04104v2,
-        section "Critic learning", which weighs this loss by 0.3), and keeps the critic from
-        being too hopeful where the world model does not foresee an end.
+        It bootstraps from the imagined returns (arXiv:2301.04104v2, "Critic learning", which weighs
+        this loss by 0.3), and keeps the critic from being too hopeful where the world model does
+        not foresee an end.
 
         Args:
             feat: posterior features `[batch, time, features]`.

@@ -59,7 +59,7 @@ class Engine(abc.ABC):
         return ended
 
     def stop(self) -> None:
-        """Asks every run to save and end, without waiting; what has not begun never does."""
+        """Asks every run to save and end, without waiting; queued runs are cancelled."""
         for active in self._running.values():
             self._end(active)
 
