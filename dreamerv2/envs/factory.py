@@ -143,6 +143,10 @@ def _make(family: str, name: str, **options: Any) -> Any:
         from dreamerv2.envs.gym_env import GymEnv
 
         return GymEnv(name, **options)
+    if family != 'pixel':
+        from dreamerv2.envs.gym_env import added
+
+        return added(family, name, **options)
     from dreamerv2.envs.pixel_task import PixelTask
 
     return PixelTask(**options)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from dreamerv2 import plugins
 from dreamerv2.cli import nearest
 from dreamerv2.envs import gym_interface
 from dreamerv2.envs.contract import Observation, bookkeeping_spaces
@@ -31,17 +32,18 @@ class GymEnv(EpisodicEnvironment):
     Args:
         env: an id, such as `CartPole-v1`, or an object.
         name: what to call an object, the level's name in logs; an id is its own name.
+        family: of the task.
         **options: see `EpisodicEnvironment`. The environment's own time limit counts besides.
 
     Raises:
         UsageError: no such id, or an environment that the agent cannot use.
     """
 
-    def __init__(self, env: Any, *, name: str | None = None, **options: Any):
+    def __init__(self, env: Any, *, name: str | None = None, family: str = 'own', **options: Any):
         super().__init__(**options)
-        self._library = None
+        self._library, self._family = None, family
         if isinstance(env, str):
-            name = name or env
+            name, self._family = name or env, 'gym'
             env, self._library = make_by_id(env)
         _check_single(env)
         gym_interface.modernize(env)
@@ -97,7 +99,7 @@ class GymEnv(EpisodicEnvironment):
         if not gym_interface.takes_seed(self._env):
             overview.append('It takes no seed: its episodes differ from run to run.')
         return {
-            'name': f'{"own" if self._library is None else "gym"}_{self.levels[0]}',
+            'name': f'{self._family}_{self.levels[0]}',
             'class': f'{inner.__module__}.{inner.__qualname__}',
             'options': self.options(),
             'packages': versions('opencv-python-headless', *libraries),
@@ -142,6 +144,30 @@ def make_by_id(identifier: str) -> tuple[Any, ModuleType]:
         raise UsageError(
             f'task gym_{printable(identifier)} cannot be made: {reason}{hint}'
         ) from error
+
+
+def added(family: str, name: str, **options: Any) -> Any:
+    """An environment of a family that an installed package adds, see `dreamerv2.plugins`.
+
+    Args:
+        family, name: of the task, `maze_small`.
+        **options: see `EpisodicEnvironment`; an environment with our interface decides by itself.
+
+    Raises:
+        UsageError: it cannot be made or used.
+    """
+    make = plugins.load('environments', family)
+    try:
+        env = make(name)
+    except UsageError:
+        raise
+    except (Exception, SystemExit) as error:  # Foreign code, as in `make_by_id`.
+        raise UsageError(
+            f'task {family}_{printable(name)} cannot be made: {_why(error)}'
+        ) from error
+    if hasattr(env, 'obs_space') and hasattr(env, 'act_space'):
+        return env
+    return GymEnv(env, name=name, family=family, **options)
 
 
 def _find_library(identifier: str) -> ModuleType:

@@ -2,15 +2,18 @@
 
 A task is a family and what is played in it, joined by `_`: `mario_3-1`, several with `+`
 (`mario_3-1+3-2`), a named set (`mario_e4`), `atari_pong+breakout`, `gym_CartPole-v1`, `pixel`.
-`own_NAME` stands for an environment passed from Python, which cannot be made by name.
+`own_NAME` stands for an environment passed from Python, which cannot be made by name. Installed
+packages may add families, see `dreamerv2.plugins`.
 """
 
 import collections
 import contextlib
 import dataclasses
+import functools
 import importlib.util
 from collections.abc import Mapping, Sequence
 
+from dreamerv2 import plugins
 from dreamerv2.cli import did_you_mean
 from dreamerv2.config import named_sets
 from dreamerv2.envs.level_lengths import LEVELS
@@ -52,7 +55,7 @@ class Task:
     """A task's parts.
 
     Attributes:
-        family: `mario`, `atari`, `gym`, `pixel` or `own`.
+        family: `mario`, `atari`, `gym`, `pixel`, `own` or one that a package adds.
         names: what is played in it, in order: names of levels or games, or environment ids.
     """
 
@@ -80,7 +83,8 @@ def parse_task(task: str, sets: Mapping[str, Sequence[str]] | None = None) -> Ta
         raise UsageError(f'task {shown(task)}: {_UNSUPPORTED[family]}')
     if family == 'own' and rest:
         return Task('own', (rest,))
-    if family not in FAMILIES or family == 'pixel' or not rest:
+    added = family not in FAMILIES and family in plugins.names('environments')
+    if not (added or family in FAMILIES) or family == 'pixel' or not rest:
         raise UsageError(f'unknown task {shown(task)}: expected one such as {_EXAMPLES}')
     names: list[str] = []
     for part in rest.split('+'):
@@ -101,8 +105,8 @@ def parse_task(task: str, sets: Mapping[str, Sequence[str]] | None = None) -> Ta
 def check_task(task: str, sets: Mapping[str, Sequence[str]] | None = None) -> Task:
     """Check that a task exists, before anything is written; otherwise as `parse_task`.
 
-    A Gym environment is made and played for a step, to find one that cannot be used. Others are not
-    made, and neither an emulator nor TensorFlow is imported.
+    A Gym environment, or one that a package adds, is made and played for a step, to find one that
+    cannot be used. Others are not made, and neither an emulator nor TensorFlow is imported.
 
     Raises:
         UsageError: there is no such task, or what it needs is not installed.
@@ -111,12 +115,14 @@ def check_task(task: str, sets: Mapping[str, Sequence[str]] | None = None) -> Ta
     check_makeable(parsed)
     if parsed.family == 'atari':
         check_installed(task)
-    if parsed.family == 'gym':
-        from dreamerv2.envs.gym_env import GymEnv
+    if parsed.family not in ('mario', 'atari', 'pixel'):
+        from dreamerv2.envs.gym_env import GymEnv, added
 
+        make = GymEnv if parsed.family == 'gym' else functools.partial(added, parsed.family)
         for name in parsed.names:
-            with contextlib.closing(GymEnv(name)) as env:
-                env.probe()
+            with contextlib.closing(make(name)) as env:
+                if isinstance(env, GymEnv):
+                    env.probe()
     return parsed
 
 

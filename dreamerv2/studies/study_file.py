@@ -22,6 +22,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dreamerv2 import plugins
 from dreamerv2.cli import did_you_mean
 from dreamerv2.config import Config, load_config
 from dreamerv2.config.files import Entry, read_entries
@@ -137,7 +138,7 @@ def _unknown_key(key: str, value: Any) -> str:
 
 
 def _family(entry: Entry) -> str:
-    if entry.value not in FAMILIES:
+    if entry.value not in (*FAMILIES, *plugins.names('environments')):
         hint = did_you_mean(str(entry.value), FAMILIES, lead='; ')
         raise UsageError(
             f'{entry.where}: family {shown(entry.value)}: expected {", ".join(FAMILIES)}{hint}'
