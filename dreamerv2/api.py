@@ -15,7 +15,6 @@ pictures = agent.decode(agent.imagine(state, 15))['image']
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,7 +32,7 @@ from dreamerv2.paths import expand_home
 from dreamerv2.quiet import hide_noise
 from dreamerv2.replay import Replay
 from dreamerv2.run import build, checkpoint, devices, evaluation, random_streams
-from dreamerv2.run.build import Parts, agent_maker, default_parts
+from dreamerv2.run.build import Parts, agent_maker, default_parts, named_callbacks
 from dreamerv2.run.callbacks import Callback
 from dreamerv2.run.checkpoint import zoo
 from dreamerv2.run.training import train as _train
@@ -104,7 +103,7 @@ def train(env: Any, config: Config, callbacks: Sequence[Callback] = ()) -> int:
             `train.py` does.
         config: `defaults.update({...})`. The environment's own name is recorded as `task` instead
         of the configuration's; `envs` is ignored.
-        callbacks: called during the run.
+        callbacks: called during the run, after those that the configuration names.
 
     Returns:
         0 when the budget is used, 75 when stopped (Ctrl-C, SIGTERM) with a checkpoint.
@@ -116,7 +115,7 @@ def train(env: Any, config: Config, callbacks: Sequence[Callback] = ()) -> int:
     if env is None:
         return _train(
             config,
-            lambda say: dataclasses.replace(default_parts(config, say), callbacks=callbacks),
+            lambda say: default_parts(config, say, callbacks),
         )
     own = _checked(env, config, random_streams.derive(config.seed, 'envs'))
     config = config.update({'action_repeat': own.action_repeat, 'envs': 1})
@@ -127,7 +126,7 @@ def train(env: Any, config: Config, callbacks: Sequence[Callback] = ()) -> int:
             envs=lambda: InProcess([lambda: own]),
             evaluation={},
             agent=agent_maker(config, say),
-            callbacks=callbacks,
+            callbacks=[*named_callbacks(config), *callbacks],
         ),
     )
 

@@ -15,9 +15,8 @@ from dreamerv2.envs.contract import Environment
 from dreamerv2.errors import UsageError, printable, shown
 from dreamerv2.run import build, checkpoint, devices, random_streams
 from dreamerv2.run.checkpoint import start_from, zoo
-from dreamerv2.run.driver import environment_action
+from dreamerv2.run.driver import action_size, environment_action
 from dreamerv2.run.evaluation import POLICY_MODES
-from dreamerv2.run.random_policy import action_size
 
 Policy = Literal['mode', 'sample', 'train']
 

@@ -199,7 +199,7 @@ def _check(
 ) -> None:
     """Raises UsageError where an episode has other images or actions, or no boxes."""
     from dreamerv2.run import model_evaluation
-    from dreamerv2.run.random_policy import action_size
+    from dreamerv2.run.driver import action_size
 
     if not model_evaluation.has_boxes(arrays):
         raise UsageError(

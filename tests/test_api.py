@@ -1,11 +1,9 @@
-"""The Python API: what it records, evaluation, and the README's own lines."""
+"""The Python API: what it records, and evaluation."""
 
 import json
 import pathlib
-import re
 
 import gymnasium
-import imageio
 import numpy as np
 import pytest
 
@@ -171,36 +169,3 @@ def test_bad_environments_leave_no_logdir(tmp_path):
     with pytest.raises(UsageError, match='did you mean CartPole-v1'):
         dv2.train('CartPoll-v1', config)
     assert not list(tmp_path.iterdir())
-
-
-def readme_code():
-    """The two examples of the README: training, and looking into a trained agent."""
-    blocks = re.findall(r'```python\n(.*?)```', (ROOT / 'README.md').read_text(), re.DOTALL)
-    assert len(blocks) == 2 and len(blocks[1].splitlines()) <= 12
-    return blocks
-
-
-def test_training_as_in_the_readme(tmp_path, monkeypatch, capsys):
-    """As it stands there, but small: the lines have a budget, train with a callback, evaluate."""
-    code = readme_code()[0]
-    budget = re.search(r"'steps': ([\d_]+), 'prefill': (\d+)", code)
-    assert budget and 1000 == int(budget[2]) < int(budget[1]) <= 100_000
-    code = code.replace(budget[0], "'steps': 60, 'prefill': 40, 'log_every': 20, **TINY")
-    assert 'dv2.evaluate(' in code and 'dv2.Callback' in code
-    monkeypatch.setenv('HOME', str(tmp_path))
-    exec(code, {'TINY': TINY})
-    assert 'CartPole-v1  10' in capsys.readouterr().out
-    logdir = tmp_path / 'logdir' / 'cartpole'
-    assert Config.load(logdir / 'config.yaml').task == 'own_CartPole-v1'
-    assert '"pole_fell"' in (logdir / 'metrics.jsonl').read_text()
-
-
-def test_looking_inside_as_in_the_readme(tmp_path, monkeypatch):
-    """As it stands there, with an agent of another task."""
-    monkeypatch.setenv('HOME', str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    logdir = tmp_path / 'logdir' / '1-1' / '1'
-    changes = {'logdir': str(logdir), 'task': 'pixel', 'steps': 60, 'prefill': 40, 'eval_eps': 1}
-    assert dv2.train(None, dv2.defaults.update({**TINY, **changes, 'log_every': 0})) == 0
-    exec(readme_code()[1], {})
-    assert len(imageio.mimread(tmp_path / 'dream.gif')) == 16

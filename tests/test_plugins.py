@@ -1,5 +1,6 @@
 """A package that adds environments, made in a folder: found, used, and named when it is broken."""
 
+import json
 import sys
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from dreamerv2 import api, plugins, train
 from dreamerv2.envs import check_task, make_env
 from dreamerv2.errors import UsageError
+from dreamerv2.run import checkpoint
 
 MODULE = """
 import gymnasium
@@ -113,3 +115,100 @@ def test_two_packages_with_one_name_are_refused(package):
     package('[dreamerv2.environments]\nmaze = other:make\n', name='other')
     with pytest.raises(UsageError, match='addon:make and other:make: uninstall one'):
         plugins.load('environments', 'maze')
+
+
+CALLBACK = """
+from dreamerv2.run.callbacks import Callback
+
+class Count(Callback):
+    episodes = 0
+
+    def on_episode(self, episode):
+        self.episodes += 1
+
+    def on_log(self, metrics):
+        metrics['counted_episodes'] = self.episodes
+
+nothing = 3
+"""
+CALLBACKS = '[dreamerv2.callbacks]\ncount = addon:Count\nnothing = addon:nothing\n'
+PIXEL = ['--configs', 'mario_small', 'debug', '--task', 'pixel', '--steps', '300']
+
+
+def test_a_callback_that_a_package_adds_counts_and_is_logged(package, tmp_path):
+    package(CALLBACKS, module=CALLBACK)
+    assert train.main(PIXEL + ['--logdir', str(tmp_path / 'run'), '--callbacks', 'count']) == 0
+    rows = [json.loads(row) for row in (tmp_path / 'run/metrics.jsonl').read_text().splitlines()]
+    last = max(at for at, row in enumerate(rows) if 'counted_episodes' in row)
+    episodes = sum('train_return' in row for row in rows[:last])
+    assert rows[last]['counted_episodes'] == episodes > 1
+
+
+@pytest.mark.parametrize(
+    ('name', 'said'),
+    [
+        ('missing', "no package adds 'missing' to dreamerv2.callbacks: count, nothing"),
+        ('nothing', 'callbacks nothing: 3 is not a class of'),
+    ],
+)
+def test_a_callback_that_cannot_be_used_is_refused(package, tmp_path, capfd, name, said):
+    package(CALLBACKS, module=CALLBACK)
+    assert train.main(PIXEL + ['--logdir', str(tmp_path / 'run'), '--callbacks', name]) == 2
+    assert said in capfd.readouterr().err
+    assert not (tmp_path / 'run').exists()
+
+
+LEARNED = """
+import tensorflow as tf
+
+from dreamerv2.agent.exploration import Random
+from dreamerv2.agent.world_model import Target
+
+class Curious(Random):
+    def update(self, start, mask, level):
+        return {'curious_rows': tf.reduce_sum(tf.cast(mask, tf.float32))}
+
+near = Target(
+    'reward',
+    lambda reward, config: tf.cast(reward > 0, tf.float32),
+    network={'dist': 'binary'},
+)
+"""
+HEADS = """[dreamerv2.heads]
+near = addon:near
+reward = addon:near
+[dreamerv2.behaviors]
+curious = addon:Curious
+"""
+
+
+def test_a_head_and_a_behavior_that_a_package_adds_learn(package, tmp_path, capfd):
+    package(HEADS, module=LEARNED)
+    flags = [*PIXEL, '--logdir', str(tmp_path / 'run')]
+    added = ['--heads', 'near', '--expl_behavior', 'curious', '--loss_scales.near', '2']
+    assert train.main(flags + added) == 0
+    rows = [json.loads(row) for row in (tmp_path / 'run/metrics.jsonl').read_text().splitlines()]
+    learned = [row for row in rows if 'near_loss' in row]
+    assert 0 < learned[-1]['near_loss'] < 1 and learned[-1]['curious_rows'] > 0
+    saved = checkpoint.find(tmp_path / 'run').arrays()
+    assert any(name.startswith('parameters/near/') for name in saved)
+    assert train.main(flags + added[2:]) == 2  # without the head
+    assert 'heads' in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('flag', 'name', 'said'),
+    [
+        ('heads', 'far', "no package adds 'far' to dreamerv2.heads: near, reward"),
+        ('heads', 'reward', 'heads reward: expected a dreamerv2.agent.world_model.Target'),
+        ('expl_behavior', 'bold', "'bold'"),
+    ],
+)
+def test_a_head_or_behavior_that_does_not_exist_is_refused(
+    package, tmp_path, capfd, flag, name, said
+):
+    package(HEADS, module=LEARNED)
+    assert train.main([*PIXEL, '--logdir', str(tmp_path / 'run'), f'--{flag}', name]) == 2
+    error = capfd.readouterr().err.splitlines()[-1]
+    assert said in error
+    assert not (tmp_path / 'run').exists()

@@ -12,7 +12,7 @@ import tensorflow as tf
 from dreamerv2.agent.calls import compiled, split_seed
 from dreamerv2.agent.exploration import add_noise
 from dreamerv2.agent.world_model import WorldModel
-from dreamerv2.nets.layers import Conv, Dense
+from dreamerv2.nets.layers import Layer
 from dreamerv2.nets.mlp import Head
 from dreamerv2.nets.rssm import State
 
@@ -21,32 +21,6 @@ MODES = ('train', 'explore', 'eval', 'eval_sample')
 Tensors = dict[str, tf.Tensor]
 ActState = tuple[State, tf.Tensor]  # Latent state and the action that follows from it.
 Act = Callable[[Tensors, ActState, tf.Tensor], tuple[tf.Tensor, ActState]]
-
-
-def to_arrays(state: ActState | None) -> dict[str, np.ndarray]:
-    """A state as arrays `[envs, ...]` by name; none for None."""
-    if state is None:
-        return {}
-    latent, action = state
-    return {key: np.array(value) for key, value in {'action': action, **latent}.items()}
-
-
-def from_arrays(arrays: Mapping[str, np.ndarray]) -> ActState | None:
-    """The state of which `to_arrays` made these arrays."""
-    if not arrays:
-        return None
-    tensors = {key: tf.convert_to_tensor(value) for key, value in arrays.items()}
-    action = tensors.pop('action')
-    return tensors, action
-
-
-def cast_copy(module: tf.Module) -> tf.Module:
-    """A copy whose layers hold kernel and bias in the type that they compute in."""
-    module = copy.deepcopy(module)
-    for layer in (module, *module.submodules):
-        if isinstance(layer, Dense | Conv):
-            layer.kernel, layer.bias = map(tf.Variable, layer.weights())
-    return module
 
 
 class Acting:
@@ -75,22 +49,20 @@ class Acting:
         *,
         own_copy: bool,
     ):
-        self._world_model = world_model
-        self._discrete = discrete
-        noise = config['eval_noise']
-        self._noises = {'eval': noise, 'eval_sample': noise}
-        self._noises.update(dict.fromkeys(('train', 'explore'), config['expl_noise']))
+        self._world_model, self._discrete = world_model, discrete
+        self._expl_noise, self._eval_noise = config['expl_noise'], config['eval_noise']
         self._eval_state_mean = config['eval_state_mean']
-        learned: dict[str, Any] = {
-            'encoder': world_model.encoder,
-            'rssm': world_model.rssm,
-            'actor': actor,
-            'explorer': explorer,
-        }
-        copies = {id(m): cast_copy(m) if own_copy else m for m in learned.values()}
-        self.modules = {name: copies[id(module)] for name, module in learned.items()}
-        self._copied = []
+        learned: dict[str, Any] = {'encoder': world_model.encoder, 'rssm': world_model.rssm}
+        learned.update(actor=actor, explorer=explorer)
+        self.modules = learned
+        self._copied: list[tuple] = []
         if own_copy:
+            copies = {id(module): copy.deepcopy(module) for module in learned.values()}
+            for module in copies.values():
+                for layer in module.submodules:
+                    if isinstance(layer, Layer):
+                        layer.kernel, layer.bias = map(tf.Variable, layer.weights())
+            self.modules = {name: copies[id(module)] for name, module in learned.items()}
             self._copied = [
                 (module.parameters(), self.modules[name].parameters())
                 for name, module in learned.items()
@@ -112,9 +84,9 @@ class Acting:
         Observations have the leading axis `envs`, actions are `[envs, actions]`, and the seed is
         int32 [2].
         """
-        amount = self._noises[mode]
-        draw = mode != 'eval'
-        draw_state = mode in ('train', 'explore') or not self._eval_state_mean
+        collects = mode in ('train', 'explore')
+        amount = self._expl_noise if collects else self._eval_noise
+        draw_state = collects or not self._eval_state_mean
 
         def act(obs: Mapping[str, tf.Tensor], state: ActState, seed: tf.Tensor):
             latent, action = state
@@ -126,11 +98,11 @@ class Acting:
             latent = rssm.observe_step(embed, action, obs['is_first'], latent, noise)
             actor = self.modules['explorer' if mode == 'explore' else 'actor']
             policy = actor(rssm.features(latent))
-            if draw:
+            if mode == 'eval':
+                action = policy.mode()
+            else:
                 shape = [envs] if self._discrete else [envs, size]
                 action = policy.sample(tf.random.stateless_uniform(shape, seeds[1]))
-            else:
-                action = policy.mode()
             if amount:
                 uniform = tf.random.stateless_uniform([envs, size], seeds[2])
                 pick = tf.random.stateless_uniform([envs], seeds[3])
@@ -141,21 +113,11 @@ class Acting:
 
 
 class ActingFunctions:
-    """Acts by compiled functions, one for each mode.
-
-    Args:
-        acting: what acts.
-        traced: called with each function before it is compiled; returns it.
-        jit: whether they are compiled.
-    """
+    """Acts by functions, one for each mode, compiled with `jit`; args as of `ActingSession`."""
 
     def __init__(self, acting: Acting, traced: Callable[[Callable], Callable], jit: bool):
         self._functions = {mode: compiled(traced(acting.function(mode)), jit) for mode in MODES}
-        self._sync = compiled(acting.sync, jit)
-
-    def sync(self):
-        """Takes over the newest weights; does nothing without a copy."""
-        self._sync()
+        self.sync = compiled(acting.sync, jit)
 
     def act(
         self, mode: str, obs: Mapping[str, np.ndarray], state: ActState, seed: np.ndarray

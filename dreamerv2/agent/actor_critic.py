@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from dreamerv2.agent.returns import (
@@ -16,7 +15,6 @@ from dreamerv2.agent.returns import (
     replayed_return,
 )
 from dreamerv2.agent.schedules import schedule
-from dreamerv2.nets.kernels import PLAIN, Kernels
 from dreamerv2.nets.mlp import Head
 
 Tensors = dict[str, tf.Tensor]
@@ -31,9 +29,7 @@ class ActorCritic(tf.Module):
         discrete: whether it is one-hot.
         config: the configuration, of which the sections of actor and critic count.
         levels: number of levels.
-        rng: draws the initial weights.
-        dtype: of the computation.
-        kernels: how it is computed.
+        made: `rng`, `dtype` and `kernels` of the networks.
     """
 
     def __init__(
@@ -44,26 +40,22 @@ class ActorCritic(tf.Module):
         config: Mapping[str, Any],
         *,
         levels: int = 1,
-        rng: np.random.Generator,
-        dtype: tf.DType,
-        kernels: Kernels = PLAIN,
+        **made: Any,
     ):
         super().__init__()
         self._config, self.action_size = config, action_size
         actor = dict(config['actor'])
         if actor['dist'] == 'auto':
             actor['dist'] = 'onehot' if discrete else 'trunc_normal'
-        actor.pop('min_std' if actor['dist'] == 'onehot' else 'unimix', None)
         self.actor_grad = config['actor_grad']
         if self.actor_grad == 'auto':
             self.actor_grad = 'reinforce' if discrete else 'dynamics'
         # Shape of the uniform numbers that an action is drawn from, without batch axes.
         self.noise_shape = [] if actor['dist'] == 'onehot' else [action_size]
-        kwargs = {'rng': rng, 'dtype': dtype, 'kernels': kernels}
-        self.actor = Head(features, [action_size], **actor, **kwargs)
-        self.critic = self.slow_critic = Head(features, [], **config['critic'], **kwargs)
+        self.actor = Head(features, [action_size], **actor, **made)
+        self.critic = self.slow_critic = Head(features, [], **config['critic'], **made)
         if config['slow_target']:
-            self.slow_critic = Head(features, [], **config['critic'], **kwargs)
+            self.slow_critic = Head(features, [], **config['critic'], **made)
         self.reward_norm = RewardNormalizer(**config['reward_norm'])
         self.return_norm = ReturnNormalizer(levels, **config['return_norm'])
         self.updates = tf.Variable(0, dtype=tf.int64)
@@ -85,26 +77,18 @@ class ActorCritic(tf.Module):
             Discounts:  [d0]  [d1]  [d2]   d3
             Targets:     t0    t1    t2
 
-        Args:
-            sequence: `[horizon + 1, N, ...]` with `reward`.
-            mask: rows that count, `[horizon + 1, N]`.
-
-        Returns:
-            Targets `[horizon, N]`, and metrics; afterwards `value`, which the targets bootstrap
-            from and the actor takes as its baseline, is in the sequence, and `slow_value`, the
-            slow critic's.
+        Of a sequence `[horizon + 1, N, ...]` with `reward`; `mask [horizon + 1, N]` says which rows
+        count. Returns targets `[horizon, N]` and metrics, and puts into the sequence `value`, which
+        the targets bootstrap from and the actor takes as baseline, and the slow critic's
+        `slow_value`.
         """
-        slow = self.slow_critic(sequence['feat']).mode()
-        online = self._config['bootstrap'] == 'online'
-        value = self.critic(sequence['feat']).mode() if online else slow
+        slow = value = self.slow_critic(sequence['feat']).mode()
+        if self._config['bootstrap'] == 'online':
+            value = self.critic(sequence['feat']).mode()
         sequence['value'], sequence['slow_value'] = value, slow
-        target = lambda_return(
-            sequence['reward'][:-1],
-            value[:-1],
-            sequence['discount'][:-1],
-            value[-1],
-            self._config['discount_lambda'],
-        )
+        reward, discount = sequence['reward'][:-1], sequence['discount'][:-1]
+        lambda_ = self._config['discount_lambda']
+        target = lambda_return(reward, value[:-1], discount, value[-1], lambda_)
         metrics = {
             'critic_slow': masked_mean(slow, mask),
             'critic_target': masked_mean(target, mask[:-1]),
@@ -112,12 +96,7 @@ class ActorCritic(tf.Module):
         return target, metrics
 
     def actor_loss(
-        self,
-        sequence: Tensors,
-        target: tf.Tensor,
-        mask: tf.Tensor,
-        step: tf.Tensor,
-        scale: tf.Tensor | None = None,
+        self, sequence: Tensors, target: tf.Tensor, mask: tf.Tensor, step: tf.Tensor, scale=1.0
     ) -> tuple[tf.Tensor, Tensors]:
         """Loss of the policy (arXiv:2010.02193, equation 6).
 
@@ -138,22 +117,20 @@ class ActorCritic(tf.Module):
             target: `[horizon, N]`.
             mask: rows that count, `[horizon + 1, N]`.
             step: agent steps so far, for the schedules.
-            scale: what the returns are divided by, `[N]`; None for nothing.
+            scale: what the returns are divided by, `[N]`.
         """
-        baseline = sequence['value'][:-2]
-        target = target[1:]
-        if scale is not None:
-            target, baseline = target / scale, baseline / scale
+        target, baseline = target[1:] / scale, sequence['value'][:-2] / scale
         policy = self.actor(tf.stop_gradient(sequence['feat'][:-2]))
         metrics = {}
         if self.actor_grad == 'dynamics':
             objective = target
         else:
             advantage = tf.stop_gradient(target - baseline)
-            action = tf.stop_gradient(sequence['action'][1:-1])
+            action = sequence['action'][1:-1]
+            if self.actor_grad == 'reinforce':
+                action = tf.stop_gradient(action)
             objective = policy.log_prob(action) * advantage
             if self.actor_grad == 'both':
-                objective = policy.log_prob(sequence['action'][1:-1]) * advantage
                 mix = schedule(self._config['actor_grad_mix'], step)
                 objective = mix * target + (1 - mix) * objective
                 metrics['actor_grad_mix'] = mix
@@ -196,24 +173,19 @@ class ActorCritic(tf.Module):
         this loss by 0.3), and keeps the critic from being too hopeful where the world model does
         not foresee an end.
 
-        Args:
-            feat: posterior features `[batch, time, features]`.
-            target: `[batch, time]`, the imagined return from each row.
-            replayed: `[batch, time]` of the batch: `reward` as it is learned, `is_terminal`,
-                `is_first`.
-            mask: rows that count, `[batch, time]`.
+        Args, `[batch, time, ...]`:
+            feat: posterior features.
+            target: the imagined return from each row.
+            replayed: of the batch `reward` as it is learned, `is_terminal`, `is_first`.
+            mask: rows that count.
         """
-        ends = tf.cast(replayed['is_terminal'], tf.float32)
+        reward = self.reward_norm.scaled(replayed['reward'])
+        discount = self._config['discount'] * (1 - tf.cast(replayed['is_terminal'], tf.float32))
         goes_on = mask[:, 1:] * (1 - tf.cast(replayed['is_first'][:, 1:], tf.float32))
-        returns = tf.transpose(
-            replayed_return(
-                tf.transpose(self.reward_norm.scaled(replayed['reward'])),
-                tf.transpose(target),
-                tf.transpose(self._config['discount'] * (1 - ends)),
-                tf.transpose(tf.pad(goes_on, [[0, 0], [0, 1]])),
-                self._config['discount_lambda'],
-            )
-        )
+        along = reward, target, discount, tf.pad(goes_on, [[0, 0], [0, 1]])
+        reward, value, discount, followed = map(tf.transpose, along)
+        lambda_ = self._config['discount_lambda']
+        returns = tf.transpose(replayed_return(reward, value, discount, followed, lambda_))
         dist = self.critic(tf.stop_gradient(feat))
         fit = dist.log_prob(tf.stop_gradient(returns))
         metrics = {
@@ -230,9 +202,8 @@ class ActorCritic(tf.Module):
         if not self._config['slow_target']:
             return
         due = tf.equal(self.updates % self._config['slow_target_update'], 0) & updated
-        fraction = tf.where(
-            tf.equal(self.updates, 0), 1.0, float(self._config['slow_target_fraction'])
-        )
+        fraction = float(self._config['slow_target_fraction'])
+        fraction = tf.where(tf.equal(self.updates, 0), 1.0, fraction)
         self._copy_slow(tf.where(due, fraction, 0.0))
         self.updates.assign_add(tf.cast(updated, tf.int64))
 

@@ -10,18 +10,22 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from dreamerv2.agent.acting import Acting, ActingFunctions, from_arrays, to_arrays
+from dreamerv2.agent import latents
+from dreamerv2.agent.acting import Acting, ActingFunctions
 from dreamerv2.agent.actor_critic import ActorCritic
-from dreamerv2.agent.calls import Seeds, agent_shapes, assign_arrays, compiled, read_arrays
+from dreamerv2.agent.calls import Seeds, check_fit, compiled
 from dreamerv2.agent.cpu.acting_session import ActingSession
 from dreamerv2.agent.cpu.overlap import Overlap
 from dreamerv2.agent.exploration import behavior_called
-from dreamerv2.agent.foresight import foresee
 from dreamerv2.agent.learner import Learner
-from dreamerv2.agent.pictures import as_uint8, open_loop_videos, reconstructions
 from dreamerv2.agent.world_model import WorldModel
 from dreamerv2.nets.kernels import PLAIN, Kernels
 from dreamerv2.nets.rssm import State
+
+HIDDEN = ('reward', 'is_first', 'is_last', 'is_terminal', 'level')  # Not shown to the agent.
+Batch = Mapping[str, np.ndarray]
+Tensors = dict[str, tf.Tensor]
+Updated = tuple[State, Tensors]
 
 REPORT_SEQUENCES = 6  # Sequences side by side in an open-loop video.
 FORESEEN_STEPS, FORESEEN_IMAGES = 15, (5, 15)  # Of `foresee`.
@@ -34,8 +38,7 @@ class Agent:
     with the same state computes the same whatever happened around it.
 
     Args:
-        obs_space: name to Gym space of every observation; `log_*` and the bookkeeping entries
-            are not shown to the agent.
+        obs_space: name to Gym space of every observation; `HIDDEN` and `log_*` ones are not seen.
         act_space: one Gym space, discrete or a box in [-1, 1].
         config: the configuration (`dreamerv2.config.Config`, or nested dicts like it).
         seed: seeds the weights and every draw.
@@ -48,9 +51,6 @@ class Agent:
             for it (`ActingSession`); the latter only with `config.jit`.
         levels: names of the levels that the batches' `level` counts; with several of them there
             are metrics by level. The networks never see it.
-
-    Attributes:
-        shapes: of what it sees, by name.
 
     Raises:
         ValueError: where observations and network sizes do not fit.
@@ -73,22 +73,20 @@ class Agent:
         config = types.MappingProxyType(config)  # TensorFlow would change dicts in place.
         dtype, jit = tf.as_dtype(precision), config['jit']
         rng = np.random.default_rng(np.random.SeedSequence([seed, 0]))
-        kwargs: dict[str, Any] = {'rng': rng, 'dtype': dtype, 'kernels': kernels}
-        self._discrete = hasattr(act_space, 'n')
-        self._action_size = int(act_space.n if self._discrete else act_space.shape[0])
-        self.shapes = agent_shapes(obs_space)
+        made: dict[str, Any] = {'rng': rng, 'dtype': dtype, 'kernels': kernels}
+        discrete = hasattr(act_space, 'n')
+        self._action_size = int(act_space.n if discrete else act_space.shape[0])
+        self.shapes = {
+            key: tuple(space.shape)
+            for key, space in obs_space.items()
+            if key not in HIDDEN and not key.startswith('log_')
+        }
         self._several_levels = len(levels) > 1
-        model = self.world_model = WorldModel(self.shapes, self._action_size, config, **kwargs)
-        self.actor_critic = ActorCritic(
-            model.rssm.feature_size,
-            self._action_size,
-            self._discrete,
-            config,
-            levels=len(levels),
-            **kwargs,
-        )
+        self.world_model = model = WorldModel(self.shapes, self._action_size, config, **made)
+        sizes = model.rssm.feature_size, self._action_size
+        self.actor_critic = ActorCritic(*sizes, discrete, config, levels=len(levels), **made)
         explorer = behavior_called(config['expl_behavior'])
-        self.exploration = explorer(model, self.actor_critic, config, **kwargs)
+        self.exploration = explorer(model, self.actor_critic, config, **made)
         self.learner = Learner(
             model,
             self.actor_critic,
@@ -98,45 +96,38 @@ class Agent:
             sharded=not ahead,  # Beside a world model's shards they gain nothing.
             levels=levels,
         )
+        self._acting_copy, self._ahead = acting_copy, ahead
+        self._stale = False  # Whether the next action is to follow from newer weights.
+        self._seeds = Seeds(seed)
+        self.traces = {'act': 0, 'learn': 0, 'report': 0}
         caller_acts = kernels.caller_acts and jit
         self._acting = Acting(
             model,
             self.actor_critic.actor,
             self.exploration.actor,
-            self._discrete,
+            discrete,
             config,
             own_copy=(acting_copy or dtype != tf.float32) and not caller_acts,
         )
-        self._acting_copy = acting_copy
-        self._stale = False  # Whether the next action is to follow from newer weights.
-        self._seeds = Seeds(seed)
-        self.traces = {'act': 0, 'learn': 0, 'report': 0}
         traced = functools.partial(self._traced, 'act')
         self._calls: ActingSession | ActingFunctions
         if caller_acts:
             self._calls = ActingSession(self._acting, traced)
         else:
             self._calls = ActingFunctions(self._acting, traced, jit)
-        self._learn = compiled(self._traced('learn', self.learner.update), jit, xla)
-        self._ahead = ahead
-        self._overlap = Overlap(
-            self.learner, lambda function: compiled(self._traced('learn', function), jit, xla)
-        )
-        self._reconstruct = compiled(functools.partial(reconstructions, model), jit)
-        videos = functools.partial(open_loop_videos, model)
-        self._report = compiled(self._traced('report', videos), jit)
+
+        def learning(function):
+            return compiled(self._traced('learn', function), jit, xla)
+
+        self._learn = learning(self.learner.update)
+        self._overlap = Overlap(self.learner, learning)
         self._begin = compiled(self.learner.begin, jit, xla)
-        self._foresee = compiled(
-            functools.partial(
-                foresee,
-                model,
-                self.actor_critic,
-                config['discount'],
-                FORESEEN_STEPS,
-                FORESEEN_IMAGES,
-            ),
-            jit,
-        )
+        self._reconstruct = compiled(functools.partial(latents.reconstructions, model), jit)
+        videos = functools.partial(latents.open_loop_videos, model)
+        self._report = compiled(self._traced('report', videos), jit)
+        shown = config['discount'], FORESEEN_STEPS, FORESEEN_IMAGES
+        foresee = functools.partial(latents.foresee, model, self.actor_critic, *shown)
+        self._foresee = compiled(foresee, jit)
 
     # Acting
 
@@ -164,11 +155,18 @@ class Agent:
 
     def policy_arrays(self, state: Any) -> dict[str, np.ndarray]:
         """The state that `policy` returned, as arrays `[envs, ...]` by name; none for None."""
-        return to_arrays(state)
+        if state is None:
+            return {}
+        latent, action = state
+        return {key: np.array(value) for key, value in {'action': action, **latent}.items()}
 
     def policy_state(self, arrays: Mapping[str, np.ndarray]) -> Any:
         """The state for `policy` of which `policy_arrays` made these arrays."""
-        return from_arrays(arrays)
+        if not arrays:
+            return None
+        tensors = {key: tf.convert_to_tensor(value) for key, value in arrays.items()}
+        action = tensors.pop('action')
+        return tensors, action
 
     def sync_policy(self):
         """Acts with the newest weights from now on; needed only with `acting_copy`."""
@@ -177,9 +175,7 @@ class Agent:
 
     # Learning
 
-    def train(
-        self, batch: Mapping[str, np.ndarray], state: State | None = None, step: int = 0
-    ) -> tuple[State, dict[str, tf.Tensor]]:
+    def train(self, batch: Batch, state: State | None = None, step: int = 0) -> Updated:
         """One update of world model, actor and critic.
 
         Args:
@@ -198,8 +194,8 @@ class Agent:
         return self._learn(*self._learning(batch, state, step))
 
     def train_ahead(
-        self, batch: Mapping[str, np.ndarray], state: State | None = None, step: int = 0
-    ) -> tuple[State, dict[str, tf.Tensor] | None]:
+        self, batch: Batch, state: State | None = None, step: int = 0
+    ) -> tuple[State, Tensors | None]:
         """As `train`, with actor and critic updated only by the next call, or by `finish`.
 
         The metrics are those of the update before this one, None for the first. World model and
@@ -207,20 +203,18 @@ class Agent:
         """
         return self._overlap.update(*self._learning(batch, state, step))
 
-    def train_model(
-        self, batch: Mapping[str, np.ndarray], state: State | None = None, step: int = 0
-    ) -> tuple[State, dict[str, tf.Tensor]]:
+    def train_model(self, batch: Batch, state: State | None = None, step: int = 0) -> Updated:
         """As `train`, of the world model alone."""
         self._check_completed()
         state, _, metrics = self._begin(*self._learning(batch, state, step))
         return state, metrics
 
-    def finish(self) -> dict[str, tf.Tensor] | None:
+    def finish(self) -> Tensors | None:
         """Completes the pending update of `train_ahead`; its metrics, or None without one."""
         self._stale = not self._acting_copy
         return self._overlap.finish()
 
-    def _learning(self, batch: Mapping[str, np.ndarray], state: State | None, step: int) -> tuple:
+    def _learning(self, batch: Batch, state: State | None, step: int) -> tuple:
         data = self.to_device(batch)
         if state is None:
             state = self.world_model.rssm.initial(data['action'].shape[0])
@@ -228,7 +222,7 @@ class Agent:
         seed = tf.constant(self._seeds.take('learn'))
         return data, state, seed, tf.constant(step, tf.int64)
 
-    def to_device(self, batch: Mapping[str, np.ndarray]) -> dict[str, tf.Tensor]:
+    def to_device(self, batch: Batch) -> Tensors:
         """What `train` needs of a batch, as tensors; `train` takes either."""
         keys = (*self.shapes, 'action', 'is_first', 'is_terminal', *self.world_model.needs)
         keys += ('level',) if self._several_levels else ()
@@ -237,17 +231,15 @@ class Agent:
         mask = tf.ones(data['reward'].shape) if mask is None else tf.cast(mask, tf.float32)
         return {**data, 'mask': mask}
 
-    def warm_up(self, batch: Mapping[str, np.ndarray], envs: int = 1, mode: str = 'train'):
+    def warm_up(self, batch: Batch, envs: int = 1, mode: str = 'train'):
         """Traces and optimises the compiled calls without changing the agent.
 
-        Args:
-            batch: any batch of the shapes to come; zeros will do.
-            envs: number of environments that will act together.
-            mode: the policy's mode that will act.
+        `batch` is any of the shapes to come, zeros will do; `envs` environments will act together
+        in the policy's `mode`.
         """
         before = self.get_state()
-        first = {k: np.asarray(batch[k])[:1, 0] for k in (*self.shapes, 'is_first')}
-        obs = {k: np.repeat(v, envs, 0) for k, v in first.items()}
+        seen = (*self.shapes, 'is_first')
+        obs = {k: np.repeat(np.asarray(batch[k])[:1, 0], envs, 0) for k in seen}
         _, state = self.policy(obs, mode=mode)
         self.policy(obs, state, mode=mode)
         if self._ahead:
@@ -259,27 +251,22 @@ class Agent:
 
     # Looking inside
 
-    def report(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Open-loop video of every image.
+    def report(self, batch: Batch) -> dict[str, np.ndarray]:
+        """Open-loop video of every image, `openloop_KEY` (`latents.open_loop_videos`), as uint8.
 
-        `openloop_KEY`: uint8 `[time, 3 height, batch width, channels]`.
-        From top to bottom: truth, model, error; up to six sequences side by side. The model sees
-        the first five frames. Sequences of fewer than seven rows give no video.
+        Up to six sequences side by side; those of fewer than seven rows give no video.
         """
         if batch['action'].shape[1] < 7:
             return {}
         data = {k: v[:REPORT_SEQUENCES] for k, v in self.to_device(batch).items()}
-        return as_uint8(self._report(data, tf.constant(self._seeds.take('report'))))
+        return _as_uint8(self._report(data, tf.constant(self._seeds.take('report'))))
 
-    def reconstruct(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """What the model makes of every image that it sees, by key: uint8, as the batch has them.
+    def reconstruct(self, batch: Batch) -> dict[str, np.ndarray]:
+        """What the model makes of every image (`latents.reconstructions`), by key, uint8."""
+        return _as_uint8(self._reconstruct(self.to_device(batch)))
 
-        The latents are the modes of the posteriors.
-        """
-        return as_uint8(self._reconstruct(self.to_device(batch)))
-
-    def foresee(self, batch: Mapping[str, np.ndarray], seed: int = 0) -> dict[str, np.ndarray]:
-        """What the model predicts at every row of a batch, up to 15 steps ahead (`foresight`).
+    def foresee(self, batch: Batch, seed: int = 0) -> dict[str, np.ndarray]:
+        """What the model predicts at every row of a batch, up to 15 steps ahead, see `latents`.
 
         Draws come from `seed` alone, so that looking changes nothing of what training draws.
         """
@@ -303,13 +290,10 @@ class Agent:
         return found
 
     def get_state(self) -> dict[str, np.ndarray]:
-        """Copies of all variables and of the random-number counters, by name.
-
-        Raises:
-            RuntimeError: an update is not completed; call `finish` first.
-        """
+        """Copies of all variables and random-number counters; RuntimeError as in `train`."""
         self._check_completed()
-        return {**read_arrays(self.variables()), **self._seeds.get_state()}
+        arrays = {name: np.array(value.numpy()) for name, value in self.variables().items()}
+        return {**arrays, **self._seeds.get_state()}
 
     def set_state(self, arrays: Mapping[str, np.ndarray]):
         """Takes what `get_state` gave.
@@ -317,10 +301,13 @@ class Agent:
         Raises:
             ValueError: naming entries that are missing, extra or of another shape; nothing is
                 assigned then.
-            RuntimeError: an update is not completed; call `finish` first.
+            RuntimeError: as in `train`.
         """
         self._check_completed()
-        assign_arrays(self.variables(), arrays, others=self._seeds.get_state())
+        variables = self.variables()
+        check_fit({**variables, **self._seeds.get_state()}, arrays)
+        for name, variable in variables.items():
+            variable.assign(arrays[name])
         self._seeds.set_state(arrays)
         self.sync_policy()
 
@@ -339,3 +326,8 @@ class Agent:
             return function(*args)
 
         return traced
+
+
+def _as_uint8(images: Mapping[str, tf.Tensor]) -> dict[str, np.ndarray]:
+    """Images in [0, 1] as bytes, by key."""
+    return {key: (value.numpy() * 255 + 0.5).astype(np.uint8) for key, value in images.items()}

@@ -1,7 +1,8 @@
 """What collects while the agent explores: behaviors by name, and noise on top of their actions.
 
-A behavior is a class of this module, found by its name (`expl_behavior: random` is `Random`). It
-has the interface of `Greedy`; a new one needs its name in `dreamerv2.config.schema`, too.
+A behavior is a class of this module, found by its name (`expl_behavior: random` is `Random`; a new
+one needs its name in `dreamerv2.config.schema`, too), or of an installed package
+(`dreamerv2.plugins`). It has the interface of `Greedy`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from dreamerv2 import plugins
 from dreamerv2.agent.actor_critic import ActorCritic
 from dreamerv2.agent.world_model import WorldModel
 from dreamerv2.nets.distributions import OneHot, UniformBox, standard_normal
@@ -24,18 +26,14 @@ class Greedy(tf.Module):
     Args:
         world_model, behavior: of the agent.
         config: the configuration.
-        kwargs: `rng`, `dtype` and `kernels` for networks of its own, as `ActorCritic` takes them.
+        made: `rng`, `dtype` and `kernels` for networks of its own.
 
     Attributes:
         actor: from features `[..., features]` to a distribution over actions.
     """
 
     def __init__(
-        self,
-        world_model: WorldModel,
-        behavior: ActorCritic,
-        config: Mapping[str, Any],
-        **kwargs: Any,
+        self, world_model: WorldModel, behavior: ActorCritic, config: Mapping[str, Any], **made: Any
     ):
         super().__init__()
         self.actor: Any = behavior.actor
@@ -51,10 +49,8 @@ class Greedy(tf.Module):
     def update(self, start: Tensors, mask: tf.Tensor, level: tf.Tensor) -> Tensors:
         """Learns after each update of actor and critic; returns metrics.
 
-        Args:
-            start: posterior states `[batch, length, ...]`.
-            mask: rows that count, `[batch, length]`.
-            level: of each row, `[batch, length]`.
+        `start` are posterior states `[batch, length, ...]`; `mask` says which rows count, and
+        `level` which level they are of, `[batch, length]`.
         """
         return {}
 
@@ -62,14 +58,8 @@ class Greedy(tf.Module):
 class Random(Greedy):
     """Every action is as likely as any other."""
 
-    def __init__(
-        self,
-        world_model: WorldModel,
-        behavior: ActorCritic,
-        config: Mapping[str, Any],
-        **kwargs: Any,
-    ):
-        super().__init__(world_model, behavior, config)
+    def __init__(self, world_model: WorldModel, behavior: ActorCritic, *args: Any, **made: Any):
+        super().__init__(world_model, behavior, *args, **made)
         self.actor = _Uniform(behavior.action_size, not behavior.noise_shape)
 
 
@@ -86,19 +76,22 @@ class _Uniform(tf.Module):
 
 
 def behavior_called(name: str) -> type[Greedy]:
-    """The behavior of a name as in `expl_behavior`.
+    """The behavior of a name as in `expl_behavior`: of this module, or of an installed package.
 
-    Raises:
-        ValueError: there is none.
+    Raises ValueError where there is none.
     """
     found = {
         key.lower(): value
         for key, value in globals().items()
         if isinstance(value, type) and issubclass(value, Greedy)
     }
-    if name.lower() not in found:
-        raise ValueError(f'expl_behavior is {name}, but the behaviors are {", ".join(found)}')
-    return found[name.lower()]
+    behavior = found.get(name.lower()) or plugins.load('behaviors', name)
+    if not (isinstance(behavior, type) and issubclass(behavior, Greedy)):
+        raise ValueError(
+            f'expl_behavior is {name}, {behavior!r}: expected a class derived from '
+            'dreamerv2.agent.exploration.Greedy'
+        )
+    return behavior
 
 
 def add_noise(
@@ -110,14 +103,8 @@ def add_noise(
         action: `[batch, actions]`, one-hot or in [-1, 1].
         amount: probability of a uniform action, or the noise's standard deviation.
         discrete: whether actions are one-hot.
-        uniform: numbers in [0, 1), `[batch, actions]`.
-        pick: numbers in [0, 1), `[batch]`.
-
-    Returns:
-        The noisy action, of the shape of `action`.
+        uniform, pick: numbers in [0, 1), `[batch, actions]` and `[batch]`.
     """
-    if amount == 0:
-        return action
     if not discrete:
         return tf.clip_by_value(action + amount * standard_normal(uniform), -1.0, 1.0)
     other = tf.one_hot(tf.argmax(uniform, -1), action.shape[-1], dtype=action.dtype)

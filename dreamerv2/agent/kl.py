@@ -20,24 +20,19 @@ def categorical_kl(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(tf.exp(left) * (left - right), [-2, -1])
 
 
-def normal_kl(left: State, right: State) -> tf.Tensor:
-    """KL divergence between diagonal normals `mean`, `std [..., latents]`, summed over latents."""
+def kl_divergence(left: State, right: State) -> tf.Tensor:
+    """KL divergence in nats between two latent distributions, summed over latents, `[...]`."""
+    if 'logit' in left:
+        return categorical_kl(left['logit'], right['logit'])
     ratio = tf.square(left['std'] / right['std'])
     distance = tf.square((left['mean'] - right['mean']) / right['std'])
     return 0.5 * tf.reduce_sum(ratio + distance - 1 - tf.math.log(ratio), -1)
 
 
-def kl_divergence(left: State, right: State) -> tf.Tensor:
-    """KL divergence between two latent distributions, `[...]`."""
-    if 'logit' in left:
-        return categorical_kl(left['logit'], right['logit'])
-    return normal_kl(left, right)
-
-
 def kl_loss(
     posterior: State,
     prior: State,
-    mask: tf.Tensor,
+    mask,
     *,
     forward: bool,
     balance: float,
@@ -57,20 +52,17 @@ def kl_loss(
     Returns:
         The loss, and the divergence of every row `[batch, time]`.
     """
-    statistics = ('logit', 'mean', 'std')
-    posterior = {k: v for k, v in posterior.items() if k in statistics}
-    prior = {k: v for k, v in prior.items() if k in statistics}
     left, right = (prior, posterior) if forward else (posterior, prior)
+    if balance == 0.5:
+        value = kl_divergence(left, right)
+        # The original's free nats apply to each row here, whatever free_avg says.
+        return masked_mean(tf.maximum(value, free), mask), value
 
     def average(value):
         if free_avg:
             return tf.maximum(masked_mean(value, mask), free)
         return masked_mean(tf.maximum(value, free), mask)
 
-    if balance == 0.5:
-        value = kl_divergence(left, right)
-        # The original's free nats apply to each row here, whatever free_avg says.
-        return masked_mean(tf.maximum(value, free), mask), value
     value = kl_divergence(left, stop_gradient(right))
     other = kl_divergence(stop_gradient(left), right)
     mix = balance if forward else 1 - balance

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+Tensors = dict[str, tf.Tensor]
+
 
 def masked_mean(values: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
     """`sum(mask * values) / sum(mask)` for tensors of one shape; 0 where no row counts."""
@@ -20,14 +22,9 @@ def masked_std(values: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
 
 
 def masked_quantiles(values: tf.Tensor, mask: tf.Tensor, quantiles: Sequence[float]) -> tf.Tensor:
-    """Quantiles of the rows that count, interpolated linearly as `np.quantile` does.
+    """Quantiles `[quantiles]` of the rows that count, interpolated linearly as by `np.quantile`.
 
-    Args:
-        values, mask: of one shape; the mask holds 0 and 1.
-        quantiles: in [0, 1].
-
-    Returns:
-        `[quantiles]`; infinite where no row counts.
+    `values` and `mask`, of 0 and 1, have one shape; the result is infinite where no row counts.
     """
     counted = tf.reshape(mask, [-1]) > 0
     ordered = tf.sort(tf.where(counted, tf.reshape(values, [-1]), math.inf))
@@ -39,24 +36,15 @@ def masked_quantiles(values: tf.Tensor, mask: tf.Tensor, quantiles: Sequence[flo
     return low + (place - tf.floor(place)) * (high - low)
 
 
-def lambda_return(
-    reward: tf.Tensor,
-    value: tf.Tensor,
-    discount: tf.Tensor,
-    bootstrap: tf.Tensor,
-    lambda_: float,
-) -> tf.Tensor:
+def lambda_return(reward, value, discount, bootstrap, lambda_: float) -> tf.Tensor:
     """Lambda-return (arXiv:2010.02193, equation 4; thesis, equation 4).
 
         V_t = r_t + d_t ((1 - lambda) v_{t+1} + lambda V_{t+1}),  V_H = bootstrap
 
     Args:
-        reward, value, discount: `[time, ...]` of one shape.
+        reward, value, discount: `[time, ...]` of one shape, that of the result.
         bootstrap: value behind the last step, `[...]`.
         lambda_: 0 gives one-step returns, 1 the discounted Monte Carlo return.
-
-    Returns:
-        Returns of the shape of `reward`.
     """
     next_value = tf.concat([value[1:], bootstrap[None]], 0)
     inputs = reward + discount * next_value * (1 - lambda_)
@@ -68,21 +56,14 @@ def lambda_return(
 
 
 def replayed_return(
-    reward: tf.Tensor,
-    value: tf.Tensor,
-    discount: tf.Tensor,
-    followed: tf.Tensor,
-    lambda_: float,
+    reward: tf.Tensor, value: tf.Tensor, discount: tf.Tensor, followed: tf.Tensor, lambda_: float
 ) -> tf.Tensor:
     """Lambda-return along recorded rows, where some are not followed by the next one.
 
     As `lambda_return`, but the return of a row without a successor is its value: of the last row
-    of all, and of the last before padding or before another episode.
-
-    Args:
-        reward, value, discount: `[time, ...]` of one shape; the discount of a terminal row is 0.
-        followed: `[time, ...]`, 1 where the next row belongs to the same episode.
-        lambda_: as for `lambda_return`.
+    of all, and of the last before padding or before another episode. All are `[time, ...]`;
+    `followed` is 1 where the next row belongs to the same episode, and the discount of a terminal
+    row is 0.
     """
     returns = [value[-1]]
     for index in reversed(range(reward.shape[0] - 1)):
@@ -106,21 +87,18 @@ class RewardNormalizer(tf.Module):
         self._momentum, self._scale, self._eps = momentum, scale, eps
         self.magnitude = tf.Variable(1.0)
 
-    def __call__(
-        self, reward: tf.Tensor, mask: tf.Tensor
-    ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    def __call__(self, reward: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, Tensors]:
         """Normalised rewards and metrics; `mask` says which rows count, like `reward`."""
         batch = masked_mean(tf.abs(tf.stop_gradient(reward)), mask)
         moved = self._momentum * self.magnitude + (1 - self._momentum) * batch
         self.magnitude.assign(tf.where(tf.math.is_finite(moved), moved, self.magnitude))
         normed = self.scaled(reward)
-        metrics = {
+        return normed, {
             'reward_mean': masked_mean(reward, mask),
             'reward_std': masked_std(reward, mask),
             'reward_normed_mean': masked_mean(normed, mask),
             'reward_normed_std': masked_std(normed, mask),
         }
-        return normed, metrics
 
     def scaled(self, reward: tf.Tensor) -> tf.Tensor:
         """Rewards by the magnitude as it is."""
@@ -145,39 +123,22 @@ class ReturnNormalizer(tf.Module):
         least: divisor of small ranges, so that noise is not amplified.
     """
 
-    def __init__(
-        self,
-        levels: int = 1,
-        *,
-        scope: str = 'none',
-        rate: float = 0.01,
-        low: float = 0.05,
-        high: float = 0.95,
-        least: float = 1.0,
-    ):
+    def __init__(self, levels: int = 1, *, scope='none', rate=0.01, low=0.05, high=0.95, least=1.0):
         super().__init__()
         self._scope, self._rate, self._quantiles, self._least = scope, rate, (low, high), least
         groups = {'none': 0, 'all': 1, 'level': max(levels, 1)}[scope]
         self.range = tf.Variable(tf.zeros([groups])) if groups else None
 
-    def __call__(
-        self, returns: tf.Tensor, mask: tf.Tensor, level: tf.Tensor
-    ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-        """Updates the range.
+    def __call__(self, returns, mask, level: tf.Tensor) -> tuple[tf.Tensor, Tensors]:
+        """Updates the range by `returns` and `mask` `[time, N]`; `level [N]` is of each rollout.
 
-        Args:
-            returns, mask: `[time, N]`.
-            level: of each rollout, `[N]`.
-
-        Returns:
-            What to divide advantages by, `[N]`, and metrics.
+        Returns what to divide advantages by, `[N]`, and metrics.
         """
         if self.range is None:
             return tf.ones(returns.shape[1:]), {}
         groups = self.range.shape[0]
-        member = (
-            tf.one_hot(level, groups) if self._scope == 'level' else tf.ones([level.shape[0], 1])
-        )
+        by_level = self._scope == 'level'
+        member = tf.one_hot(level, groups) if by_level else tf.ones([level.shape[0], 1])
         ranges = []
         for group in range(groups):
             rows = mask * member[None, :, group]

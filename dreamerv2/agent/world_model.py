@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 import tensorflow as tf
 
+from dreamerv2 import plugins
 from dreamerv2.agent.kl import kl_loss, stop_gradient
 from dreamerv2.agent.returns import masked_mean
 from dreamerv2.nets.coders import Decoder, Encoder, Shapes
-from dreamerv2.nets.kernels import PLAIN, Kernels
+from dreamerv2.nets.kernels import PLAIN
 from dreamerv2.nets.mlp import Head
 from dreamerv2.nets.rssm import RSSM, State
 from dreamerv2.nets.scan import forked, scan
@@ -24,15 +25,21 @@ CLIP_REWARDS = {'identity': tf.identity, 'sign': tf.sign, 'tanh': tf.tanh}
 class Target(NamedTuple):
     """What a head `NAME`, configured as `NAME_head`, learns to predict from the latent state.
 
+    One that an installed package adds, `--heads NAME`, is configured as the reward's.
+
     Attributes:
         entry: of the batch, `[batch, time]`.
         of: from the entry in float32 and the configuration to the target of the same shape.
         wanted: from the configuration to whether there is such a head.
+        network: what differs from the reward's head, such as `{'dist': 'binary'}`; of added ones.
+        moves: whether an added one's gradient reaches the latent states.
     """
 
     entry: str
     of: Callable[[tf.Tensor, Mapping[str, Any]], tf.Tensor]
     wanted: Callable[[Mapping[str, Any]], bool] = lambda config: True
+    network: Mapping[str, Any] = types.MappingProxyType({})
+    moves: bool = False
 
 
 TARGETS = {
@@ -45,6 +52,23 @@ TARGETS = {
 }
 
 
+def added_targets(config: Mapping[str, Any]) -> dict[str, Target]:
+    """The targets of the heads of installed packages that the configuration names.
+
+    Raises ValueError where one has another's name or is no target.
+    """
+    found = {}
+    for name in config['heads']:
+        target = plugins.load('heads', name)
+        if name in (*TARGETS, 'decoder', 'kl', 'image') or not isinstance(target, Target):
+            raise ValueError(
+                f'heads {name}: expected a dreamerv2.agent.world_model.Target, with a name of '
+                'its own'
+            )
+        found[name] = target
+    return found
+
+
 class WorldModel(tf.Module):
     """Learns to predict observations, rewards and discounts (arXiv:2010.02193, section 2.1).
 
@@ -52,55 +76,42 @@ class WorldModel(tf.Module):
         shapes: of the observations, without batch axes.
         action_size: length of an action vector.
         config: the configuration, of which the sections of the networks and losses count.
-        rng: draws the initial weights.
-        dtype: of the computation.
-        kernels: how it is computed.
+        made: `rng`, `dtype` and `kernels` of the networks.
 
     Attributes:
         decoder: predicts the observations.
-        heads: what predicts from the latent features: the decoder, and those of `TARGETS`.
+        heads: what predicts from the latent features: the decoder, those of `TARGETS`, added ones.
         needs: entries of the batch that the heads learn from, beside the observations.
 
     Raises:
         ValueError: `grad_heads` or `loss_scales` name heads or losses that do not exist.
     """
 
-    def __init__(
-        self,
-        shapes: Shapes,
-        action_size: int,
-        config: Mapping[str, Any],
-        *,
-        rng: np.random.Generator,
-        dtype: tf.DType,
-        kernels: Kernels = PLAIN,
-    ):
+    def __init__(self, shapes: Shapes, action_size: int, config: Mapping[str, Any], **made: Any):
         super().__init__()
-        kwargs = {'rng': rng, 'dtype': dtype, 'kernels': kernels}
-        self._config, self._kernels = config, kernels
-        self.encoder = Encoder(shapes, **config['encoder'], **kwargs)
-        self.rssm = RSSM(self.encoder.size, action_size, **config['rssm'], **kwargs)
+        self._config, self._kernels = config, made.get('kernels', PLAIN)
+        self.encoder = Encoder(shapes, **config['encoder'], **made)
+        self.rssm = RSSM(self.encoder.size, action_size, **config['rssm'], **made)
         size = self.rssm.feature_size
-        self.decoder = Decoder(size, shapes, **config['decoder'], **kwargs)
+        self.decoder = Decoder(size, shapes, **config['decoder'], **made)
         self.heads: dict[str, Any] = {'decoder': self.decoder}
-        targets = {name: target for name, target in TARGETS.items() if target.wanted(config)}
-        for name in targets:
-            self.heads[name] = Head(size, [], **config[f'{name}_head'], **kwargs)
+        self._targets = TARGETS | added_targets(config)
+        targets = {name: target for name, target in self._targets.items() if target.wanted(config)}
+        for name, target in targets.items():
+            network = config[f'{name}_head' if name in TARGETS else 'reward_head']
+            self.heads[name] = Head(size, [], **{**network, **target.network}, **made)
         self.needs = sorted({target.entry for target in targets.values()})
         self._check(config)
 
     def _check(self, config: Mapping[str, Any]):
-        unknown = sorted(set(config['grad_heads']) - set(self.heads))
-        if unknown:
-            raise ValueError(
-                f'grad_heads names {unknown[0]}, but the heads are {", ".join(self.heads)}'
-            )
-        losses = ['kl', 'image', *self.decoder.cnn_keys, *self.decoder.mlp_keys, *TARGETS]
+        for name in sorted(set(config['grad_heads']) - set(self.heads)):
+            raise ValueError(f'grad_heads names {name}, but the heads are {", ".join(self.heads)}')
+        losses = ['kl', 'image', *self.decoder.cnn_keys, *self.decoder.mlp_keys, *self._targets]
+        known = ', '.join(dict.fromkeys(losses))
         for name, scale in config['loss_scales'].items():
             if name not in losses and scale != 1:
                 raise ValueError(
-                    f'loss_scales.{name} is {scale}, but the losses are '
-                    f'{", ".join(dict.fromkeys(losses))}: use one of these'
+                    f'loss_scales.{name} is {scale}, but the losses are {known}: use one of these'
                 )
 
     def parameters(self) -> dict[str, tf.Variable]:
@@ -109,24 +120,18 @@ class WorldModel(tf.Module):
 
     def preprocess(self, data: Mapping[str, tf.Tensor]) -> Tensors:
         """Images to [-0.5, 0.5], and the heads' targets by name."""
-        out = {}
-        for key, value in data.items():
-            if key.startswith('log_'):
-                continue
-            if value.dtype == tf.uint8:
-                value = tf.cast(value, tf.float32) / 255 - 0.5
-            out[key] = value
-        for name, target in TARGETS.items():
+        out = {
+            key: tf.cast(value, tf.float32) / 255 - 0.5 if value.dtype == tf.uint8 else value
+            for key, value in data.items()
+            if not key.startswith('log_')
+        }
+        for name, target in self._targets.items():
             if target.entry in data:
                 out[name] = target.of(tf.cast(data[target.entry], tf.float32), self._config)
         return out
 
     def loss(
-        self,
-        data: Mapping[str, tf.Tensor],
-        state: State,
-        noise: tf.Tensor | None,
-        member: tf.Tensor | int = 0,
+        self, data: Mapping[str, tf.Tensor], state: State, noise: tf.Tensor | None, member=0
     ) -> tuple[tf.Tensor, dict[str, Any], Tensors]:
         """Loss of a batch (thesis, equation 3).
 
@@ -136,8 +141,7 @@ class WorldModel(tf.Module):
             noise: uniform numbers for the posterior's draws, or None for the mode.
             member: which prior head to use.
 
-        Returns:
-            The loss, a dict of what was computed on the way, and metrics.
+        Returns the loss, a dict of what was computed on the way, and metrics.
         """
         data = self.preprocess(data)
         mask = tf.cast(data['mask'], tf.float32)
@@ -153,17 +157,9 @@ class WorldModel(tf.Module):
         scales = self._config['loss_scales']
         scaled = [scales.get(key, 1.0) * value for key, value in losses.items()]
         total = tf.reduce_sum(tf.stack(scaled))  # As a sum of many terms its order would vary.
-        outputs = {
-            'embed': embed,
-            'features': features,
-            'posterior': posterior,
-            'prior': prior,
-            'kl': kl_value,
-            'rows': rows,
-            'dists': dists,
-            'last_state': {key: value[:, -1] for key, value in posterior.items()},
-            'mask': mask,
-        }
+        outputs = {'embed': embed, 'features': features, 'posterior': posterior, 'prior': prior}
+        outputs.update(kl=kl_value, rows=rows, dists=dists, mask=mask)
+        outputs['last_state'] = {key: value[:, -1] for key, value in posterior.items()}
         metrics = {f'{key}_loss': value for key, value in losses.items()}
         metrics['model_kl'] = masked_mean(kl_value, mask)
         metrics['prior_ent'] = masked_mean(self.rssm.entropy(prior), mask)
@@ -175,17 +171,13 @@ class WorldModel(tf.Module):
     ) -> Tensors:
         """Losses by level: `image_loss/NAME` and so on, each `[sum, rows]` over its rows.
 
-        Args:
-            outputs: what `loss` computed on the way.
-            level: `[batch, time]`, index into `names`.
-            names: the levels' names.
+        `outputs` are what `loss` computed on the way, `level [batch, time]` indexes into `names`.
         """
         values = {f'{key}_loss': row for key, row in outputs['rows'].items()}
         values['model_kl'] = outputs['kl']
-        stacked = tf.stack([tf.reshape(value, [-1]) for value in values.values()])
-        rows = tf.one_hot(tf.reshape(level, [-1]), len(names))
-        rows = rows * tf.reshape(outputs['mask'], [-1, 1])
-        sums = tf.matmul(stacked, rows)
+        mask, level = (tf.reshape(x, [-1]) for x in (outputs['mask'], level))
+        rows = mask[:, None] * tf.one_hot(level, len(names))
+        sums = tf.matmul(tf.stack([tf.reshape(value, [-1]) for value in values.values()]), rows)
         counts = tf.reduce_sum(rows, 0)
         return {
             f'{key}/{name}': tf.stack([sums[i, j], counts[j]])
@@ -201,21 +193,16 @@ class WorldModel(tf.Module):
         dists: dict[str, Any] = {}
         copies = forked(features, len(self.heads))
         for (name, head), copy in zip(self.heads.items(), copies, strict=True):
-            moves = name in self._config['grad_heads']
+            added = name in self._config['heads'] and self._targets[name].moves
+            moves = added or name in self._config['grad_heads']
             found = head(copy if moves else tf.stop_gradient(copy))
             dists.update(found if name == 'decoder' else {name: found})
         return dists
 
     def open_loop(self, start: State, action: tf.Tensor, noise: tf.Tensor | None) -> State:
-        """States that follow from `start` by actions, without seeing anything.
+        """Prior states `[time, N, ...]` that follow from `start [N, ...]`, with nothing seen.
 
-        Args:
-            start: states `[N, ...]`.
-            action: taken one after the other, `[time, N, action_size]`.
-            noise: uniform `[time, N, stoch]` for the draws; None takes the mode.
-
-        Returns:
-            Prior states `[time, N, ...]`.
+        Actions are `[time, N, action_size]`, the noise of the draws `[time, N, stoch]` or None.
         """
 
         def step(state: State, now: Tensors) -> tuple[State, State]:
@@ -252,7 +239,7 @@ class WorldModel(tf.Module):
             noise: uniform numbers for states `[horizon, N, stoch]` and for actions
                 `[horizon, N, ...]`, or None for modes.
             members: prior head of each step, `[horizon]` int32; None for the first.
-            differentiable: whether gradients shall flow through the rollout.
+            differentiable: whether gradients flow through the rollout.
             with_states: keep the states too, which nothing needs for training.
             sharded: whether rollouts that are not differentiable may be computed in shards.
 
@@ -265,8 +252,7 @@ class WorldModel(tf.Module):
 
         def step(carry, now):
             state, features = carry
-            policy = actor(tf.stop_gradient(features))
-            action = policy.sample(now.get('action'))
+            action = actor(tf.stop_gradient(features)).sample(now.get('action'))
             if not differentiable:
                 action = tf.stop_gradient(action)
             state = self.rssm.imagine_step(state, action, now.get('state'), now.get('member', 0))
@@ -278,7 +264,6 @@ class WorldModel(tf.Module):
         if members is not None:
             steps['member'] = members
         draws = {} if noise is None else dict(zip(('state', 'action'), noise, strict=True))
-
         rollout = self._kernels.roll_out(
             step,
             (start, features),
@@ -291,17 +276,14 @@ class WorldModel(tf.Module):
         sequence = {k: tf.concat([first[k][None], v], 0) for k, v in rollout.items()}
         if not differentiable:
             sequence = stop_gradient(sequence)
-        shape = sequence['feat'].shape[:-1]
         known = self._config['discount']
+        discount = known * tf.ones(sequence['feat'].shape[:-1])
         if 'discount' in self.heads:
-            discount = self.heads['discount'](sequence['feat']).mean()
-            true_first = known * (1 - tf.cast(tf.reshape(is_terminal, [-1]), tf.float32))
-            discount = tf.concat([true_first[None], discount[1:]], 0)
-        else:
-            discount = known * tf.ones(shape)
+            predicted = self.heads['discount'](sequence['feat']).mean()
+            goes_on = 1 - tf.cast(tf.reshape(is_terminal, [1, -1]), tf.float32)
+            discount = tf.concat([known * goes_on, predicted[1:]], 0)
         sequence['discount'] = discount
         # A discount says whether the state after it counts, so weights lag by one step.
-        sequence['weight'] = tf.math.cumprod(
-            tf.concat([tf.ones_like(discount[:1]), discount[:-1]], 0), 0
-        )
+        lagging = tf.concat([tf.ones_like(discount[:1]), discount[:-1]], 0)
+        sequence['weight'] = tf.math.cumprod(lagging, 0)
         return sequence

@@ -14,6 +14,8 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from dreamerv2 import plugins
+
 LARGEST = 10**15  # still exact as a float, so that 1e6 and 1000000 are the same count
 UNWRITABLE = ('Cc', 'Cs', 'Zl', 'Zp')  # control characters, lone surrogates, line separators
 # Of schedules written as text, such as `linear(1,0.1,1e6)`: DreamerV2's; durations are agent steps.
@@ -95,6 +97,20 @@ def choice(*names: str, aliases: Mapping[str, str] | None = None, note: str = ''
 
     listed = ' or '.join(filter(None, [', '.join([*spellings][:-1]), [*spellings][-1]]))
     return Kind(listed + note, convert)
+
+
+def extended(kind: Kind, group: str) -> Kind:
+    """A kind that also takes the names that installed packages add, see `dreamerv2.plugins`."""
+
+    def convert(value: Any) -> Any:
+        try:
+            return kind.convert(value)
+        except ValueError:
+            if isinstance(value, str) and value in plugins.names(group):
+                return value
+            raise
+
+    return Kind(kind.expected, convert)
 
 
 def text(expected: str = 'text', empty: bool = False, most: int = 1000) -> Kind:

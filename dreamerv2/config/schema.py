@@ -14,6 +14,7 @@ from dreamerv2.config.kinds import (
     Kind,
     button_sets,
     choice,
+    extended,
     number,
     schedule,
     several,
@@ -251,6 +252,17 @@ SCHEDULE = {
 }
 
 LOGGING = {
+    'callbacks': Key(
+        several(text('a name')),
+        'what installed packages do during a run, see dreamerv2.plugins',
+        FREE,
+    ),
+    'wandb': Key(
+        choice('off', 'offline', 'online'),
+        'Weights & Biases: a copy in the logdir for `wandb sync`, or sent as the run goes',
+        FREE,
+    ),
+    'mlflow': Key(BOOLEAN, 'MLflow: a file store in the logdir', FREE),
     'log_keys_video': Key(several(text('a key')), 'images of which videos are logged', FREE),
     'log_keys_sum': Key(PATTERN, 'observations whose sum over an episode is logged', FREE),
     'log_keys_mean': Key(PATTERN, 'observations whose mean over an episode is logged', FREE),
@@ -282,6 +294,11 @@ EXPERIENCE = {
 }
 
 WORLD_MODEL = {
+    'heads': Key(
+        several(text('a name')),
+        'heads of installed packages, see dreamerv2.plugins',
+        NETWORKS,
+    ),
     'grad_heads': Key(
         several(choice('decoder', 'reward', 'discount'), 0, 3, 'heads'),
         'heads whose gradients reach the latent states',
@@ -364,7 +381,10 @@ ACTOR_CRITIC = {
 
 ACTING = {
     'expl_behavior': Key(
-        choice('greedy', 'random', note=' (Plan2Explore and ModelLoss are not supported)'),
+        extended(
+            choice('greedy', 'random', note=' (Plan2Explore and ModelLoss are not supported)'),
+            'behaviors',
+        ),
         'what collects: greedy is the actor itself, random any action',
         LEARNED_FROM,
     ),

@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from dreamerv2.nets.distributions import SymlogNormal, UnitNormal
@@ -19,9 +18,11 @@ from dreamerv2.nets.layers import (
     LayerNorm,
     activation,
     make_norm,
+    named,
     normed,
+    stacked,
 )
-from dreamerv2.nets.mlp import MLP, DistributionLayer, named
+from dreamerv2.nets.mlp import MLP, DistributionLayer
 
 Shapes = Mapping[str, Sequence[int]]
 
@@ -36,12 +37,12 @@ class Encoder(tf.Module):
 
     Args:
         shapes: shape of every observation key, without batch axes.
-        cnn_keys: regular expression for the image keys (three axes).
-        mlp_keys: regular expression for the vector keys (one axis).
+        cnn_keys, mlp_keys: regular expressions for images (three axes) and vectors (one axis).
         cnn_depth: channels of the first convolution; doubled by each further one.
         cnn_kernels: kernel sizes of the stride-2 convolutions.
         mlp_layers: units of the layers for vectors.
         symlog: whether vectors are transformed by symlog (arXiv:2301.04104v2).
+        dtype: of the computation.
         kernels: how it is computed.
     """
 
@@ -57,9 +58,9 @@ class Encoder(tf.Module):
         cnn_kernels: Sequence[int],
         mlp_layers: Sequence[int],
         symlog: bool = False,
-        rng: np.random.Generator,
         dtype: tf.DType,
         kernels: Kernels = PLAIN,
+        **made: Any,
     ):
         super().__init__()
         self.cnn_keys = select_keys(shapes, cnn_keys, 3)
@@ -74,9 +75,9 @@ class Encoder(tf.Module):
         self.convs: list[Conv] = []
         self.norms: list[LayerNorm | None] = []
         self.size = 0
-        kwargs: dict[str, Any] = {'rng': rng, 'dtype': dtype, 'kernels': kernels}
+        made.update(dtype=dtype, kernels=kernels)
         if self.cnn_keys:
-            height, width, channels = shapes[self.cnn_keys[0]]
+            height, width, _ = shapes[self.cnn_keys[0]]
             channels = sum(shapes[k][2] for k in self.cnn_keys)
             for index, size in enumerate(cnn_kernels):
                 if min(height, width) < size:
@@ -85,37 +86,32 @@ class Encoder(tf.Module):
                         f'encoder.cnn_kernels {list(cnn_kernels)}.'
                     )
                 units = 2**index * cnn_depth
-                self.convs.append(Conv(channels, units, size, **kwargs))
+                self.convs.append(Conv(channels, units, size, **made))
                 self.norms.append(make_norm(norm, units, kernels=kernels))
                 height, width, channels = (height - size) // 2 + 1, (width - size) // 2 + 1, units
             self.size += height * width * channels
         self._mlp = None
         if self.mlp_keys:
             inputs = sum(shapes[k][0] for k in self.mlp_keys)
-            self._mlp = MLP(inputs, mlp_layers, act=act, norm=norm, **kwargs)
+            self._mlp = MLP(inputs, mlp_layers, act=act, norm=norm, **made)
             self.size += self._mlp.size
 
     def parameters(self) -> dict[str, tf.Variable]:
-        found = {}
-        for index, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
-            found.update(named(f'conv{index}', conv))
-            found.update(named(f'conv{index}_norm', norm))
-        return {**found, **(self._mlp.parameters() if self._mlp else {})}
+        convolutions = stacked('conv', self.convs, self.norms)
+        return {**convolutions, **(self._mlp.parameters() if self._mlp else {})}
 
     def __call__(self, data: Mapping[str, tf.Tensor]) -> tf.Tensor:
         outputs = []
         if self.cnn_keys:
             x = tf.concat([tf.cast(data[k], self._dtype) for k in self.cnn_keys], -1)
             lead = x.shape[:-3]
-            x = tf.reshape(x, [-1, *x.shape[-3:]])
-            x = self._kernels.encode(self, x)
+            x = self._kernels.encode(self, tf.reshape(x, [-1, *x.shape[-3:]]))
             outputs.append(tf.reshape(x, [*lead, x.shape[1] * x.shape[2] * x.shape[3]]))
         if self._mlp:
             vectors = [data[k] for k in self.mlp_keys]
             if self._symlog:
                 vectors = [squash(tf.cast(x, tf.float32)) for x in vectors]
-            x = tf.concat([tf.cast(x, self._dtype) for x in vectors], -1)
-            outputs.append(self._mlp(x))
+            outputs.append(self._mlp(tf.concat([tf.cast(x, self._dtype) for x in vectors], -1)))
         return outputs[0] if len(outputs) == 1 else tf.concat(outputs, -1)
 
     def convolve(self, x: tf.Tensor) -> tf.Tensor:
@@ -147,27 +143,27 @@ class Decoder(tf.Module):
         mlp_layers: Sequence[int],
         symlog: bool = False,
         error_weight: float = 0.0,
-        rng: np.random.Generator,
         dtype: tf.DType,
         kernels: Kernels = PLAIN,
+        **made: Any,
     ):
         super().__init__()
         self.cnn_keys = select_keys(shapes, cnn_keys, 3)
         self.mlp_keys = select_keys(shapes, mlp_keys, 1)
         self._dtype, self._kernels, self._error_weight = dtype, kernels, error_weight
-        kwargs: dict[str, Any] = {'rng': rng, 'dtype': dtype, 'kernels': kernels}
         self.act = activation(act)
         self._start = None
         self.convs: list[ConvTranspose] = []
         self.norms: list[LayerNorm | None] = []
+        made.update(dtype=dtype, kernels=kernels)
         if self.cnn_keys:
             self._channels = [shapes[k][2] for k in self.cnn_keys]
             units, side, last = 32 * cnn_depth, 1, len(cnn_kernels) - 1
-            self._start = Dense(inputs, units, **kwargs)
+            self._start = Dense(inputs, units, **made)
             for index, size in enumerate(cnn_kernels):
                 is_last = index == last
                 out = sum(self._channels) if is_last else 2 ** (last - index - 1) * cnn_depth
-                self.convs.append(ConvTranspose(units, out, size, **kwargs))
+                self.convs.append(ConvTranspose(units, out, size, **made))
                 self.norms.append(make_norm('none' if is_last else norm, out, kernels=kernels))
                 units, side = out, 2 * (side - 1) + size
             for key in self.cnn_keys:
@@ -178,33 +174,33 @@ class Decoder(tf.Module):
                     )
         self._mlp = None
         if self.mlp_keys:
-            self._mlp = MLP(inputs, mlp_layers, act=act, norm=norm, **kwargs)
+            self._mlp = MLP(inputs, mlp_layers, act=act, norm=norm, **made)
             dist = 'symlog_mse' if symlog else 'mse'
             self._heads = {
-                k: DistributionLayer(self._mlp.size, shapes[k], dist=dist, **kwargs)
+                k: DistributionLayer(self._mlp.size, shapes[k], dist=dist, **made)
                 for k in self.mlp_keys
             }
 
     def parameters(self) -> dict[str, tf.Variable]:
-        found = named('in', self._start)
-        for index, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
-            found.update(named(f'conv{index}', conv))
-            found.update(named(f'conv{index}_norm', norm))
+        found = {**named('in', self._start), **stacked('conv', self.convs, self.norms)}
         if self._mlp:
             found.update(self._mlp.parameters())
             for key, head in self._heads.items():
                 found.update(head.parameters(f'out_{key}'))
         return found
 
-    def _images(self, features: tf.Tensor) -> dict[str, UnitNormal]:
-        x = tf.reshape(features, [-1, features.shape[-1]])
-        x = self._kernels.decode(self, x)
-        x = tf.reshape(x, [*features.shape[:-1], *x.shape[1:]])
-        means = tf.split(x, self._channels, -1)
-        return {
-            k: UnitNormal(mean, 3, self._error_weight)
-            for k, mean in zip(self.cnn_keys, means, strict=True)
-        }
+    def __call__(self, features: tf.Tensor) -> dict[str, UnitNormal | SymlogNormal]:
+        features = tf.cast(features, self._dtype)
+        outputs: dict[str, UnitNormal | SymlogNormal] = {}
+        if self.cnn_keys:
+            x = self._kernels.decode(self, tf.reshape(features, [-1, features.shape[-1]]))
+            x = tf.reshape(x, [*features.shape[:-1], *x.shape[1:]])
+            for key, mean in zip(self.cnn_keys, tf.split(x, self._channels, -1), strict=True):
+                outputs[key] = UnitNormal(mean, 3, self._error_weight)
+        if self._mlp:
+            hidden = self._mlp(features)
+            outputs.update({key: head(hidden) for key, head in self._heads.items()})
+        return outputs
 
     def deconvolve(self, features: tf.Tensor) -> tf.Tensor:
         """Features `[N, inputs]` to the images of all keys `[N, height, width, channels]`."""
@@ -218,11 +214,3 @@ class Decoder(tf.Module):
         """The 1x1 images it starts from, `[N, 1, 1, 32 cnn_depth]`."""
         assert self._start is not None, 'called only with image keys'
         return self._start(features)[:, None, None, :]
-
-    def __call__(self, features: tf.Tensor) -> dict[str, UnitNormal | SymlogNormal]:
-        features = tf.cast(features, self._dtype)
-        outputs: dict = self._images(features) if self.cnn_keys else {}
-        if self._mlp:
-            hidden = self._mlp(features)
-            outputs.update({key: head(hidden) for key, head in self._heads.items()})
-        return outputs

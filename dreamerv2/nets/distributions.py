@@ -3,8 +3,7 @@
 `log_prob(value)`, `mean()`, `mode()`, `entropy()` have the shape of the batch (`mean` and `mode`
 with the event's axes appended). `sample(uniform)` turns uniform numbers in [0, 1) of shape `[...,
 *noise_shape]` into a draw, so that random numbers are drawn outside time loops, from one seeded
-source, and compile everywhere. TensorFlow Probability is used where the formula is more than a
-line.
+source, and compile everywhere.
 """
 
 from __future__ import annotations
@@ -35,10 +34,11 @@ def mix_uniform(logits: tf.Tensor, share: float) -> tf.Tensor:
     """Log-probabilities `[..., classes]` of `(1 - share) softmax(logits) + share / classes`.
 
     No probability is ever 0, so that KL divergences stay bounded (arXiv:2301.04104v2, with a share
-    of 1 %).
+    of 1 %). With a share of 0 the logits stay as they are.
     """
-    probs = (1 - share) * tf.nn.softmax(logits) + share / logits.shape[-1]
-    return tf.math.log(probs)
+    if not share:
+        return logits
+    return tf.math.log((1 - share) * tf.nn.softmax(logits) + share / logits.shape[-1])
 
 
 def symlog(x: tf.Tensor) -> tf.Tensor:
@@ -51,10 +51,16 @@ def symexp(x: tf.Tensor) -> tf.Tensor:
     return tf.sign(x) * tf.math.expm1(tf.abs(x))
 
 
+@tf.custom_gradient
+def straight_through(value: tf.Tensor, other: tf.Tensor) -> tuple:
+    """`value`, whose gradient goes to `other` instead."""
+    return tf.identity(value), lambda upstream: (None, upstream)
+
+
 class OneHot:
     """Categorical distribution over one-hot vectors with straight-through gradients.
 
-    The draw and the mode have the gradient of the probabilities (arXiv:2010.02193, Algorithm 1).
+    The draw has the gradient of the probabilities (arXiv:2010.02193, Algorithm 1).
     """
 
     def __init__(self, logits: tf.Tensor):
@@ -66,14 +72,13 @@ class OneHot:
     def mode(self) -> tf.Tensor:
         return tf.one_hot(tf.argmax(self.logits, -1), self.logits.shape[-1])
 
-    def straight_through(self, one_hot: tf.Tensor) -> tf.Tensor:
-        return _with_gradient_of(one_hot, tf.nn.softmax(self.logits))
-
     def sample(self, uniform: tf.Tensor | None) -> tf.Tensor:
         """A draw, or the mode where `uniform [...]` is None, with straight-through gradient."""
         if uniform is None:
-            return self.straight_through(self.mode())
-        return self.straight_through(tf.stop_gradient(categorical_sample(self.logits, uniform)))
+            one_hot = self.mode()
+        else:
+            one_hot = tf.stop_gradient(categorical_sample(self.logits, uniform))
+        return straight_through(one_hot, self.mean())
 
     def log_prob(self, value: tf.Tensor) -> tf.Tensor:
         return tf.reduce_sum(tf.cast(value, tf.float32) * tf.nn.log_softmax(self.logits), -1)
@@ -97,12 +102,6 @@ class UniformBox:
         return 2 * uniform - 1
 
 
-@tf.custom_gradient
-def _with_gradient_of(value: tf.Tensor, other: tf.Tensor) -> tuple:
-    """`value`, whose gradient goes to `other` instead."""
-    return tf.identity(value), lambda upstream: (None, upstream)
-
-
 class UnitNormal:
     """Normal distribution of unit variance (`mse` in the configuration), event of `rank` axes.
 
@@ -121,9 +120,22 @@ class UnitNormal:
     mode = mean
 
     def log_prob(self, value: tf.Tensor) -> tf.Tensor:
-        value = tf.cast(value, tf.float32)
-        square = _squared_distance(self._mean, value, self._axes, self._error_weight)
+        # By hand: TensorFlow computes the target's gradient too, in five passes over the images.
+        @tf.custom_gradient
+        def squared_distance(mean, value):
+            difference = mean - value
+            square = tf.square(difference)
+
+            def gradient(upstream):
+                factor = tf.reshape(2 * upstream, [*upstream.shape, *(1 for _ in self._axes)])
+                if self._error_weight:
+                    factor = factor * pixel_weights(square, self._error_weight)
+                return difference * factor, None
+
+            return tf.reduce_sum(square, self._axes), gradient
+
         size = math.prod(self._mean.shape[axis] for axis in self._axes)
+        square = squared_distance(self._mean, tf.cast(value, tf.float32))
         return -0.5 * square - 0.5 * LOG_2PI * size
 
 
@@ -144,59 +156,26 @@ def pixel_weights(square: tf.Tensor, strength: float) -> tf.Tensor:
     return 1 + strength / ERROR_LIMIT * tf.minimum(ratio, ERROR_LIMIT)
 
 
-def _squared_distance(
-    x: tf.Tensor, target: tf.Tensor, axes: list[int], error_weight: float = 0.0
-) -> tf.Tensor:
-    """The sum over the last `axes` of squared differences; the target has no gradient.
-
-    TensorFlow's backward pass computes both gradients, in five passes over the images; this takes
-    two. With `error_weight` the gradient is weighted (`pixel_weights`).
-    """
-
-    @tf.custom_gradient
-    def run(x, target):
-        difference = x - target
-        square = tf.square(difference)
-
-        def gradient(upstream):
-            factor = tf.reshape(2 * upstream, [*upstream.shape, *(1 for _ in axes)])
-            if error_weight:
-                factor = factor * pixel_weights(square, error_weight)
-            return difference * factor, None
-
-        return tf.reduce_sum(square, axes), gradient
-
-    return run(x, target)
-
-
-class SymlogNormal:
+class SymlogNormal(UnitNormal):
     """Normal distribution of unit variance over the symlog of a value, event of `rank` axes.
 
     For vectors of unknown size (arXiv:2301.04104v2); the mean is mapped back.
     """
 
-    def __init__(self, mean: tf.Tensor, rank: int):
-        self._base = UnitNormal(mean, rank)
-
     def mean(self) -> tf.Tensor:
-        return symexp(self._base.mean())
+        return symexp(self._mean)
 
     mode = mean
 
     def log_prob(self, value: tf.Tensor) -> tf.Tensor:
-        return self._base.log_prob(symlog(tf.cast(value, tf.float32)))
+        return super().log_prob(symlog(tf.cast(value, tf.float32)))
 
 
 class TwoHot:
     """Categorical distribution over exponentially spaced bins, for any scalar.
 
     A value between two bins is shared between both, so that its expectation is exact
-    (arXiv:2301.04104v2).
-
-        bins = symexp(linspace(-20, 20, 255))
-
-    Args:
-        logits: `[..., 255]`.
+    (arXiv:2301.04104v2). Logits are `[..., 255]`; bins = symexp(linspace(-20, 20, 255)).
     """
 
     BINS = 255
@@ -255,11 +234,6 @@ def standard_normal(uniform: tf.Tensor) -> tf.Tensor:
     return tf.math.ndtri(tf.clip_by_value(uniform, 1e-7, 1 - 1e-7))
 
 
-def normal_cdf(x: tf.Tensor) -> tf.Tensor:
-    """CDF of the standard normal."""
-    return 0.5 * tf.math.erfc(-x / math.sqrt(2))
-
-
 class Normal:
     """Normal distribution with learned mean and standard deviation over the last `rank` axes."""
 
@@ -302,8 +276,9 @@ class TruncatedNormal:
         """Draw by inverting the CDF; its gradient is the reparametrisation."""
         if uniform is None:
             return self._loc
-        low = normal_cdf((-1 - self._loc) / self._scale)
-        high = normal_cdf((1 - self._loc) / self._scale)
+        low, high = (
+            0.5 * tf.math.erfc(-((end - self._loc) / self._scale) / math.sqrt(2)) for end in (-1, 1)
+        )
         level = tf.clip_by_value(low + uniform * (high - low), 1e-7, 1 - 1e-7)
         value = self._loc + self._scale * tf.math.ndtri(level)
         clipped = tf.clip_by_value(value, -1 + 1e-6, 1 - 1e-6)
@@ -316,18 +291,16 @@ class TruncatedNormal:
         return self._dist.entropy()
 
 
-class TanhNormal:
+class TanhNormal(Normal):
     """Normal squashed by tanh, independent over the last axis.
 
-    Its mean and entropy have no closed form: `entropy` is estimated with fixed quantiles of the
-    normal, the same for every call, so that it is deterministic.
+    The entropy has no closed form: it is estimated with fixed quantiles of the normal.
     """
 
     QUANTILES = 32
 
     def __init__(self, mean: tf.Tensor, std: tf.Tensor):
-        self._base = Normal(mean, std, 1)
-        self._mean, self._std = mean, std
+        super().__init__(mean, std, 1)
 
     def mean(self) -> tf.Tensor:
         return tf.tanh(self._mean)
@@ -335,17 +308,17 @@ class TanhNormal:
     mode = mean
 
     def sample(self, uniform: tf.Tensor | None) -> tf.Tensor:
-        return tf.tanh(self._base.sample(uniform))
+        return tf.tanh(super().sample(uniform))
 
     def log_prob(self, value: tf.Tensor) -> tf.Tensor:
         before = tf.atanh(tf.clip_by_value(value, -0.9999999, 0.9999999))
-        return self._base.log_prob(before) - tf.reduce_sum(log_slope_of_tanh(before), -1)
+        return super().log_prob(before) - tf.reduce_sum(log_slope_of_tanh(before), -1)
 
     def entropy(self) -> tf.Tensor:
         levels = (tf.range(self.QUANTILES, dtype=tf.float32) + 0.5) / self.QUANTILES
         before = self._mean[..., None] + self._std[..., None] * standard_normal(levels)
         correction = tf.reduce_mean(log_slope_of_tanh(before), -1)
-        return self._base.entropy() + tf.reduce_sum(correction, -1)
+        return super().entropy() + tf.reduce_sum(correction, -1)
 
 
 def log_slope_of_tanh(x: tf.Tensor) -> tf.Tensor:

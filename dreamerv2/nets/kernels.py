@@ -7,8 +7,8 @@ numbers, up to rounding, faster on a CPU. Nothing else depends on which is used.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
@@ -16,7 +16,7 @@ from dreamerv2.nets.scan import Step, Structure, scan
 
 if TYPE_CHECKING:
     from dreamerv2.nets.coders import Decoder, Encoder
-    from dreamerv2.nets.rssm import RSSM
+    from dreamerv2.nets.rssm import RSSM, State
 
 Weights = tuple[tf.Tensor, tf.Tensor]  # Kernel and bias, or scale and offset.
 Activation = Callable[[tf.Tensor], tf.Tensor]
@@ -60,11 +60,7 @@ class Kernels:
 
         Kernel `[size, size, out, in]`; returns `[N, 2 (H - 1) + size, ..., out]`.
         """
-        kernel, bias = weights
-        size, _, units, _ = kernel.shape
-        sides = [2 * (side - 1) + size for side in x.shape[1:3]]
-        shape = [tf.shape(x)[0], *sides, units]
-        return act(tf.nn.bias_add(tf.nn.conv2d_transpose(x, kernel, shape, 2, 'VALID'), bias))
+        return act(tf.nn.bias_add(transposed(x, weights[0]), weights[1]))
 
     def layer_norm(self, x: tf.Tensor, weights: Weights, epsilon: float = 1e-3) -> tf.Tensor:
         """Normalises `x [..., units]` in float32 and returns it in its own type.
@@ -87,39 +83,28 @@ class Kernels:
         """The decoder's transposed convolutions from features `[N, inputs]` to images."""
         return decoder.deconvolve(features)
 
-    def filter(
-        self,
-        rssm: RSSM,
-        embed: tf.Tensor,
-        action: tf.Tensor,
-        is_first: tf.Tensor,
-        state: dict[str, tf.Tensor],
-        noise: tf.Tensor | None,
-    ) -> dict[str, tf.Tensor]:
-        """Posterior states of a batch of sequences; args as those of `RSSM.filter`."""
-        return rssm.filter(embed, action, is_first, state, noise)
+    def filter(self, rssm: RSSM, *observed: Any) -> State:
+        """Posterior states of a batch of sequences; `observed` as for `RSSM.filter`."""
+        return rssm.filter(*observed)
 
-    def roll_out(
-        self,
-        step: Step,
-        carry: Structure,
-        steps: Structure,
-        rows: Structure,
-        modules: Sequence[tf.Module] = (),
-        sharded: bool = False,
-    ) -> Structure:
+    def roll_out(self, step: Step, carry, steps, rows, modules=(), sharded=False) -> Structure:
         """The outputs `[time, N, ...]` of a `scan` whose rows are independent.
 
         Args:
             step: as for `scan`, with the entries of `steps` and `rows` merged as its input.
             carry: structure of tensors `[N, ...]`.
-            steps: dict of inputs `[time]`, the same for all rows.
-            rows: dict of inputs `[time, N, ...]`.
-            modules: whose weights the step uses, for kernels that prepare them; gradients with
-            respect to them flow as usual.
+            steps, rows: dicts of inputs `[time]`, the same for all rows, and `[time, N, ...]`.
+            modules: whose weights the step uses, for kernels that prepare them.
             sharded: whether the rows may be computed in shards.
         """
         return scan(step, carry, {**steps, **rows})[1]
+
+
+def transposed(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """The transposed convolution of `x [N, H, W, in]` with stride 2 and no padding."""
+    size, _, units, _ = kernel.shape
+    sides = [2 * (side - 1) + size for side in x.shape[1:3]]
+    return tf.nn.conv2d_transpose(x, kernel, [tf.shape(x)[0], *sides, units], 2, 'VALID')
 
 
 PLAIN = Kernels()

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-OPTIMIZERS = ('adam', 'adamax', 'sgd', 'momentum')
+MOMENTS = {'adam': 2, 'adamax': 2, 'sgd': 0, 'momentum': 1}  # Per parameter.
+BETA1, BETA2, MOMENTUM = 0.9, 0.999, 0.9
 SCALE_GROWTH_STEPS = 2000  # Finite steps after which the loss scale doubles (arXiv:1710.03740).
 LEAST_NORM = 1e-3  # Of a parameter, for adaptive clipping: new biases are 0.
 
@@ -40,13 +41,12 @@ class Optimizer(tf.Module):
 
     Args:
         parameters: name to variable; frozen ones must not be among them.
-        opt: one of `OPTIMIZERS`.
+        opt: one of `MOMENTS`.
         lr: learning rate, or a function from agent steps to it.
         eps: epsilon of Adam.
         clip: largest global norm; 0 for none.
         wd: decay per step, not scaled by the learning rate.
-        agc: largest norm of each parameter's gradient relative to the parameter's norm, which is
-        taken to be at least 1e-3; 0 for none (arXiv:2301.04104v2 has 0.3).
+        agc: share for `adaptively_clipped`; 0 for none (arXiv:2301.04104v2 has 0.3).
         warmup: updates over which the learning rate rises linearly from 0; 0 for none.
         scaled: whether to scale the loss (float16).
     """
@@ -65,25 +65,20 @@ class Optimizer(tf.Module):
         scaled: bool = False,
     ):
         super().__init__()
-        if opt not in OPTIMIZERS:
-            raise ValueError(f'Unknown optimizer {opt!r}; there are {", ".join(OPTIMIZERS)}.')
+        if opt not in MOMENTS:
+            raise ValueError(f'Unknown optimizer {opt!r}; there are {", ".join(MOMENTS)}.')
         self._parameters = dict(parameters)
+        self.variables_to_watch = list(parameters.values())
         self._opt, self._lr, self._eps, self._clip, self._wd = opt, lr, eps, clip, wd
-        self._agc, self._warmup = agc, warmup
+        self._agc, self._warmup, self._scaled = agc, warmup, scaled
         self.updates = tf.Variable(0, dtype=tf.int64)
-        moments = {'adam': 2, 'adamax': 2, 'momentum': 1, 'sgd': 0}[opt]
         self._moments = [
-            [tf.Variable(tf.zeros_like(value)) for value in parameters.values()]
-            for _ in range(moments)
+            [tf.Variable(tf.zeros_like(value)) for value in self.variables_to_watch]
+            for _ in range(MOMENTS[opt])
         ]
-        self._scaled = scaled
         self.scale = tf.Variable(2.0**15)
         self._clean = tf.Variable(0, dtype=tf.int64)
         self.skipped = tf.Variable(0, dtype=tf.int64)
-
-    @property
-    def variables_to_watch(self) -> list[tf.Variable]:
-        return list(self._parameters.values())
 
     def state(self) -> dict[str, tf.Variable]:
         """Every variable of the optimizer by name: moments under the parameter's name."""
@@ -100,24 +95,15 @@ class Optimizer(tf.Module):
         if not self._parameters:  # All are frozen.
             return Gradients(loss, [], tf.zeros([]), tf.math.is_finite(loss))
         factor = tf.stop_gradient(tf.convert_to_tensor(self.scale)) if self._scaled else None
-        variables = self.variables_to_watch
-        seed = None if factor is None else factor  # d(scale * loss) / d loss
         gradients = tape.gradient(
-            loss, variables, output_gradients=seed, unconnected_gradients='zero'
+            loss, self.variables_to_watch, output_gradients=factor, unconnected_gradients='zero'
         )
         if self._scaled:
             gradients = [gradient / factor for gradient in gradients]
         norm = tf.linalg.global_norm(gradients)
-        finite = tf.math.is_finite(norm) & tf.math.is_finite(loss)
-        return Gradients(loss, gradients, norm, finite)
+        return Gradients(loss, gradients, norm, tf.math.is_finite(norm) & tf.math.is_finite(loss))
 
-    def apply(
-        self,
-        gradients: Gradients,
-        name: str,
-        allowed: tf.Tensor | bool = True,
-        step: tf.Tensor | int = 0,
-    ) -> dict[str, tf.Tensor]:
+    def apply(self, gradients: Gradients, name: str, allowed=True, step=0) -> dict[str, tf.Tensor]:
         """One update, if the gradients are finite and it is `allowed`; metrics under `name`.
 
         `step` counts agent steps, for the learning rate.
@@ -136,9 +122,7 @@ class Optimizer(tf.Module):
             metrics[f'{name}_skipped'] = tf.cast(self.skipped, tf.float32)
         return metrics
 
-    def _step(
-        self, gradients: list[tf.Tensor], norm: tf.Tensor, lr: float | tf.Tensor
-    ) -> tf.Tensor:
+    def _step(self, gradients: list[tf.Tensor], norm, lr) -> tf.Tensor:
         if self._clip:
             # Most steps need no clipping and skip a pass over all gradients.
             shrink = self._clip / norm
@@ -155,14 +139,32 @@ class Optimizer(tf.Module):
         count = tf.cast(self.updates.assign_add(1), tf.float32)
         if self._warmup:
             lr *= tf.minimum(count / self._warmup, 1.0)
-        update = getattr(self, f'_{self._opt}')(count, lr)
-        for index, (variable, gradient) in enumerate(
-            zip(self.variables_to_watch, gradients, strict=True)
-        ):
+        powers = tf.pow(BETA1, count), tf.pow(BETA2, count)
+        updated = zip(self.variables_to_watch, gradients, *self._moments, strict=True)
+        for variable, gradient, *moments in updated:
             if self._wd:
                 variable.assign(variable * (1 - self._wd))
-            update(variable.handle, [group[index].handle for group in self._moments], gradient)
+            self._update(variable.handle, gradient, [m.handle for m in moments], powers, lr)
         return tf.constant(True)
+
+    def _update(self, var, gradient, moments, powers, lr):
+        ops = tf.raw_ops
+        if self._opt == 'adam':
+            ops.ResourceApplyAdam(
+                var=var, m=moments[0], v=moments[1], beta1_power=powers[0], beta2_power=powers[1],
+                lr=lr, beta1=BETA1, beta2=BETA2, epsilon=self._eps, grad=gradient,
+            )  # fmt: skip
+        elif self._opt == 'adamax':
+            ops.ResourceApplyAdaMax(
+                var=var, m=moments[0], v=moments[1], beta1_power=powers[0],
+                lr=lr, beta1=BETA1, beta2=BETA2, epsilon=self._eps, grad=gradient,
+            )  # fmt: skip
+        elif self._opt == 'momentum':
+            ops.ResourceApplyKerasMomentum(
+                var=var, accum=moments[0], lr=lr, grad=gradient, momentum=MOMENTUM
+            )
+        else:
+            ops.ResourceApplyGradientDescent(var=var, alpha=lr, delta=gradient)
 
     def _rescale(self, finite: tf.Tensor):
         clean = tf.where(finite, self._clean + 1, 0)
@@ -171,28 +173,3 @@ class Optimizer(tf.Module):
         self.scale.assign(tf.clip_by_value(self.scale * factor, 1.0, 2.0**24))
         self._clean.assign(tf.where(grow, tf.zeros_like(clean), clean))
         self.skipped.assign_add(tf.cast(tf.logical_not(finite), tf.int64))
-
-    def _adam(self, count: tf.Tensor, lr: float | tf.Tensor) -> Callable:
-        beta1, beta2 = 0.9, 0.999
-        powers = tf.pow(beta1, count), tf.pow(beta2, count)
-        return lambda handle, moments, gradient: tf.raw_ops.ResourceApplyAdam(
-            var=handle, m=moments[0], v=moments[1], beta1_power=powers[0], beta2_power=powers[1],
-            lr=lr, beta1=beta1, beta2=beta2, epsilon=self._eps, grad=gradient,
-        )  # fmt: skip
-
-    def _adamax(self, count: tf.Tensor, lr: float | tf.Tensor) -> Callable:
-        beta1, beta2 = 0.9, 0.999
-        return lambda handle, moments, gradient: tf.raw_ops.ResourceApplyAdaMax(
-            var=handle, m=moments[0], v=moments[1], beta1_power=tf.pow(beta1, count),
-            lr=lr, beta1=beta1, beta2=beta2, epsilon=self._eps, grad=gradient,
-        )  # fmt: skip
-
-    def _sgd(self, count: tf.Tensor, lr: float | tf.Tensor) -> Callable:
-        return lambda handle, moments, gradient: tf.raw_ops.ResourceApplyGradientDescent(
-            var=handle, alpha=lr, delta=gradient
-        )
-
-    def _momentum(self, count: tf.Tensor, lr: float | tf.Tensor) -> Callable:
-        return lambda handle, moments, gradient: tf.raw_ops.ResourceApplyKerasMomentum(
-            var=handle, accum=moments[0], lr=lr, grad=gradient, momentum=0.9
-        )

@@ -5,19 +5,21 @@ statistics it was drawn from: `logit` (categorical, like `stoch` `[..., stoch, d
 and `std` (Gaussian, `[..., stoch]`). The recurrent part is carried in float32 whatever the
 computation's type, so that many small updates are not lost to rounding.
 
+    h_t = GRU(h_{t-1}, z_{t-1}, a_t)    posterior z_t ~ q(h_t, e_t)    prior z_t ~ p(h_t)
+
 Priors and all random draws are computed outside the time loop.
 """
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
+
 import tensorflow as tf
 
 from dreamerv2.nets import distributions
 from dreamerv2.nets.kernels import PLAIN, Kernels
-from dreamerv2.nets.layers import Dense, LayerNorm, activation, make_norm, normed
-from dreamerv2.nets.mlp import named
-from dreamerv2.nets.scan import forked, scan
+from dreamerv2.nets.layers import Dense, LayerNorm, activation, make_norm, named, normed
+from dreamerv2.nets.scan import forked, scan, swap
 
 State = dict[str, tf.Tensor]
 
@@ -36,6 +38,7 @@ class RSSM(tf.Module):
         act, norm: activation and normalisation of the layers around it.
         std_act, min_std: how a Gaussian's standard deviation is computed from the layer's output.
         unimix: share of the uniform distribution in categorical latents (`mix_uniform`).
+        dtype: of the computation.
         kernels: how it is computed.
     """
 
@@ -54,53 +57,41 @@ class RSSM(tf.Module):
         std_act: str,
         min_std: float,
         unimix: float = 0.0,
-        rng: np.random.Generator,
         dtype: tf.DType,
         kernels: Kernels = PLAIN,
+        **made: Any,
     ):
         super().__init__()
-        self._kernels = kernels
         self._stoch, self.deter_size, self._discrete = stoch, deter, int(discrete or 0)
         self._std_act, self._min_std, self._unimix = std_act, min_std, unimix
-        self.act = activation(act)
-        self.dtype = dtype
+        self.act, self.dtype, self._kernels = activation(act), dtype, kernels
         self.stoch_size = stoch * (self._discrete or 1)
         self.feature_size = self.stoch_size + deter
         stats = self.stoch_size if self._discrete else 2 * stoch
-
-        def dense(inputs: int, units: int) -> Dense:
-            return Dense(inputs, units, rng=rng, dtype=dtype, kernels=kernels)
-
-        def layer_norm(units: int) -> LayerNorm | None:
-            return make_norm(norm, units, kernels=kernels)
-
-        self.img_in = dense(self.stoch_size + action_size, hidden)
-        self.img_in_norm = layer_norm(hidden)
-        self.gru = dense(hidden + deter, 3 * deter)
+        made.update(dtype=dtype, kernels=kernels)
+        self.img_in = Dense(self.stoch_size + action_size, hidden, **made)
+        self.img_in_norm = make_norm(norm, hidden, kernels=kernels)
+        self.gru = Dense(hidden + deter, 3 * deter, **made)
         self.gru_norm = LayerNorm(3 * deter, kernels=kernels)
-        self._img_out = [dense(deter, hidden) for _ in range(ensemble)]
-        self._img_out_norm = [layer_norm(hidden) for _ in range(ensemble)]
-        self._img_dist = [dense(hidden, stats) for _ in range(ensemble)]
-        self.obs_out = dense(deter + embed_size, hidden)
-        self.obs_out_norm = layer_norm(hidden)
-        self.obs_dist = dense(hidden, stats)
+        self._img_out = [Dense(deter, hidden, **made) for _ in range(ensemble)]
+        self._img_out_norm = [make_norm(norm, hidden, kernels=kernels) for _ in range(ensemble)]
+        self._img_dist = [Dense(hidden, stats, **made) for _ in range(ensemble)]
+        self.obs_out = Dense(deter + embed_size, hidden, **made)
+        self.obs_out_norm = make_norm(norm, hidden, kernels=kernels)
+        self.obs_dist = Dense(hidden, stats, **made)
 
     def parameters(self) -> dict[str, tf.Variable]:
-        found = {
-            **named('img_in', self.img_in),
-            **named('img_in_norm', self.img_in_norm),
-            **named('gru', self.gru),
-            **named('gru_norm', self.gru_norm),
-        }
-        for k in range(len(self._img_out)):
+        layers: dict[str, Any] = {'img_in': self.img_in, 'img_in_norm': self.img_in_norm}
+        layers.update(gru=self.gru, gru_norm=self.gru_norm)
+        for k, member in enumerate(self._members()):
             suffix = f'_{k}' if len(self._img_out) > 1 else ''
-            found.update(named(f'img_out{suffix}', self._img_out[k]))
-            found.update(named(f'img_out_norm{suffix}', self._img_out_norm[k]))
-            found.update(named(f'img_dist{suffix}', self._img_dist[k]))
-        found.update(named('obs_out', self.obs_out))
-        found.update(named('obs_out_norm', self.obs_out_norm))
-        found.update(named('obs_dist', self.obs_dist))
-        return found
+            names = ('img_out', 'img_out_norm', 'img_dist')
+            layers.update({name + suffix: x for name, x in zip(names, member, strict=True)})
+        layers.update(obs_out=self.obs_out, obs_out_norm=self.obs_out_norm, obs_dist=self.obs_dist)
+        return {k: v for name, layer in layers.items() for k, v in named(name, layer).items()}
+
+    def _members(self) -> list[tuple[Dense, LayerNorm | None, Dense]]:
+        return list(zip(self._img_out, self._img_out_norm, self._img_dist, strict=True))
 
     def initial(self, batch: int) -> State:
         """State of zeros with leading axis `batch`, from which every sequence starts."""
@@ -130,14 +121,7 @@ class RSSM(tf.Module):
         return tf.reduce_sum(entropy, -1) if self._discrete else entropy
 
     def observe(
-        self,
-        embed: tf.Tensor,
-        action: tf.Tensor,
-        is_first: tf.Tensor,
-        state: State,
-        noise: tf.Tensor | None,
-        prior_noise: tf.Tensor | None = None,
-        member: tf.Tensor | int = 0,
+        self, embed, action, is_first, state: State, noise: tf.Tensor | None, member=0
     ) -> tuple[State, State]:
         """Filters a batch of sequences.
 
@@ -151,23 +135,16 @@ class RSSM(tf.Module):
             is_first: `[batch, time]` bool; where true, state and action before it are zeroed.
             state: state before the first step, leading axis `batch`.
             noise: uniform `[batch, time, stoch]` for the draws; None takes the mode.
-            prior_noise: the same for the priors' `stoch`, which no loss uses; None takes the mode.
             member: which prior head to use.
 
         Returns:
-            Posterior and prior states with leading axes `[batch, time]`.
+            Posterior and prior states with leading axes `[batch, time]`; the priors' `stoch`, which
+            no loss uses, is the mode.
         """
         posterior = self._kernels.filter(self, embed, action, is_first, state, noise)
-        return posterior, self.prior(posterior['deter'], prior_noise, member)
+        return posterior, self.prior(posterior['deter'], None, member)
 
-    def filter(
-        self,
-        embed: tf.Tensor,
-        action: tf.Tensor,
-        is_first: tf.Tensor,
-        state: State,
-        noise: tf.Tensor | None,
-    ) -> State:
+    def filter(self, embed, action, is_first, state: State, noise: tf.Tensor | None) -> State:
         """The posterior states of `observe`, step by step; the same arguments."""
 
         def step(state: State, now: State) -> tuple[State, State]:
@@ -176,50 +153,35 @@ class RSSM(tf.Module):
             carried, deter = forked(state['deter'])
             return {'deter': carried, 'stoch': state['stoch']}, {**state, 'deter': deter}
 
-        action = tf.cast(action, tf.float32)
-        inputs = {'embed': embed, 'action': action, 'is_first': is_first}
+        inputs = {'embed': embed, 'action': tf.cast(action, tf.float32), 'is_first': is_first}
         if noise is not None:
             inputs['noise'] = noise
         start = {key: state[key] for key in ('deter', 'stoch')}
         _, posterior = scan(step, start, tf.nest.map_structure(swap, inputs))
         return tf.nest.map_structure(swap, posterior)
 
-    def observe_step(
-        self,
-        embed: tf.Tensor,
-        action: tf.Tensor,
-        is_first: tf.Tensor,
-        state: State,
-        noise: tf.Tensor | None,
-    ) -> State:
+    def observe_step(self, embed, action, is_first, state: State, noise: tf.Tensor | None) -> State:
         """Posterior after one step, for acting; arguments as in `observe` without the time axis."""
         keep = 1 - tf.cast(is_first, tf.float32)[:, None]
         flat = self.flat(state['stoch']) * keep
         deter = self._advance(flat, state['deter'] * keep, action * keep)
         inputs = tf.concat([tf.cast(deter, self.dtype), tf.cast(embed, self.dtype)], -1)
         hidden = normed(self.obs_out, self.obs_out_norm, self.act, inputs)
-        stats = self.statistics(self.obs_dist(hidden))
-        return {**stats, 'stoch': self.distribution(stats).sample(noise), 'deter': deter}
+        return self._draw(self.obs_dist(hidden), deter, noise)
 
-    def imagine_step(
-        self, state: State, action: tf.Tensor, noise: tf.Tensor | None, member: tf.Tensor | int = 0
-    ) -> State:
+    def imagine_step(self, state: State, action, noise: tf.Tensor | None, member=0) -> State:
         """Prior state after `action [N, action_size]` from `state` with leading axis N."""
         deter = self._advance(self.flat(state['stoch']), state['deter'], action)
         return self.prior(deter, noise, member)
 
-    def prior(
-        self, deter: tf.Tensor, noise: tf.Tensor | None, member: tf.Tensor | int = 0
-    ) -> State:
+    def prior(self, deter: tf.Tensor, noise: tf.Tensor | None, member=0) -> State:
         """Prior state for the recurrent states `[..., deter]`; `noise [..., stoch]` or None."""
-        raws = []
-        members = zip(self._img_out, self._img_out_norm, self._img_dist, strict=True)
         copies = forked(deter, len(self._img_out))
-        for copy, (out, norm, dist) in zip(copies, members, strict=True):
-            raws.append(dist(normed(out, norm, self.act, copy)))
-        raw = raws[0] if len(raws) == 1 else tf.stack(raws)[member]
-        stats = self.statistics(raw)
-        return {**stats, 'stoch': self.distribution(stats).sample(noise), 'deter': deter}
+        raws = [
+            dist(normed(out, norm, self.act, copy))
+            for copy, (out, norm, dist) in zip(copies, self._members(), strict=True)
+        ]
+        return self._draw(raws[0] if len(raws) == 1 else tf.stack(raws)[member], deter, noise)
 
     def pick_member(self, seed: tf.Tensor) -> tf.Tensor | int:
         """Which prior head to use: 0 without an ensemble, else uniform."""
@@ -239,14 +201,16 @@ class RSSM(tf.Module):
         parts = self.gru(tf.concat([hidden, tf.cast(deter, self.dtype)], -1))
         return recur(self.gru_norm(tf.cast(parts, tf.float32)), deter)
 
+    def _draw(self, raw: tf.Tensor, deter: tf.Tensor, noise: tf.Tensor | None) -> State:
+        stats = self.statistics(raw)
+        return {**stats, 'stoch': self.distribution(stats).sample(noise), 'deter': deter}
+
     def statistics(self, raw: tf.Tensor) -> State:
         """Parameters of the latent distribution from a layer's output `[..., stats]`."""
         raw = tf.cast(raw, tf.float32)
         if self._discrete:
             logit = tf.reshape(raw, [*raw.shape[:-1], self._stoch, self._discrete])
-            if self._unimix:
-                logit = distributions.mix_uniform(logit, self._unimix)
-            return {'logit': logit}
+            return {'logit': distributions.mix_uniform(logit, self._unimix)}
         mean, std = tf.split(raw, 2, -1)
         std = {
             'softplus': tf.nn.softplus,
@@ -257,7 +221,7 @@ class RSSM(tf.Module):
 
 
 def recur(gates: tf.Tensor, deter: tf.Tensor) -> tf.Tensor:
-    """GRU with the reset gate on the candidate's input.
+    """The state `[batch, deter]` after a step of a GRU that resets the candidate's input.
 
         candidate = tanh(sigmoid(reset) candidate),  z = sigmoid(update - 1)
         deter' = z candidate + (1 - z) deter
@@ -266,16 +230,8 @@ def recur(gates: tf.Tensor, deter: tf.Tensor) -> tf.Tensor:
         gates: the layer's normalised output for reset, candidate and update, `[batch, 3 deter]`
             float32.
         deter: state before, `[batch, deter]` float32.
-
-    Returns:
-        State after, `[batch, deter]` float32.
     """
     reset, candidate, update = tf.split(gates, 3, -1)
     candidate = tf.tanh(tf.sigmoid(reset) * candidate)
     update = tf.sigmoid(update + UPDATE_BIAS)
     return update * candidate + (1 - update) * deter
-
-
-def swap(x: tf.Tensor) -> tf.Tensor:
-    """Swaps the first two axes."""
-    return tf.transpose(x, [1, 0, *range(2, x.shape.rank)])

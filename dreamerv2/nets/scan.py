@@ -13,10 +13,7 @@ Step = Callable[[Structure, Structure], tuple[Structure, Structure]]
 
 
 def scan(
-    step: Step,
-    carry: Structure,
-    inputs: Structure,
-    backwards: bool = False,
+    step: Step, carry: Structure, inputs: Structure, backwards: bool = False
 ) -> tuple[Structure, Structure]:
     """Runs `step(carry, input) -> (carry, output)` over the first axis of `inputs`.
 
@@ -30,8 +27,11 @@ def scan(
         The carry after the last step, and the outputs `[time, ...]` in the order of the inputs.
     """
     length = tf.nest.flatten(inputs)[0].shape[0]
+    # Shapes and types of an output, found by tracing the step separately.
     first = tf.nest.map_structure(lambda x: x[0], inputs)
-    shapes = _output_spec(step, carry, first)
+    specs = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), (carry, first))
+    traced = tf.function(lambda carry, now: step(carry, now)[1], autograph=False)
+    shapes = traced.get_concrete_function(*specs).structured_outputs
     arrays = [
         tf.TensorArray(spec.dtype, size=length, element_shape=spec.shape)
         for spec in tf.nest.flatten(shapes)
@@ -57,15 +57,7 @@ def scan(
         maximum_iterations=length,
         parallel_iterations=1,
     )
-    outputs = [array.stack() for array in arrays]
-    return carry, tf.nest.pack_sequence_as(shapes, outputs)
-
-
-def _output_spec(step, carry, first) -> Structure:
-    """Shapes and types of one step's output, found by tracing the step separately."""
-    spec = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), (carry, first))
-    traced = tf.function(lambda carry, now: step(carry, now)[1], autograph=False)
-    return traced.get_concrete_function(*spec).structured_outputs
+    return carry, tf.nest.pack_sequence_as(shapes, [array.stack() for array in arrays])
 
 
 def forked(x: tf.Tensor, number: int = 2) -> list[tf.Tensor]:
@@ -89,3 +81,8 @@ def forked(x: tf.Tensor, number: int = 2) -> list[tf.Tensor]:
         return tuple(tf.identity(x) for _ in range(number)), gradient
 
     return list(run(x))
+
+
+def swap(x: tf.Tensor) -> tf.Tensor:
+    """Swaps the first two axes, such as batch and time."""
+    return tf.transpose(x, [1, 0, *range(2, x.shape.rank)])

@@ -1,55 +1,56 @@
-"""Work in a background thread, whose failures are raised in the main thread."""
+"""Work in background threads, whose failures are raised in the thread that asks for the result."""
 
 from __future__ import annotations
 
+import concurrent.futures
 import threading
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from concurrent.futures import Future
+from typing import Any, TypeVar
 
 Result = TypeVar('Result')
 
 
-class Background(Generic[Result]):
+def background(function: Callable[[], Result], name: str) -> Future[Result]:
     """Runs a function in a thread, starting now.
 
-    The thread is a daemon, so that it does not delay a crash of the main thread.
+    It is a daemon, unlike those of a pool, so that it does not delay a crash of the main thread.
     """
+    future: Future[Result] = Future()
 
-    def __init__(self, function: Callable[[], Result], name: str) -> None:
-        self._function = function
-        self._result: Result
-        self._error: BaseException | None = None
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
+    def run() -> None:
         try:
-            self._result = self._function()
+            future.set_result(function())
         except BaseException as error:  # Raised again in the thread that asks for the result.
-            self._error = error
-        finally:
-            self._done.set()
+            future.set_exception(error)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return future
+
+
+class Saver:
+    """Writes one checkpoint at a time in a thread; the next call raises a write's exception."""
+
+    def __init__(self) -> None:
+        self._running: Future[Any] | None = None
+
+    def start(self, write: Callable[[], Any]) -> None:
+        """Calls `write` in a thread, after the previous write has ended."""
+        self.wait()
+        self._running = background(write, 'checkpoint')
 
     def check(self) -> None:
-        """Raises the function's exception, if it has failed by now."""
-        if self._done.is_set() and self._error is not None:
-            raise self._error
-
-    def done(self) -> bool:
-        """Whether the function has ended, well or not."""
-        return self._done.is_set()
+        """Raises the exception of a write that failed, without waiting."""
+        if self._running is not None and self._running.done():
+            self.wait()
 
     def wait(self) -> None:
-        """Waits for the end, ignoring failures."""
-        self._thread.join()
+        """Waits until what was started is on disk."""
+        running, self._running = self._running, None
+        if running is not None:
+            running.result()
 
-    def result(self) -> Result:
-        """Waits for the function and returns its result, or raises its exception.
-
-        Waits in short intervals, so that signals are handled meanwhile.
-        """
-        while not self._done.wait(0.2):
-            pass
-        self.check()
-        return self._result
+    def close(self) -> None:
+        """Waits and ignores failures: for cleaning up after another error."""
+        if self._running is not None:
+            concurrent.futures.wait([self._running])

@@ -6,6 +6,7 @@ Environments and agent may also be passed in (`Parts`); by default the configura
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from dreamerv2 import plugins
 from dreamerv2.config import Config
 from dreamerv2.envs import make_env, parse_task
 from dreamerv2.envs.contract import Environment
@@ -20,13 +22,10 @@ from dreamerv2.envs.factory import make_workers
 from dreamerv2.envs.workers import Workers
 from dreamerv2.errors import UsageError, printable, shown
 from dreamerv2.replay import Replay
-from dreamerv2.run import checkpoint, devices, random_streams
+from dreamerv2.run import devices, random_streams
 from dreamerv2.run.callbacks import Callback
-from dreamerv2.run.checkpoint import start_from
-from dreamerv2.run.loop import Plan
-from dreamerv2.run.random_policy import action_size
+from dreamerv2.run.driver import action_size
 from dreamerv2.run.types import Agent, Batch
-from dreamerv2.run.updater import Beside, InTurn, Updater
 
 HIDDEN = ('reward', 'is_first', 'is_last', 'is_terminal', 'level')  # from encoder and decoder
 NO_KEY = '$^'  # The pattern that is meant to match nothing.
@@ -71,22 +70,8 @@ def build_env(config: Config, task: str, seed: int) -> Environment:
     return make_env(task, seed=seed, **env_options(config, task))
 
 
-def build_envs(config: Config) -> Workers:
-    """The environments that collect, each with a seed of its own."""
-    return make_workers(
-        config.task,
-        config.envs,
-        parallel=config.envs_parallel,
-        seed=random_streams.derive(config.seed, 'envs'),
-        **env_options(config, config.task),
-    )
-
-
 def turns(config: Config) -> int:
-    """In how many groups the environments take turns: two where an even number is side by side.
-
-    Otherwise one, in which all wait for each other.
-    """
+    """In how many groups the environments take turns: two for an even number beside each other."""
     return 2 if config.envs_parallel != 'none' and config.envs % 2 == 0 else 1
 
 
@@ -108,18 +93,10 @@ def build_replay(config: Config, directory: Path, envs: Workers, hold: bool = Fa
     )
 
 
-def build_plan(config: Config, evaluates: bool = True) -> Plan:
-    """How much of what; without evaluations where there is nothing to play them in."""
-    plan = Plan(**{field.name: config[field.name] for field in dataclasses.fields(Plan)})
-    return plan if evaluates else dataclasses.replace(plan, eval_every=0)
-
-
 def check_keys(config: Config, obs_space: Mapping[str, Any]) -> None:
-    """Compares the patterns of encoder and decoder with what the environment shows.
+    """Raises UsageError where the patterns of encoder or decoder do not fit the environment.
 
-    Raises:
-        UsageError: nothing would be seen or rebuilt, or a pattern matches none of the pictures or
-            vectors that there are.
+    Nothing would be seen or rebuilt, or a pattern matches none of the pictures or vectors.
     """
     shapes = {
         key: tuple(space.shape)
@@ -131,31 +108,26 @@ def check_keys(config: Config, obs_space: Mapping[str, Any]) -> None:
         part: [key for key, shape in shapes.items() if len(shape) == rank]
         for part, (_, rank) in kinds.items()
     }
-    nothing: dict[str, bool] = {}
+    blind = []  # Modules that have nothing to work on, though that was not asked for.
     for module in ('encoder', 'decoder'):
         patterns = {part: config[f'{module}.{part}'] for part in kinds}
-        found = {
-            part: [key for key in there[part] if re.match(pattern, key)]
-            for part, pattern in patterns.items()
-        }
-        for part, (kind, _) in kinds.items():
-            if there[part] and not found[part] and patterns[part] != NO_KEY:
+        used = [part for part in kinds if there[part] and patterns[part] != NO_KEY]
+        for part in used:
+            if not any(re.match(patterns[part], key) for key in there[part]):
                 name = f'--{module}.{part}'
                 raise UsageError(
-                    f'{name} {shown(patterns[part])} matches no {kind} of {config.task}, which has '
-                    f'{printable(", ".join(there[part]), 200)}: use {name} '
+                    f'{name} {shown(patterns[part])} matches no {kinds[part][0]} of {config.task}, '
+                    f'which has {printable(", ".join(there[part]), 200)}: use {name} '
                     f"{printable(there[part][0])}, or '{NO_KEY}' for none."
                 )
-        nothing[module] = not any(found.values())
-    if {config[f'decoder.{part}'] for part in kinds} == {NO_KEY}:
-        nothing['decoder'] = False  # As asked for.
-    if any(nothing.values()):
+        if not used and (module == 'encoder' or set(patterns.values()) != {NO_KEY}):
+            blind.append(module)
+    if blind:
         listed = ', '.join(f'{key} {list(shape)}' for key, shape in shapes.items())
         remedy = ' '.join(
-            f"--{module}.{part} '.*'" for module in nothing if nothing[module]
-            for part in kinds if there[part]
-        )  # fmt: skip
-        does = 'encoder sees' if nothing['encoder'] else 'decoder rebuilds'
+            f"--{module}.{part} '.*'" for module in blind for part in kinds if there[part]
+        )
+        does = 'encoder sees' if 'encoder' in blind else 'decoder rebuilds'
         raise UsageError(
             f'The {does} nothing of {config.task}, which has '
             f'{printable(listed, 200) or "no pictures or vectors"}: '
@@ -215,15 +187,6 @@ def kernels_of(config: Config, device: devices.Device) -> str:
     return 'cpu' if device.kind == 'cpu' else 'plain'
 
 
-def build_updater(
-    config: Config, agent: Agent, take: Callable[[], Batch], device: devices.Device
-) -> Updater:
-    """How the agent's updates are made; `take` gives the next batch."""
-    if config.async_collect:
-        return Beside(agent, take, learns_ahead(config, device))
-    return InTurn(agent, take)
-
-
 def example_batch(obs_space: Mapping[str, Any], act_space: Any, batch: int, length: int) -> Batch:
     """A batch of zeros, of the shapes and types that the replay gives."""
     zeros = {
@@ -237,43 +200,59 @@ def example_batch(obs_space: Mapping[str, Any], act_space: Any, batch: int, leng
     return zeros
 
 
+# From observation and action space the agent, and what it computes on.
 AgentMaker = Callable[[Mapping[str, Any], Any], tuple[Agent, devices.Device]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Parts:
-    """What a run is made of, each as a function that makes it.
+    """What a run is made of, each as a function that makes it."""
 
-    Attributes:
-        envs: the environments that collect.
-        evaluation: by level, its environment for evaluation; empty for no evaluation.
-        agent: from observation and action space the agent, and what it computes on. Called in
-            a thread beside the prefill.
-        callbacks: of the user's program.
-    """
-
-    envs: Callable[[], Workers]
-    evaluation: Mapping[str, Callable[[], Environment]]
-    agent: AgentMaker
+    envs: Callable[[], Workers]  # that collect
+    evaluation: Mapping[str, Callable[[], Environment]]  # by level; empty for no evaluation
+    agent: AgentMaker  # called in a thread beside the prefill
     callbacks: Sequence[Callback] = ()
 
 
-def default_parts(config: Config, say: Callable[[str], Any] = print) -> Parts:
-    """The parts that the configuration names."""
+def default_parts(
+    config: Config, say: Callable[[str], Any] = print, callbacks: Sequence[Callback] = ()
+) -> Parts:
+    """The parts that the configuration names, and callbacks besides those that it names."""
     tasks = single_level_tasks(config.task, task_sets(config))
-
-    def evaluation_maker(task: str, index: int) -> Callable[[], Environment]:
-        seed = random_streams.derive(config.seed, 'eval_envs', index)
-        return lambda: build_env(config, task, seed)
-
+    seed = functools.partial(random_streams.derive, config.seed)
     return Parts(
-        envs=lambda: build_envs(config),
+        envs=lambda: make_workers(
+            config.task,
+            config.envs,
+            parallel=config.envs_parallel,
+            seed=seed('envs'),
+            **env_options(config, config.task),
+        ),
         evaluation={
-            level: evaluation_maker(task, index)
+            level: functools.partial(build_env, config, task, seed('eval_envs', index))
             for index, (level, task) in enumerate(tasks.items())
         },
         agent=agent_maker(config, say),
+        callbacks=[*named_callbacks(config), *callbacks],
     )
+
+
+def named_callbacks(config: Config) -> list[Callback]:
+    """The callbacks of installed packages that the configuration names.
+
+    Raises:
+        UsageError: no package has the name, or what it has is no callback.
+    """
+    made = []
+    for name in config.callbacks:
+        kind = plugins.load('callbacks', name)
+        if not (isinstance(kind, type) and issubclass(kind, Callback)):
+            raise UsageError(
+                f'callbacks {name}: {shown(kind)} is not a class of '
+                'dreamerv2.run.callbacks.Callback'
+            )
+        made.append(kind())
+    return made
 
 
 def agent_maker(config: Config, say: Callable[[str], Any] = print) -> AgentMaker:
@@ -290,42 +269,3 @@ def agent_maker(config: Config, say: Callable[[str], Any] = print) -> AgentMaker
         return build_agent(config, obs_space, act_space, device), device
 
     return make
-
-
-def make_agent(
-    config: Config,
-    make: AgentMaker,
-    envs: Workers,
-    saved: checkpoint.Checkpoint | None,
-    parent: checkpoint.Checkpoint | None = None,
-    say: Callable[[str], Any] = print,
-) -> tuple[Agent, devices.Device]:
-    """The agent as the run starts with it.
-
-    With the whole state of the checkpoint `saved`, or else with what it inherits from `parent`,
-    of which a table goes to `say`.
-
-    Raises:
-        UsageError: it does not fit the environment or the checkpoint.
-    """
-    with devices.hidden_native_stderr():
-        agent, device = make(envs.obs_space, envs.act_space)
-        if saved is not None:
-            try:
-                agent.set_state(start_from.whole_state(saved.arrays(), agent.get_state()))
-            except ValueError as error:
-                raise UsageError(f'{saved.path} does not fit: {error}') from error
-        elif parent is not None:
-            choice = start_from.choice_of(config)
-            state, table = start_from.inherit(parent.arrays(), agent.get_state(), choice)
-            agent.set_state(state)
-            say(table)
-    return agent, device
-
-
-def warm_up(config: Config, agent: Agent, envs: Workers) -> None:
-    """Makes the agent ready to act and learn without delay."""
-    dataset = config.dataset
-    example = example_batch(envs.obs_space, envs.act_space, dataset.batch, dataset.length)
-    with devices.hidden_native_stderr():
-        agent.warm_up(example, envs=len(envs) // turns(config))

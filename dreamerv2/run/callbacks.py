@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
-from dreamerv2.run.loop import Progress
 from dreamerv2.run.metrics.episode_summary import EpisodeSummary
-from dreamerv2.run.metrics.logger import MetricMeans
 from dreamerv2.run.types import Row
+
+
+class Run(Protocol):
+    """A training run, as callbacks see it.
+
+    Attributes:
+        agent: the `dreamerv2.agent.Agent`; None during the prefill.
+        updates: updates so far.
+        prefilled: whether the random steps are done.
+    """
+
+    agent: Any
+    updates: int
+    prefilled: bool
+
+    @property
+    def frames(self) -> int:
+        """The logged step."""
+
+    def add(self, metrics: Mapping[str, float]) -> None:
+        """Adds values; the mean of each until the next log is written with it."""
+
+    def stop(self, reason: str = 'a callback') -> None:
+        """Saves and ends the run after this step; the same program resumes it."""
 
 
 class Callback:
@@ -41,45 +63,3 @@ class Callback:
 
         What is added to them is written, too.
         """
-
-
-class Run:
-    """A training run, as callbacks see it.
-
-    Attributes:
-        agent: the `dreamerv2.agent.Agent`; None during the prefill.
-    """
-
-    def __init__(
-        self,
-        progress: Progress,
-        action_repeat: int,
-        means: MetricMeans,
-        request_stop: Callable[[str], Any],
-    ) -> None:
-        self.agent: Any = None
-        self._progress, self._repeat = progress, action_repeat
-        self._means, self._request_stop = means, request_stop
-
-    @property
-    def frames(self) -> int:
-        """The logged step."""
-        return self._progress.step * self._repeat
-
-    @property
-    def updates(self) -> int:
-        """Updates so far."""
-        return self._progress.updates
-
-    @property
-    def prefilled(self) -> bool:
-        """Whether the random steps are done."""
-        return self._progress.prefilled
-
-    def add(self, metrics: Mapping[str, float]) -> None:
-        """Adds values; the mean of each until the next log is written with it."""
-        self._means.add({name: float(value) for name, value in metrics.items()})
-
-    def stop(self, reason: str = 'a callback') -> None:
-        """Saves and ends the run after this step; the same program resumes it."""
-        self._request_stop(reason)

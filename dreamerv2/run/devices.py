@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import importlib.metadata
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -19,33 +20,20 @@ from dreamerv2.cores import usable_cores
 from dreamerv2.errors import UsageError
 from dreamerv2.quiet import hide_noise
 
-PRECISIONS = ('float32', 'float16', 'bfloat16')
-
 
 @dataclasses.dataclass(frozen=True)
 class Device:
-    """The device found and the settings chosen for it.
+    """The device found and the settings chosen for it."""
 
-    Attributes:
-        kind: 'gpu' or 'cpu'.
-        name: model of the card or processor.
-        precision: number format of the computation, one of `PRECISIONS`.
-        count: number of cards.
-        branches: into how many shards a large batch is best split (`nets/cpu/shards.py`).
-    """
-
-    kind: str
-    name: str
-    precision: str
-    count: int = 0
-    branches: int = 1
+    kind: str  # 'gpu' or 'cpu'
+    name: str  # model of the card or processor
+    precision: str  # 'float32', 'float16' or 'bfloat16'
+    count: int = 0  # number of cards
+    branches: int = 1  # into how many shards a large batch is best split (`nets/cpu/shards.py`)
 
 
 def xla_cache() -> Path | None:
-    """Where compiled programs are cached, by version of TensorFlow.
-
-    None without a home folder.
-    """
+    """Where compiled programs are cached, by version of TensorFlow; None without a home folder."""
     root = os.environ.get('XDG_CACHE_HOME') or '~/.cache'
     version = importlib.metadata.version('tensorflow')
     try:
@@ -75,8 +63,8 @@ def reuse_xla_programs(folder: Path | None) -> None:
 def hidden_native_stderr() -> Iterator[None]:
     """Hides what native code writes to standard error, unless an error is raised inside.
 
-    TensorFlow's libraries print start-up lines there at every log level. Does nothing
-    unless `separate_stderr` was called: Python's own output would be hidden too.
+    TensorFlow's libraries print start-up lines there at every log level. Does nothing unless
+    `separate_stderr` was called: Python's own output would be hidden too.
     """
     try:
         shared = sys.stderr.fileno() == 2
@@ -103,10 +91,8 @@ def hidden_native_stderr() -> Iterator[None]:
 
 def cpu_flags(cpuinfo: str) -> set[str]:
     """The instruction sets named in the text of `/proc/cpuinfo`."""
-    for line in cpuinfo.splitlines():
-        if line.startswith('flags'):
-            return set(line.partition(':')[2].split())
-    return set()
+    found = re.search(r'^flags[^:\n]*:(.*)', cpuinfo, re.MULTILINE)
+    return set(found[1].split()) if found else set()
 
 
 def read_cpu_flags() -> set[str]:
@@ -123,7 +109,7 @@ def choose_precision(
     """The number format of the computation.
 
     Args:
-        wanted: 'auto' or one of `PRECISIONS`, which is taken as it is.
+        wanted: 'auto', or a format, which is taken as it is.
         compute_capability: of the GPU, or None on a CPU. From 8.0 (Ampere) on there is bfloat16;
             older cards have float16.
         flags: the processor's instruction sets; AVX512-BF16 or AMX-BF16 make bfloat16 worthwhile.
@@ -136,16 +122,11 @@ def choose_precision(
 
 
 class Threads(NamedTuple):
-    """How a processor's cores are divided; for `branches` see `Device`.
+    """How a processor's cores are divided."""
 
-    Attributes:
-        within: threads of one operation.
-        across: operations at a time.
-    """
-
-    branches: int
-    within: int
-    across: int
+    branches: int  # see `Device`
+    within: int  # threads of one operation
+    across: int  # operations at a time
 
 
 def share_cores(cores: int) -> Threads:
@@ -170,7 +151,7 @@ def configure(
     """Sets TensorFlow up for this process; call it before anything is computed.
 
     Args:
-        precision: 'auto' or one of `PRECISIONS`.
+        precision: 'auto', 'float32', 'float16' or 'bfloat16'.
         device: 'auto' (a GPU when there is one), 'cpu' or 'gpu'.
         gpu_memory: cap on the GPU's memory in GB, so that several runs share a card; 0 lets it
             grow as needed.

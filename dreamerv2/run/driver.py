@@ -1,4 +1,4 @@
-"""Steps environments with a policy and passes on every row."""
+"""Steps environments with a policy, such as the random one, and passes on every row."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import numpy as np
 
 from dreamerv2.envs.workers import Workers
 from dreamerv2.run.metrics.episode_summary import EpisodeSummary, summarize
-from dreamerv2.run.random_policy import action_size
 from dreamerv2.run.types import Policy, PolicyState, Row
 
 StepCallback = Callable[[Row, int], Any]
@@ -25,6 +24,11 @@ class StepResult:
     episodes: tuple[EpisodeSummary, ...]
 
 
+def action_size(act_space: Any) -> int:
+    """Length of an action vector: the number of choices, or of the box's coordinates."""
+    return int(act_space.n) if hasattr(act_space, 'n') else int(np.prod(act_space.shape))
+
+
 def environment_action(act_space: Any, vector: np.ndarray) -> Any:
     """The action an environment takes: an int for a one-hot vector, else a float array."""
     if hasattr(act_space, 'n'):
@@ -34,15 +38,42 @@ def environment_action(act_space: Any, vector: np.ndarray) -> Any:
 
 def stack(rows: Sequence[Row]) -> dict[str, np.ndarray]:
     """Stacked rows `[N, ...]`, without what the agent must not see (`level`, `log_*`)."""
-    return {
-        key: np.array([row[key] for row in rows])  # `np.stack` takes four times as long.
-        for key in _seen(tuple(rows[0]))
-    }
+    # `np.stack` takes four times as long.
+    return {key: np.array([row[key] for row in rows]) for key in _seen(tuple(rows[0]))}
 
 
 @functools.cache
 def _seen(keys: tuple[str, ...]) -> list[str]:
     return [key for key in keys if key not in ('level', 'action') and not key.startswith('log_')]
+
+
+class RandomPolicy:
+    """Draws one-hot actions for a discrete space, and from [-1, 1] for a box."""
+
+    def __init__(self, act_space: Any, generator: np.random.Generator) -> None:
+        self._discrete = hasattr(act_space, 'n')
+        self._size = action_size(act_space)
+        self._one_hot = np.eye(self._size, dtype=np.float32)
+        self._generator = generator
+
+    def __call__(
+        self, obs: dict[str, np.ndarray], state: PolicyState = None
+    ) -> tuple[np.ndarray, PolicyState]:
+        """Actions `[N, A]` for the stacked observations `[N, ...]`; the state is passed through."""
+        count = len(obs['is_first'])
+        if self._discrete:
+            # One at a time gives the same numbers, faster where there are few.
+            chosen = [self._generator.integers(self._size) for _ in range(count)]
+            return self._one_hot[chosen], state
+        return self._generator.uniform(-1, 1, (count, self._size)).astype(np.float32), state
+
+    def get_state(self) -> dict[str, Any]:
+        """The generator's state, ready for JSON."""
+        return dict(self._generator.bit_generator.state)
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Takes what `get_state` gave."""
+        self._generator.bit_generator.state = state
 
 
 class Driver:
@@ -80,8 +111,7 @@ class Driver:
         video_keys: Sequence[str] = (),
     ) -> None:
         self.envs = envs
-        self._on_step = tuple(on_step)
-        self._on_reset = tuple(on_reset)
+        self._on_step, self._on_reset = tuple(on_step), tuple(on_reset)
         self._video_keys = tuple(video_keys)
         # Only what the summary needs is kept: the frames of a long episode would fill the memory.
         shapes = {key: space.shape for key, space in envs.obs_space.items()}
@@ -139,7 +169,7 @@ class Driver:
         return dict(self._arrived)
 
     def get_state(self) -> dict[str, Any]:
-        """The environments' state, ready for JSON; rows are no part of it, see `arrived`."""
+        """The environments' state, ready for JSON; without rows, see `arrived`."""
         self.arrived()
         return {'envs': self.envs.get_state(), 'next': self._next}
 
@@ -157,13 +187,11 @@ class Driver:
 
         Args:
             state: from `get_state`.
-            unfinished: the rows of the unfinished episodes, arrays `[rows, ...]` by environment
-            index.
+            unfinished: their rows, arrays `[rows, ...]` by environment index.
             arrived: from `arrived`.
 
         Returns:
-            For each environment whose episode was cut off, its number of transitions including the
-            arrived one.
+            By environment the transitions of an episode cut off, the arrived one included.
         """
         self.reset()
         self._next = state.get('next', 0) % len(self.groups)

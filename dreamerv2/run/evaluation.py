@@ -81,10 +81,8 @@ def longest_episode(time_limit: int, budget: int = LONGEST_EPISODE) -> int:
 class Evaluator:
     """Plays episodes on each of several levels.
 
-    The environments are made at the first evaluation and kept.
-
     Args:
-        makers: by level name, what makes its environment.
+        makers: by level name, what makes its environment, at the first evaluation.
         longest: agent steps after which an episode that does not end is cut off.
     """
 
@@ -122,8 +120,12 @@ class Evaluator:
         results: list[EpisodeSummary] = []
         for number, level in enumerate(self._makers):
             maker = functools.partial(self.env, level)
-            told = [functools.partial(_tell, callback, number) for callback in on_step]
-            driver = Driver(InProcess([maker]), on_step=told, video_keys=video_keys)
+
+            def told(row: Row, worker: int, number: int = number) -> None:
+                for callback in on_step:
+                    callback({**row, 'level': np.int32(number)}, worker)
+
+            driver = Driver(InProcess([maker]), on_step=[told], video_keys=video_keys)
             played = steps = 0
             while played < episodes:
                 if should_stop():
@@ -169,28 +171,9 @@ class Evaluator:
         self._envs = {}
 
 
-def _tell(callback: StepCallback, level: int, row: Row, worker: int) -> None:
-    callback({**row, 'level': np.int32(level)}, worker)
-
-
-def by_level(episodes: Sequence[EpisodeSummary]) -> dict[str, list[EpisodeSummary]]:
-    """Episodes grouped by level, in the order of first appearance."""
-    groups: dict[str, list[EpisodeSummary]] = {}
-    for episode in episodes:
-        groups.setdefault(episode.level, []).append(episode)
-    return groups
-
-
-def _present(values: Sequence[float | None]) -> list[float]:
-    return [value for value in values if value is not None]
-
-
 def _statistic(mean: float, low: float, high: float) -> dict[str, float | None]:
-    return {
-        'mean': None if math.isnan(mean) else mean,
-        'low': None if math.isnan(low) else low,
-        'high': None if math.isnan(high) else high,
-    }
+    found = {'mean': mean, 'low': low, 'high': high}
+    return {name: None if math.isnan(value) else value for name, value in found.items()}
 
 
 def level_results(
@@ -202,31 +185,30 @@ def level_results(
     `completed` also has the `count`. A statistic that cannot be computed is None. `values` holds
     the value of each episode. Episodes are no longer than `time_limit`, if there is one.
     """
-    longest = time_limit or math.inf
-    bounds = {'progress': (0.0, 1.0), 'furthest_x': (0.0, math.inf)}
+    groups: dict[str, list[EpisodeSummary]] = {}
+    for episode in episodes:
+        groups.setdefault(episode.level, []).append(episode)
     results: dict[str, dict[str, Any]] = {}
-    for level, group in by_level(episodes).items():
+    for level, group in groups.items():
+        returns = [episode.score for episode in group]
+        lengths = [float(episode.length) for episode in group]
         entry: dict[str, Any] = {
             'episodes': len(group),
-            'return': _statistic(*mean_interval([episode.score for episode in group])),
-            'length': _statistic(
-                *mean_interval([float(episode.length) for episode in group], 1.0, longest)
-            ),
+            'return': _statistic(*mean_interval(returns)),
+            'length': _statistic(*mean_interval(lengths, 1.0, time_limit or math.inf)),
         }
-        returns = [episode.score for episode in group]
-        listed: dict[str, list[float]] = {'returns': returns}
-        for name in ('progress', 'completed', 'furthest_x'):
-            values = _present([getattr(episode, name) for episode in group])
+        listed = {'returns': returns}
+        for name, highest in (('progress', 1.0), ('completed', 1.0), ('furthest_x', math.inf)):
+            found = [getattr(episode, name) for episode in group]
+            values = [value for value in found if value is not None]
             if not values:
                 continue
             listed[name] = values
             if name == 'completed':
                 entry[name] = {**_statistic(*share_interval(values)), 'count': round(sum(values))}
             else:
-                entry[name] = _statistic(*mean_interval(values, *bounds[name]))
-        entry['returns'] = returns
-        entry['values'] = listed
-        results[level] = entry
+                entry[name] = _statistic(*mean_interval(values, 0.0, highest))
+        results[level] = {**entry, 'returns': returns, 'values': listed}
     return results
 
 
@@ -275,36 +257,24 @@ def summary_line(episodes: Sequence[EpisodeSummary], frames: int) -> str:
     parts = []
     for level, entry in level_results(episodes).items():
         part = f'{level} return {_shown(entry["return"], 1)} (n={entry["episodes"]})'
-        if 'completed' in entry:
-            part += f', {_flags(entry)} completed'
-        parts.append(part)
+        parts.append(part + (f', {_flags(entry)} completed' if 'completed' in entry else ''))
     return f'Evaluation at {frames} frames: ' + '; '.join(parts)
 
 
 def table(results: Mapping[str, Mapping[str, Any]]) -> str:
     """Results of `level_results` as a table of text."""
-    header = ('level', 'n', 'return', 'length', 'progress', 'completed')
-    rows = [header]
+    rows: list[tuple[str, ...]] = [('level', 'n', 'return', 'length', 'progress', 'completed')]
     for level, entry in results.items():
-        rows.append(
-            (
-                level,
-                str(entry['episodes']),
-                _shown(entry['return'], 1),
-                _shown(entry['length'], 1),
-                _shown(entry.get('progress'), 3),
-                _completed(entry),
-            )
-        )
-    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
-    lines = [
-        '  '.join(
-            cell.ljust(width) if column == 0 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-    return '\n'.join(lines)
+        completed = '-'
+        if 'completed' in entry:
+            completed = f'{_flags(entry)}{_interval(entry["completed"], 2)}'
+        means = (_shown(entry[name], 1) for name in ('return', 'length'))
+        progress = _shown(entry.get('progress'), 3)
+        rows.append((level, str(entry['episodes']), *means, progress, completed))
+    first, *widths = (max(map(len, column)) for column in zip(*rows, strict=True))
+    return '\n'.join(
+        '  '.join([row[0].ljust(first), *map(str.rjust, row[1:], widths)]).rstrip() for row in rows
+    )
 
 
 def _flags(entry: Mapping[str, Any]) -> str:
@@ -312,14 +282,8 @@ def _flags(entry: Mapping[str, Any]) -> str:
     return f'{entry["completed"]["count"]} of {len(entry["values"]["completed"])}'
 
 
-def _completed(entry: Mapping[str, Any]) -> str:
-    """`3 of 10 [0.07, 0.65]`: flags, and the 95 % interval of the proportion if there is one."""
-    if 'completed' not in entry:
-        return '-'
-    return f'{_flags(entry)}{_interval(entry["completed"], 2)}'
-
-
 def _interval(statistic: Mapping[str, Any], digits: int) -> str:
+    """` [0.07, 0.65]`, or nothing where it is not known."""
     if statistic['low'] is None:
         return ''
     return f' [{statistic["low"]:.{digits}f}, {statistic["high"]:.{digits}f}]'

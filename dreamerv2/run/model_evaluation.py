@@ -115,33 +115,24 @@ def predictions(
     ]
     for begin in range(0, len(todo), BATCH):
         part = todo[begin : begin + BATCH]
-        batch = stacked([cut(episodes[number], *window[:2]) for number, window in part])
-        found = agent.foresee(batch)
+        cuts = [_cut(episodes[number], start, stop) for number, (start, stop, _) in part]
+        cuts += cuts[:1] * (BATCH - len(cuts))  # Always as many, so that it is compiled once.
+        found = agent.foresee({key: np.stack([cut[key] for cut in cuts]) for key in cuts[0]})
         for index, (number, window) in enumerate(part):
-            yield (
-                number,
-                window,
-                {
-                    name: value[:, index] if name.endswith('_ahead') else value[index]
-                    for name, value in found.items()
-                },
-            )
+            own = {
+                name: value[:, index] if name.endswith('_ahead') else value[index]
+                for name, value in found.items()
+            }
+            yield number, window, own
 
 
-def cut(episode: Arrays, start: int, stop: int) -> dict[str, np.ndarray]:
+def _cut(episode: Arrays, start: int, stop: int) -> dict[str, np.ndarray]:
     """Rows of an episode as a window, padded to `LENGTH` rows."""
     rows = {key: value[start:stop] for key, value in episode.items() if not key.startswith('log_')}
     rows['mask'] = np.ones(stop - start, np.float32)
-    empty = LENGTH - (stop - start)
     window = {
-        key: np.concatenate([value, np.zeros((empty, *value.shape[1:]), value.dtype)])
+        key: np.concatenate([value, np.zeros((LENGTH - len(value), *value.shape[1:]), value.dtype)])
         for key, value in rows.items()
     }
     window['is_first'][0] = True
     return window
-
-
-def stacked(cuts: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """A batch of a fixed number of windows, so that it is compiled once."""
-    cuts = [*cuts, *[cuts[0]] * (BATCH - len(cuts))]
-    return {key: np.stack([one[key] for one in cuts]) for key in cuts[0]}

@@ -8,23 +8,15 @@ from __future__ import annotations
 import numpy as np
 
 STREAMS = {
-    'agent': 0,
-    'envs': 1,
-    'eval_envs': 2,
-    'replay': 3,
-    'random_policy': 4,
-    'evaluation': 5,
-    'interval': 6,
-    'reconstruction': 7,
-}
+    'agent': 0, 'envs': 1, 'eval_envs': 2, 'replay': 3,
+    'random_policy': 4, 'evaluation': 5, 'interval': 6, 'reconstruction': 7,
+}  # fmt: skip
 
 
 def sequence(seed: int, stream: str, index: int = 0) -> np.random.SeedSequence:
     """The seed sequence of one member of a stream (a worker, an evaluation level).
 
-    Raises:
-        KeyError: there is no such stream.
-        ValueError: the seed is negative.
+    Raises KeyError where there is no such stream, ValueError where the seed is negative.
     """
     return np.random.SeedSequence(entropy=seed, spawn_key=(STREAMS[stream], index))
 

@@ -1,7 +1,8 @@
-"""One training run in a logdir: the loop joined with logger, checkpoints and evaluation."""
+"""Training: starts a run in a logdir, or resumes the one that is there."""
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import dataclasses
 import functools
@@ -16,33 +17,26 @@ from dreamerv2.config import Config
 from dreamerv2.envs.workers import Workers
 from dreamerv2.errors import UsageError
 from dreamerv2.paths import expand_home
-from dreamerv2.replay import Replay
 from dreamerv2.run import build, checkpoint, devices, evaluation
-from dreamerv2.run.background import Background
-from dreamerv2.run.build import Parts, default_parts, make_agent, warm_up
-from dreamerv2.run.callbacks import Run
-from dreamerv2.run.checkpoint import Checkpoint, start_from, store
-from dreamerv2.run.checkpoint.snapshots import Snapshots
-from dreamerv2.run.collector import Collector
+from dreamerv2.run.background import background
+from dreamerv2.run.build import Parts
+from dreamerv2.run.checkpoint import Checkpoint, start_from
 from dreamerv2.run.logdir import folder, lock
 from dreamerv2.run.logdir.provenance import describe_run
-from dreamerv2.run.metrics import jsonl
-from dreamerv2.run.metrics.logger import Logger, MetricMeans
-from dreamerv2.run.metrics.tensorboard import EventFile
+from dreamerv2.run.metrics.logger import Logger
+from dreamerv2.run.metrics.outputs import check_loggers
 from dreamerv2.run.metrics.terminal import ProgressDisplay
 from dreamerv2.run.training_run import TrainingRun
 from dreamerv2.run.types import Agent, Policy
-from dreamerv2.run.updater import Batches
+from dreamerv2.run.updater import Batches, Beside, InTurn
 from dreamerv2.signals import StopRequest
 
-PartsMaker = Callable[[Callable[[str], Any]], Parts]
+Say = Callable[[str], Any]
+PartsMaker = Callable[[Say], Parts]
 
 
 def train(
-    config: Config,
-    parts: PartsMaker | None = None,
-    *,
-    command: Sequence[str] | None = None,
+    config: Config, parts: PartsMaker | None = None, *, command: Sequence[str] | None = None
 ) -> int:
     """Trains until the budget is used or a stop is requested; resumes the run in the logdir.
 
@@ -51,8 +45,8 @@ def train(
 
     Args:
         config: the configuration.
-        parts: makes the parts of the run, given a function that prints a line; by default those of
-        the configuration.
+        parts: makes the run's parts, given a function that prints a line; None for the
+            configuration's.
         command: the command line, for the record.
 
     Returns:
@@ -72,9 +66,9 @@ def train(
         notes = folder.check_same_run(path, config)
         if _nothing_to_do(config, path):
             return FINISHED
-        stop = stack.enter_context(StopRequest())
+        stopping = stack.enter_context(StopRequest())
         held = stack.enter_context(lock.Lock(path))
-        store.restore_replaced(path / 'checkpoints')
+        checkpoint.restore_replaced(path / 'checkpoints')
         saved = checkpoint.load_newest(path / 'checkpoints')
         display = ProgressDisplay(config.steps * config.action_repeat, saved.frames if saved else 0)
         stack.callback(display.close)
@@ -87,56 +81,69 @@ def train(
         stack.callback(envs.close)
         for line in envs.describe().get('overview', ()):
             display.line(line)
+        size = config.dataset.batch, config.dataset.length
         fits = threading.Event()
 
         def ready_agent() -> tuple[Agent, devices.Device]:
-            agent, device = make_agent(config, made.agent, envs, saved, parent, display.line)
+            agent, device = _make_agent(config, made, envs, saved, parent, display.line)
             fits.set()
-            warm_up(config, agent, envs)
+            example = build.example_batch(envs.obs_space, envs.act_space, *size)
+            with devices.hidden_native_stderr():
+                agent.warm_up(example, envs=len(envs) // build.turns(config))
             return agent, device
 
         # The thread that imports TensorFlow starts before everything that can be done meanwhile.
-        maker = Background(ready_agent, 'agent')
-        stack.callback(maker.wait)
+        maker = background(ready_agent, 'agent')
+        stack.callback(concurrent.futures.wait, [maker])
         # Reading episodes that are already there may move damaged ones aside, so wait with it. In a
         # new logdir episodes are collected meanwhile, and kept in memory.
         fresh = saved is None and not (path / 'train_episodes').exists()
         while not fresh and not fits.wait(0.2):
-            maker.check()
+            _raise_failure(maker)
         replay = build.build_replay(config, path / 'train_episodes', envs, hold=fresh)
         stack.callback(replay.close)
         evaluator = evaluation.Evaluator(
             made.evaluation, longest=evaluation.longest_episode(config.time_limit, config.steps)
         )
         stack.callback(evaluator.close)
-        logger = stack.enter_context(Logger())
-        plan = build.build_plan(config, evaluates=bool(evaluator.levels))
-        collector = Collector(
-            config, plan, envs, build.turns(config), replay, display, logger, made.callbacks
+        run = TrainingRun(
+            config,
+            path,
+            envs=envs,
+            turns=build.turns(config),
+            replay=replay,
+            evaluator=evaluator,
+            display=display,
+            logger=stack.enter_context(Logger()),
+            stopping=stopping,
+            callbacks=made.callbacks,
         )
-        means = MetricMeans()
-        seen = Run(collector.progress, config.action_repeat, means, stop.request)
-        for callback in made.callbacks:
-            callback.run = seen
-        snapshots = Snapshots(
-            collector.progress, replay, collector.driver, collector.random_policy, evaluator, means
-        )
-        # Restoring may add a step; the log is kept only up to the checkpoint.
-        begin = _Beginning(path, config, saved, replay, logger, collector.frames)
         if saved is not None:
-            snapshots.restore(saved, display.line)
-            display.line(f'Resuming from {saved.path} ({collector.frames} frames).')
+            run.restore(saved)
         # Read now: a prefill that is stopped may leave environments in the middle of a step.
         environment = envs.describe()
-        goes_on = collector.progress.prefilled
+        goes_on = run.prefilled
         if not goes_on:
-            _prefill(config, collector, snapshots, maker, fits, begin, stop)
+            display.phase('prefill')
+            policy: Policy = run.random_policy
+            if config.prefill_policy == 'init':
+                agent, _ = maker.result()
+                run.restore_policy(agent)
+                policy = functools.partial(agent.policy, mode='train')
+
+            def should_stop() -> bool:
+                _raise_failure(maker)
+                # Nothing is left behind if the run is refused before there is something to learn.
+                if not run.begun and fits.is_set() and replay.can_sample(config.dataset.length):
+                    run.begin()
+                return stopping()
+
+            run.prefill(policy, should_stop)
         display.phase('starting')
         agent, device = maker.result()
-        seen.agent = agent
-        if not stop():
-            collector.check_experience()
-        begin()
+        if not stopping():
+            run.check_experience()
+        run.begin()
         description = describe_run(
             seed=config.seed,
             environment=environment,
@@ -145,108 +152,22 @@ def train(
             parent=origin,
             command=command,
         )
-        provenance = folder.save_provenance(path, description, collector.frames)
-        dataset = config.dataset
-        batches = Batches(replay, dataset.batch, dataset.length, agent.to_device)
+        provenance = folder.save_provenance(path, description, run.frames)
+        batches = Batches(replay, *size, agent.to_device)
         stack.callback(batches.close)
-        if snapshots.batch is not None:
-            batches.set_state(snapshots.batch)
+        if saved is not None and (ahead := saved.file(checkpoint.BATCH)) is not None:
+            batches.set_state(ahead)
         if goes_on:  # Otherwise the policy starts fresh, or the prefill is not over.
-            snapshots.restore_policy(agent)
-        run = TrainingRun(
-            config,
-            path,
-            collector=collector,
-            evaluator=evaluator,
-            agent=agent,
-            batches=batches,
-            updater=build.build_updater(config, agent, batches.take, device),
-            means=means,
-            snapshots=snapshots,
-            provenance=provenance,
-            lock=held,
-            stop=stop,
+            run.restore_policy(agent)
+        updater = (
+            Beside(agent, batches.take, build.learns_ahead(config, device))
+            if config.async_collect
+            else InTurn(agent, batches.take)
         )
-        return run.run()
+        return run.learn(agent, batches, updater, held, provenance)
 
 
-def _prefill(
-    config: Config,
-    collector: Collector,
-    snapshots: Snapshots,
-    maker: Background[tuple[Agent, devices.Device]],
-    fits: threading.Event,
-    begin: _Beginning,
-    stop: StopRequest,
-) -> None:
-    """Plays the prefill, at random while the agent is being built.
-
-    Starts writing as soon as the agent `fits` and there is something to learn from: nothing is left
-    behind if the run is refused before.
-    """
-    collector.display.phase('prefill')
-    policy: Policy = collector.random_policy
-    if config.prefill_policy == 'init':
-        agent, _ = maker.result()
-        snapshots.restore_policy(agent)
-        policy = functools.partial(agent.policy, mode='train')
-
-    def should_stop() -> bool:
-        maker.check()
-        length = config.dataset.length
-        if not begin.made and fits.is_set() and collector.replay.can_sample(length):
-            begin()
-        return stop()
-
-    collector.prefill(policy, should_stop)
-
-
-class _Beginning:
-    """The first write to a logdir, made once; from then on the run is not refused.
-
-    Args:
-        path: the logdir.
-        config: of the new or resumed run.
-        saved: the checkpoint it resumes from.
-        replay: allowed to write from then on.
-        logger: likewise.
-        frames: where a run without a checkpoint starts.
-
-    Attributes:
-        made: whether it has been called.
-    """
-
-    def __init__(
-        self,
-        path: Path,
-        config: Config,
-        saved: Checkpoint | None,
-        replay: Replay,
-        logger: Logger,
-        frames: int,
-    ) -> None:
-        self._path = path
-        self._config = config
-        self._saved = saved
-        self._replay = replay
-        self._logger = logger
-        self._start = saved.frames if saved else frames
-        self.made = False
-
-    def __call__(self) -> None:
-        if self.made:
-            return
-        self.made = True
-        checkpoint.tidy(self._path / 'checkpoints', self._saved)
-        folder.save_config(self._path, self._config)
-        self._replay.release()
-        jsonl.truncate(self._path, self._start)
-        self._logger.open([jsonl.JsonLines(self._path), EventFile(self._path, self._start)])
-
-
-def check(
-    config: Config, parts: PartsMaker | None = None, *, say: Callable[[str], Any] | None = None
-) -> None:
+def check(config: Config, parts: PartsMaker | None = None, *, say: Say | None = None) -> None:
     """Raises the UsageError with which `train` would refuse to start; changes nothing on disk.
 
     Args:
@@ -269,23 +190,23 @@ def check(
     if parent is not None:
         say(start_from.parent_line(start_from.describe_parent(parent)))
     made, envs = _make_envs(config, parts, say)
-    try:
-        make_agent(config, made.agent, envs, saved, parent, say)
-    finally:
-        envs.close()
+    with contextlib.closing(envs):
+        _make_agent(config, made, envs, saved, parent, say)
 
 
 def _check_request(config: Config, path: Path) -> Checkpoint | None:
     """Checks a configuration before anything is made; returns the checkpoint it starts from.
 
     Raises:
-        UsageError: the budget is below the prefill, or there is no such checkpoint.
+        UsageError: the budget is below the prefill, a logger's package is missing, or there is no
+            such checkpoint.
     """
     if config.prefill > config.steps:
         raise UsageError(
             f'prefill {config.prefill} is above steps {config.steps}: nothing would be learned; '
             f'use --prefill {max(config.steps // 10, 1)} or more steps.'
         )
+    check_loggers(config)
     if not config['init.from'] or checkpoint.available(path / 'checkpoints'):
         return None
     parent = start_from.find_parent(config['init.from'], path)
@@ -294,7 +215,7 @@ def _check_request(config: Config, path: Path) -> Checkpoint | None:
     return parent
 
 
-def _nothing_to_do(config: Config, path: Path, say: Callable[[str], Any] | None = None) -> bool:
+def _nothing_to_do(config: Config, path: Path, say: Say | None = None) -> bool:
     done = folder.finished(path)
     if not done or done['step'] < config.steps * config.action_repeat:
         return False
@@ -303,11 +224,9 @@ def _nothing_to_do(config: Config, path: Path, say: Callable[[str], Any] | None 
     return True
 
 
-def _make_envs(
-    config: Config, parts: PartsMaker | None, say: Callable[[str], Any]
-) -> tuple[Parts, Workers]:
+def _make_envs(config: Config, parts: PartsMaker | None, say: Say) -> tuple[Parts, Workers]:
     """The parts of a run and its environments, checked against encoder and decoder."""
-    made = (parts or functools.partial(default_parts, config))(say)
+    made = (parts or functools.partial(build.default_parts, config))(say)
     envs = made.envs()
     try:
         build.check_keys(config, envs.obs_space)
@@ -315,3 +234,36 @@ def _make_envs(
         envs.close()
         raise
     return made, envs
+
+
+def _make_agent(
+    config: Config,
+    made: Parts,
+    envs: Workers,
+    saved: Checkpoint | None,
+    parent: Checkpoint | None,
+    say: Say,
+) -> tuple[Agent, devices.Device]:
+    """The agent with the state of the checkpoint `saved`, or with what it inherits from `parent`.
+
+    Raises UsageError where it does not fit the environment or the checkpoint.
+    """
+    with devices.hidden_native_stderr():
+        agent, device = made.agent(envs.obs_space, envs.act_space)
+        if saved is not None:
+            try:
+                agent.set_state(start_from.whole_state(saved.arrays(), agent.get_state()))
+            except ValueError as error:
+                raise UsageError(f'{saved.path} does not fit: {error}') from error
+        elif parent is not None:
+            choice = start_from.choice_of(config)
+            state, table = start_from.inherit(parent.arrays(), agent.get_state(), choice)
+            agent.set_state(state)
+            say(table)
+    return agent, device
+
+
+def _raise_failure(work: concurrent.futures.Future[Any]) -> None:
+    """Raises the exception of work in the background, if it has failed by now."""
+    if work.done():
+        work.result()

@@ -13,7 +13,7 @@ import io
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -25,64 +25,39 @@ from dreamerv2.run.types import Agent, Batch
 Metrics = dict[str, Any]
 
 
-class Updater(Protocol):
-    """Makes updates of the agent."""
+class InTurn:
+    """Makes updates in the caller's thread, carrying the latent state from batch to batch.
 
-    def update(self, number: int, step: int) -> list[Metrics]:
-        """Starts `number` updates at agent step `step`; returns the metrics of those that ended."""
-
-    def drain(self) -> list[Metrics]:
-        """Waits for what was started; returns its metrics. Then the newest weights act."""
-
-    def close(self) -> None:
-        """Waits for what was started and ends."""
-
-    @property
-    def staleness(self) -> int:
-        """Number of updates that the acting weights lag behind."""
-
-
-class _Trainer:
-    """Takes batches and trains on them, carrying the latent state from batch to batch."""
+    `take` gives the next batch.
+    """
 
     def __init__(self, agent: Agent, take: Callable[[], Batch]) -> None:
         self.agent = agent
         self.take = take
         self.state: Any = None
 
-    def train(self, batch: Batch, step: int) -> Metrics:
-        self.state, metrics = self.agent.train(batch, self.state, step)
-        return metrics
-
-    def train_ahead(self, batch: Batch, step: int) -> Metrics | None:
-        self.state, metrics = self.agent.train_ahead(batch, self.state, step)
-        return metrics
-
-
-class InTurn:
-    """Makes updates in the caller's thread.
-
-    Args:
-        agent: the agent.
-        take: gives the next batch.
-    """
-
-    staleness = 0
-
-    def __init__(self, agent: Agent, take: Callable[[], Batch]) -> None:
-        self._trainer = _Trainer(agent, take)
+    @property
+    def staleness(self) -> int:
+        """Number of updates that the acting weights lag behind."""
+        return 0
 
     def update(self, number: int, step: int) -> list[Metrics]:
-        return [self._trainer.train(self._trainer.take(), step) for _ in range(number)]
+        """Starts `number` updates at agent step `step`; returns the metrics of those that ended."""
+        ended = []
+        for _ in range(number):
+            self.state, metrics = self.agent.train(self.take(), self.state, step)
+            ended.append(metrics)
+        return ended
 
     def drain(self) -> list[Metrics]:
+        """Waits for what was started; returns its metrics. Then the newest weights act."""
         return []
 
     def close(self) -> None:
-        pass
+        """Waits for what was started and ends."""
 
 
-class Beside:
+class Beside(InTurn):
     """Makes updates in a thread while the environments step (`async_collect`).
 
     The next updates are queued while the last are still being computed, so that the thread need not
@@ -96,9 +71,9 @@ class Beside:
     """
 
     def __init__(self, agent: Agent, take: Callable[[], Batch], ahead: bool = False) -> None:
-        self._trainer = _Trainer(agent, take)
+        super().__init__(agent, take)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix='learner')
-        self._running: Future[list[Metrics | None]] | None = None
+        self._running: Future[list[Metrics]] | None = None
         self._waited_for = threading.Semaphore(0)  # Once for each that may renew the weights.
         self._failed = False
         self._ahead = ahead
@@ -112,10 +87,19 @@ class Beside:
     def update(self, number: int, step: int) -> list[Metrics]:
         if not number:
             return []
-        batches = [self._trainer.take() for _ in range(number)]
+        batches = [self.take() for _ in range(number)]
         last, self._running = self._running, self._pool.submit(self._train, batches, step)
         ended = self._end(last)
         self._number = number
+        return ended
+
+    def drain(self) -> list[Metrics]:
+        ended = self.wait()
+        if self._pending:
+            last = self.agent.finish()
+            ended += [last] if last is not None else []
+            self.agent.sync_policy()
+            self._pending = 0
         return ended
 
     def wait(self) -> list[Metrics]:
@@ -123,39 +107,33 @@ class Beside:
         running, self._running = self._running, None
         return self._end(running)
 
-    def _end(self, running: Future[list[Metrics | None]] | None) -> list[Metrics]:
+    def close(self) -> None:
+        self._waited_for.release()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _end(self, running: Future[list[Metrics]] | None) -> list[Metrics]:
         if running is None:
             return []
         self._waited_for.release()
-        ended = [metrics for metrics in running.result() if metrics is not None]
+        ended = running.result()
         self._number, self._pending = 0, int(self._ahead)
         return ended
 
-    def _train(self, batches: list[Batch], step: int) -> list[Metrics | None]:
+    def _train(self, batches: list[Batch], step: int) -> list[Metrics]:
         if self._failed:  # What is queued after a failure would start from a broken state.
             return []
-        train = self._trainer.train_ahead if self._ahead else self._trainer.train
+        ended = []
         try:
-            ended = [train(batch, step) for batch in batches]
+            for batch in batches:
+                train = self.agent.train_ahead if self._ahead else self.agent.train
+                self.state, metrics = train(batch, self.state, step)
+                ended += [metrics] if metrics is not None else []
         except BaseException:
             self._failed = True
             raise
         self._waited_for.acquire()
-        self._trainer.agent.sync_policy()
+        self.agent.sync_policy()
         return ended
-
-    def drain(self) -> list[Metrics]:
-        ended = self.wait()
-        if self._pending:
-            last = self._trainer.agent.finish()
-            ended += [last] if last is not None else []
-            self._trainer.agent.sync_policy()
-            self._pending = 0
-        return ended
-
-    def close(self) -> None:
-        self._waited_for.release()
-        self._pool.shutdown(wait=True, cancel_futures=True)
 
 
 class Batches:
@@ -188,13 +166,21 @@ class Batches:
         Raises:
             UsageError: the replay has nothing to sample from.
         """
-        if self._ahead is None:
-            self._draw()
-        assert self._ahead is not None
-        self.last, placed = self._ahead.result()
+        ahead = self._ahead or self._draw()
+        self.last, placed = ahead.result()
         self._ahead = None
-        self._draw()
+        self._ahead = self._draw()
         return placed
+
+    def _draw(self) -> Future[tuple[Batch, Any]]:
+        return self._submit(self._replay.choose(*self._size))
+
+    def _submit(self, assemble: Callable[[], Batch]) -> Future[tuple[Batch, Any]]:
+        def ready() -> tuple[Batch, Any]:
+            batch = assemble()
+            return batch, self._place(batch)
+
+        return self._pool.submit(ready)
 
     def get_state(self) -> bytes | None:
         """The batch ahead as an `.npz` file; None before the first was taken."""
@@ -216,17 +202,8 @@ class Batches:
             raise UsageError(
                 f'The batch ahead in the checkpoint cannot be read ({error}): use another one.'
             ) from error
-        self._ahead = self._pool.submit(lambda: (batch, self._place(batch)))
+        self._ahead = self._submit(lambda: batch)
 
     def close(self) -> None:
         """Ends the thread."""
         self._pool.shutdown(wait=True, cancel_futures=True)
-
-    def _draw(self) -> None:
-        assemble = self._replay.choose(*self._size)
-
-        def ready() -> tuple[Batch, Any]:
-            batch = assemble()
-            return batch, self._place(batch)
-
-        self._ahead = self._pool.submit(ready)

@@ -60,8 +60,12 @@ class Engine(abc.ABC):
 
     def stop(self) -> None:
         """Asks every run to save and end, without waiting; queued runs are cancelled."""
-        for active in self._running.values():
-            self._end(active)
+        for job in self._running:
+            self.end(job)
+
+    def end(self, job: Job) -> None:
+        """The same for one run."""
+        self._end(self._running[job])
 
     def close(self) -> None:  # noqa: B027 (most have nothing to release)
         """Releases the cluster."""

@@ -38,6 +38,8 @@ def run_jobs(
     retries: int = 1,
     interval: float = 1.0,
     after: Callable[[Job], Any] = lambda job: None,
+    more: Callable[[], Sequence[Job]] = tuple,
+    dropped: Callable[[Job], bool] = lambda job: False,
 ) -> dict[str, list[Job]]:
     """Runs the jobs; each starts when its parent has finished and the engine has room.
 
@@ -50,17 +52,28 @@ def run_jobs(
         say: prints one line about each start and end.
         interval: seconds between polls.
         after: called with each run that has just finished.
+        more: further jobs, asked for when none is pending and there is room; none ends it.
+        dropped: whether a job is no longer wanted; it is stopped, or not started.
 
     Returns:
-        The jobs by how they ended: `finished`, `failed`, `blocked` and `stopped`.
+        The jobs by how they ended: `finished`, `failed`, `blocked`, `stopped` and `dropped`.
     """
-    pending = {job for job in jobs if read_state(job).kind != 'finished'}
-    finished = [job for job in jobs if job not in pending]
-    ended: dict[str, list[Job]] = {'finished': finished, 'failed': [], 'blocked': [], 'stopped': []}
+    kinds = ('finished', 'failed', 'blocked', 'stopped', 'dropped')
+    ended: dict[str, list[Job]] = {kind: [] for kind in kinds}
     attempts: collections.Counter[Job] = collections.Counter()
     stopping = False
-    for job in pending:
-        (job.logdir / FAILURE).unlink(missing_ok=True)
+    pending: set[Job] = set()
+    dropping: set[Job] = set()
+
+    def add(new: Sequence[Job]) -> None:
+        for job in new:
+            if read_state(job).kind == 'finished':
+                ended['finished'].append(job)
+            else:
+                (job.logdir / FAILURE).unlink(missing_ok=True)
+                pending.add(job)
+
+    add(jobs)
     while True:
         for job, code in engine.poll():
             state = read_state(job)
@@ -70,6 +83,8 @@ def run_jobs(
                 after(job)
             elif stopping:
                 ended['stopped'].append(job)
+            elif job in dropping:
+                ended['dropped'].append(job)
             elif code == STOPPED or (code != BAD_INPUT and attempts[job] <= retries):
                 what = 'was stopped' if code == STOPPED else f'ended with {_in_words(code)}'
                 say(f'{job.name}: {what} at {state.frames} frames; resuming')
@@ -84,6 +99,17 @@ def run_jobs(
             say(f'Stopping {len(engine.running)} runs, with checkpoints.')
             engine.stop()
         if not stopping:
+            for job in [*pending, *engine.running]:
+                if job not in dropping and dropped(job):
+                    dropping.add(job)
+                    if job in pending:
+                        pending.discard(job)
+                        ended['dropped'].append(job)
+                    else:
+                        engine.end(job)
+            while not pending and engine.has_room and (new := more()):
+                jobs = [*jobs, *new]
+                add(new)
             for job in [job for job in jobs if job in pending]:
                 if job.parent is not None and read_failure(job.parent):
                     say(f'{job.name}: cannot start, {job.parent.name} has failed')

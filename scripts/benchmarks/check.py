@@ -18,8 +18,7 @@ from typing import Any
 from dreamerv2.envs.workers import InProcess
 from dreamerv2.errors import UsageError
 from dreamerv2.run import build, random_streams
-from dreamerv2.run.driver import Driver
-from dreamerv2.run.random_policy import RandomPolicy
+from dreamerv2.run.driver import Driver, RandomPolicy
 
 from . import limits, replay, subject
 from .emulator import BareGame

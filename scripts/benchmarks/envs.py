@@ -14,8 +14,7 @@ from dreamerv2.cores import usable_cores
 from dreamerv2.envs.factory import make_workers
 from dreamerv2.envs.workers import Workers
 from dreamerv2.run import build, random_streams
-from dreamerv2.run.driver import Driver
-from dreamerv2.run.random_policy import RandomPolicy
+from dreamerv2.run.driver import Driver, RandomPolicy
 
 from . import emulator
 from .options import Options

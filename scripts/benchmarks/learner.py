@@ -82,9 +82,9 @@ def part_calls(agent: Any, batch: Mapping[str, Any], xla: bool) -> dict[str, Cal
             loss = squares(tf.nest.flatten(posterior) + [prior[k] for k in prior if k != 'deter'])
         return gradient_norm(tape, loss, [embed, *model.rssm.parameters().values()])
 
-    def imagination(posterior, is_terminal, mask):
-        step = tf.constant(0, tf.int64)
-        _, metrics = learner.update_behavior(posterior, is_terminal, mask, seed, step)
+    def imagination(posterior, data):
+        rows, step = learner.rows_of(data), tf.constant(0, tf.int64)
+        _, metrics = learner.update_behavior(posterior, rows, seed, step)
         return metrics['actor_loss'] + metrics['critic_loss']
 
     embed = compiled(lambda data: model.encoder(model.preprocess(data)), True)(data)
@@ -94,7 +94,7 @@ def part_calls(agent: Any, batch: Mapping[str, Any], xla: bool) -> dict[str, Cal
         'encoder': (encoder, (data,)),
         'decoder': (decoder, (features, data)),
         'RSSM': (rssm, (embed, start)),
-        'imagination, actor, critic': (imagination, (posterior, data['is_terminal'], data['mask'])),
+        'imagination, actor, critic': (imagination, (posterior, data)),
     }
 
     def caller(body, arguments):

@@ -15,8 +15,7 @@ from dreamerv2.envs.workers import InProcess
 from dreamerv2.replay import Replay
 from dreamerv2.replay.measure import bytes_per_step, fill
 from dreamerv2.run import build, random_streams
-from dreamerv2.run.driver import Driver
-from dreamerv2.run.random_policy import RandomPolicy
+from dreamerv2.run.driver import Driver, RandomPolicy
 from dreamerv2.run.types import Row
 
 from . import limits

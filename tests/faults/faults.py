@@ -75,7 +75,9 @@ def save(folder: Path, frames: int, value: int = 0, **options: object) -> None:
 
 def checkpoints(folder: Path) -> State:
     """What each checkpoint holds: one value if all of its files agree; and its score."""
-    checkpoint.load_newest(folder / 'checkpoints', _damaged, set_aside=True)
+    checkpoint.recover(folder / 'checkpoints')
+    newest = checkpoint.load_newest(folder / 'checkpoints', _damaged)
+    checkpoint.tidy(folder / 'checkpoints', newest)
     state = {}
     for path in checkpoint.available(folder / 'checkpoints'):
         saved = checkpoint.load(path)

@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 
 from dreamerv2.run import checkpoint
-from dreamerv2.run.background import Background
+from dreamerv2.run.background import background
 
 ROOT = Path(__file__).resolve().parents[2]
 TRAIN = ROOT / 'dreamerv2' / 'train.py'
@@ -199,10 +199,9 @@ def compare(
         `share`: the straight run's seconds over these.
     """
     straight, parts = root / 'straight', root / 'parts'
-    unbroken = Background(lambda: unbroken_seconds(straight, arguments, beside), 'straight')
+    unbroken = background(lambda: unbroken_seconds(straight, arguments, beside), 'straight')
     if not beside:
-        unbroken.wait()
-        unbroken.check()
+        unbroken.result()
     if every:
         moments = [(at_time(every), 0.0)] * stops
     else:

@@ -20,7 +20,6 @@ from hypothesis.stateful import (
 
 from dreamerv2.errors import StorageError, UsageError
 from dreamerv2.run import checkpoint
-from dreamerv2.run.checkpoint import store
 from tests.faults import faults
 from tests.faults.injection import Crashed, Faults
 
@@ -101,14 +100,14 @@ class CheckpointStore(RuleBasedStateMachine):
     @rule(data=st.data())
     def mark_to_keep(self, data):
         frames = data.draw(st.sampled_from(sorted(self.model)))
-        (self.root / store.folder_name(frames) / 'keep').touch()
+        (self.root / checkpoint.folder_name(frames) / 'keep').touch()
         self.model[frames].marked = True
 
     @precondition(lambda self: self.good())
     @rule(data=st.data(), at=st.integers(0, 10_000), mask=st.integers(1, 255))
     def damage(self, data, at, mask):
         frames = data.draw(st.sampled_from(self.good()))
-        path = self.root / store.folder_name(frames)
+        path = self.root / checkpoint.folder_name(frames)
         file = data.draw(st.sampled_from(sorted(p for p in path.iterdir() if p.name != 'keep')))
         content = bytearray(file.read_bytes())
         content[at % len(content)] ^= mask
@@ -121,15 +120,17 @@ class CheckpointStore(RuleBasedStateMachine):
         good = self.good()
         if not good and self.model:
             with pytest.raises(UsageError, match='all of them damaged'):
-                checkpoint.load_newest(self.root, said.append, set_aside=set_aside)
+                checkpoint.load_newest(self.root, said.append)
             assert len(said) == len(self.model)
             return
-        found = checkpoint.load_newest(self.root, said.append, set_aside=set_aside)
+        found = checkpoint.load_newest(self.root, said.append)
+        if set_aside:
+            checkpoint.tidy(self.root, found)
         assert (found is None) == (not self.model)
         newer = [frames for frames in self.model if frames > found.frames] if found else []
         assert len(said) == len(newer)
         for frames, line in zip(sorted(newer, reverse=True), said, strict=True):
-            assert store.folder_name(frames) in line and '\n' not in line
+            assert checkpoint.folder_name(frames) in line and '\n' not in line
         if found:
             assert found.frames == good[-1]
             self.check(found)
@@ -152,7 +153,7 @@ class CheckpointStore(RuleBasedStateMachine):
             return
         assert [int(path.name) for path in checkpoint.available(self.root)] == sorted(self.model)
         for frames, saved in self.model.items():
-            path = self.root / store.folder_name(frames)
+            path = self.root / checkpoint.folder_name(frames)
             if saved.damaged:
                 with pytest.raises(checkpoint.DamagedCheckpointError, match=path.name):
                     checkpoint.load(path)
@@ -180,7 +181,7 @@ class CheckpointStore(RuleBasedStateMachine):
         if power:
             faults_to_come.lose_unsynced(self.root)
         with Faults():
-            store.recover(self.root)
+            checkpoint.recover(self.root)
         there = {int(path.name) for path in checkpoint.available(self.root)}
         after = {**self.model, frames: Saved(self.value, score)}
         pruned = self.pruned(after, frames)
@@ -196,7 +197,7 @@ class CheckpointStore(RuleBasedStateMachine):
 
     def holds(self, frames, value):
         try:
-            path = self.root / store.folder_name(frames)
+            path = self.root / checkpoint.folder_name(frames)
             return checkpoint.load(path).state['value'] == value
         except checkpoint.DamagedCheckpointError:
             return False

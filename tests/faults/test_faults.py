@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from dreamerv2.run.checkpoint import store
+from dreamerv2.run import checkpoint
 from tests.faults import faults
 from tests.faults.injection import Faults
 
@@ -38,7 +38,7 @@ def test_a_missing_fsync_would_be_found(monkeypatch):
 
     scenario = faults.SCENARIOS[0]
     with monkeypatch.context() as patch:
-        patch.setattr(store, 'write_new', forgetful)
+        patch.setattr(checkpoint, 'write_new', forgetful)
         number = len(faults.calls(scenario))
         results = [faults.play(scenario, at, 'power cut') for at in range(number)]
     assert any('DamagedCheckpointError' in result for result in results)

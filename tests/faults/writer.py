@@ -16,7 +16,7 @@ import numpy as np
 
 from dreamerv2.replay import Replay
 from dreamerv2.run import checkpoint
-from dreamerv2.run.checkpoint.saver import Saver
+from dreamerv2.run.background import Saver
 from tests.faults.work import CAPACITY, Work
 
 SAVE_EVERY = 40
@@ -43,7 +43,9 @@ def save(folder: Path, work: Work, wait: bool = True) -> functools.partial:
 
 def resume(folder: Path) -> Work:
     """The work as the newest good checkpoint has it, or from the beginning."""
-    saved = checkpoint.load_newest(folder / 'checkpoints', complain, set_aside=True)
+    checkpoint.recover(folder / 'checkpoints')
+    saved = checkpoint.load_newest(folder / 'checkpoints', complain)
+    checkpoint.tidy(folder / 'checkpoints', saved)
     work = Work(Replay(folder / 'train_episodes', CAPACITY))
     if saved is None:
         save(folder, work)()

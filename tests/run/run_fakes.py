@@ -13,7 +13,7 @@ from dreamerv2.envs.workers import InProcess
 from dreamerv2.run import random_streams
 from dreamerv2.run.build import Parts
 from dreamerv2.run.devices import Device
-from dreamerv2.run.random_policy import RandomPolicy
+from dreamerv2.run.driver import RandomPolicy
 from dreamerv2.run.training import train
 
 SIZE = 8

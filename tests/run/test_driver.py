@@ -9,9 +9,8 @@ from run_fakes import CountingEnv, Forgetful, in_process, random_policy
 from dreamerv2.envs.contract import spaces
 from dreamerv2.replay import Replay
 from dreamerv2.run import random_streams
-from dreamerv2.run.driver import Driver, environment_action
+from dreamerv2.run.driver import Driver, RandomPolicy, environment_action
 from dreamerv2.run.metrics.episode_summary import episode_metrics
-from dreamerv2.run.random_policy import RandomPolicy
 
 
 def collect(envs, steps, **options):

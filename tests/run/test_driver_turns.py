@@ -12,7 +12,7 @@ from dreamerv2.envs.factory import make_workers
 from dreamerv2.envs.process_workers import ProcessWorkers, WorkerError
 from dreamerv2.envs.workers import InProcess, ThreadWorkers
 from dreamerv2.replay import Replay
-from dreamerv2.run.checkpoint.snapshots import pack_unfinished, unpack_unfinished
+from dreamerv2.run.checkpoint import unfinished
 from dreamerv2.run.driver import Driver
 
 
@@ -90,13 +90,13 @@ def test_taking_turns_goes_on_in_mid_step_and_in_other_turns(steps, turns, trans
     for _ in range(steps):
         driver.step(by_what_is_seen)
     state = json.loads(json.dumps(driver.get_state()))
-    packed = pack_unfinished(replay.unfinished(), {}, driver.arrived())
+    packed = unfinished.pack(replay.unfinished(), {}, driver.arrived())
     before = len(replay.episodes())
     expected = [driver.step(by_what_is_seen) for _ in range(17)]
 
     again, restored = make(50, turns)
-    unfinished, _, arrived = unpack_unfinished(packed)
-    assert restored.set_state(state, unfinished, arrived) == {}
+    rows, _, arrived = unfinished.unpack(packed)
+    assert restored.set_state(state, rows, arrived) == {}
     found = [restored.step(by_what_is_seen) for _ in transitions]
     # With one turn the first step hands on what had arrived; then both act together.
     assert [result.transitions for result in found] == transitions

@@ -1,62 +1,82 @@
-"""The loop: what is counted, what is due and when."""
+"""The loop of a run: what is counted, what is due and when."""
 
 import pytest
-from run_fakes import CountingEnv, in_process
+from run_fakes import CountingEnv, in_process, small_config
 
-from dreamerv2.run import loop, random_streams
-from dreamerv2.run.driver import Driver
-from dreamerv2.run.loop import Every
-from dreamerv2.run.random_policy import RandomPolicy
+from dreamerv2.replay import Replay
+from dreamerv2.run.callbacks import Callback
+from dreamerv2.run.evaluation import Evaluator
+from dreamerv2.run.metrics.logger import Logger
+from dreamerv2.run.metrics.terminal import ProgressDisplay
+from dreamerv2.run.training_run import Every, TrainingRun
 from dreamerv2.run.updater import InTurn
+from dreamerv2.signals import StopRequest
+
+# What a test does not ask for never happens.
+NOTHING = dict.fromkeys(('prefill', 'pretrain', 'log_every', 'eval_every', 'save_every'), 0)
+ONCE = {'train_every': 1, 'train_steps': 1}
 
 
-class Trace:
-    """Runs a plan with fakes and keeps the events with the step at which they came."""
+class Notes(Callback):
+    """Keeps the episodes, and whether they are of the prefill; counts the rest."""
 
-    def __init__(self, plan, envs=1, length=10, stop_at=None, progress=None):
-        self.driver = Driver(in_process([CountingEnv(length, seed=i) for i in range(envs)]))
-        self.policy = RandomPolicy(
-            self.driver.envs.act_space, random_streams.generator(0, 'random_policy')
+    def __init__(self):
+        self.episodes, self.updates, self.transitions = [], 0, 0
+
+    def on_step(self, row, worker):
+        self.transitions += not row['is_first']
+
+    def on_episode(self, episode):
+        self.episodes.append((episode, not self.run.prefilled))
+
+    def on_update(self, metrics):
+        self.updates += 1
+
+
+class Trace(TrainingRun):
+    """A run of fakes that keeps the steps at which something was due."""
+
+    def __init__(self, steps, envs=1, stop_at=None, state=None, **counts):
+        self.steps_of = {name: [] for name in ('update', 'evaluate', 'log', 'save')}
+        self.notes, self.stop_at = Notes(), stop_at
+        super().__init__(
+            small_config('unused').update({**NOTHING, **ONCE, **counts, 'steps': steps}),
+            None,
+            envs=in_process([CountingEnv(seed=i) for i in range(envs)]),
+            replay=Replay(None, seed=0),
+            turns=1,
+            evaluator=Evaluator({'a': CountingEnv}),
+            display=ProgressDisplay(steps),
+            logger=Logger(),
+            stopping=StopRequest(),
+            callbacks=[self.notes],
         )
-        self.plan = plan
-        self.progress = progress or loop.Progress(plan)
-        self.update_steps = []
-        self.events = []
-        self.stop_at = stop_at
-
-    def should_stop(self):
-        return self.stop_at is not None and self.progress.step >= self.stop_at
+        self.stopping = lambda: self.stop_at is not None and self.step >= self.stop_at
+        self._policy = self.random_policy
+        self.updater = InTurn(self, dict)
+        if state is not None:
+            self.set_progress(state)
 
     def train(self, batch, state, step):
-        self.update_steps.append(step)
+        self.steps_of['update'].append(step)
         return None, {'loss': 1.0}
 
-    def interact(self):
-        events = loop.interact(
-            self.driver,
-            self.policy,
-            InTurn(self, dict),
-            self.progress,
-            self.plan,
-            should_stop=self.should_stop,
-        )
-        self.events += [(self.progress.step, event) for event in events]
+    def evaluate(self):
+        self.steps_of['evaluate'].append(self.step)
+
+    def log(self):
+        self.steps_of['log'].append(self.step)
+
+    def save(self):
+        self.steps_of['save'].append(self.step)
+
+    def played(self):
+        self.interact()
         return self
 
-    def prefill(self, steps, ready=lambda: True):
-        events = loop.prefill(
-            self.driver,
-            self.policy,
-            self.progress,
-            steps=steps,
-            ready=ready,
-            should_stop=self.should_stop,
-        )
-        self.events += [(self.progress.step, event) for event in events]
+    def prefilled_up(self):
+        self.prefill(self.random_policy, self.stopping)
         return self
-
-    def steps_of(self, kind):
-        return [step for step, event in self.events if isinstance(event, kind)]
 
 
 class OriginalEvery:
@@ -87,7 +107,7 @@ def test_every_counts_all_periods_gone_by_and_keeps_its_state():
     assert every.advance(13) == 0
     assert every.pending(22) == every.advance(22) == 3
     restored = Every(4)
-    restored.set_state(every.get_state())
+    restored.last = every.last
     assert [restored.advance(step) for step in (25, 26)] == [0, 1]
     assert Every(0).advance(100) == 0
     later = Every(10, at_start=False)
@@ -95,96 +115,81 @@ def test_every_counts_all_periods_gone_by_and_keeps_its_state():
 
 
 def test_prefill_is_counted_and_ends_exactly():
-    trace = Trace(loop.Plan(steps=100)).prefill(37)
-    assert trace.progress.step == 37
-    assert trace.progress.prefilled
-    assert isinstance(trace.events[-1][1], loop.PrefillEnded)
-    ended = [event for _, event in trace.events if isinstance(event, loop.EpisodeEnded)]
-    assert len(ended) == 3 and all(event.prefill for event in ended)
-    assert trace.progress.episodes == 3
+    trace = Trace(100, prefill=37).prefilled_up()
+    assert trace.step == 37
+    assert trace.prefilled
+    assert len(trace.notes.episodes) == 3 and all(prefill for _, prefill in trace.notes.episodes)
+    assert trace.episodes == 3
 
 
 def test_prefill_goes_on_until_there_is_something_to_learn_from():
-    trace = Trace(loop.Plan(steps=100))
-    trace.prefill(2, ready=lambda: trace.progress.episodes > 0)
-    assert trace.progress.step == 10
+    assert Trace(100, prefill=2).prefilled_up().step == 10
 
 
 def test_prefill_drops_the_unfinished_episode():
-    trace = Trace(loop.Plan(steps=60)).prefill(37).interact()
-    played = [e for _, e in trace.events if isinstance(e, loop.EpisodeEnded) and not e.prefill]
-    assert [event.episode.length for event in played] == [10, 10]
-    assert trace.progress.step == 60
+    trace = Trace(60, prefill=37).prefilled_up().played()
+    played = [episode.length for episode, prefill in trace.notes.episodes if not prefill]
+    assert played == [10, 10]
+    assert trace.step == 60
 
 
 def test_prefill_stops_when_asked():
-    trace = Trace(loop.Plan(steps=100), stop_at=5).prefill(37)
-    assert trace.progress.step == 5
-    assert not trace.progress.prefilled
-    assert not trace.steps_of(loop.PrefillEnded)
+    trace = Trace(100, prefill=37, stop_at=5).prefilled_up()
+    assert trace.step == 5
+    assert not trace.prefilled
 
 
 def test_updates_come_every_train_every_steps_from_the_first():
-    trace = Trace(loop.Plan(steps=64, train_every=16, train_steps=2, pretrain=3)).interact()
-    assert trace.update_steps == [0, 0, 0, 1, 1, 17, 17, 33, 33, 49, 49]
-    assert trace.progress.updates == len(trace.steps_of(loop.Updated)) == 11
+    trace = Trace(64, train_every=16, train_steps=2, pretrain=3).played()
+    assert trace.steps_of['update'] == [0, 0, 0, 1, 1, 17, 17, 33, 33, 49, 49]
+    assert trace.updates == trace.notes.updates == 11
 
 
 @pytest.mark.parametrize('envs', [1, 3, 8])
 def test_number_of_updates_does_not_depend_on_the_number_of_environments(envs):
-    trace = Trace(loop.Plan(steps=240, train_every=5), envs=envs).interact()
-    assert trace.progress.step == 240
+    trace = Trace(240, train_every=5, envs=envs).played()
+    assert trace.step == 240
     # Counted from the first step of all environments.
-    assert trace.progress.updates == 1 + (240 - envs) // 5
+    assert trace.updates == 1 + (240 - envs) // 5
 
 
 def test_budget_is_reached_and_not_overshot():
-    trace = Trace(loop.Plan(steps=57)).interact()
-    assert trace.progress.step == 57
-    assert len(trace.steps_of(loop.Stepped)) == 57
+    trace = Trace(57).played()
+    assert trace.step == trace.notes.transitions == 57
 
 
 def test_evaluation_comes_first_and_then_every_eval_every():
-    trace = Trace(loop.Plan(steps=100, eval_every=30)).interact()
-    assert trace.steps_of(loop.EvaluationDue) == [0, 30, 60, 90]
+    assert Trace(100, eval_every=30).played().steps_of['evaluate'] == [0, 30, 60, 90]
 
 
 def test_saves_come_every_save_every_after_evaluations_and_at_the_end():
-    trace = Trace(loop.Plan(steps=100, save_every=40)).interact()
-    assert trace.steps_of(loop.SaveDue) == [40, 80, 100]
-    trace = Trace(loop.Plan(steps=100, save_every=40, eval_every=30)).interact()
-    assert trace.steps_of(loop.SaveDue) == [30, 40, 60, 80, 90, 100]
+    trace = Trace(100, save_every=40).played()
+    assert trace.steps_of['save'] == [40, 80, 100]
+    trace = Trace(100, save_every=40, eval_every=30).played()
+    assert trace.steps_of['save'] == [30, 40, 60, 80, 90, 100]
 
 
 def test_logs_come_every_log_every_from_the_first_step():
-    trace = Trace(loop.Plan(steps=50, log_every=20)).interact()
-    assert trace.steps_of(loop.LogDue) == [1, 21, 41]
+    assert Trace(50, log_every=20).played().steps_of['log'] == [1, 21, 41]
 
 
 def test_a_stop_ends_after_a_whole_step_with_a_save():
-    trace = Trace(loop.Plan(steps=100, save_every=50), stop_at=23).interact()
-    assert trace.progress.step == 23
-    assert trace.steps_of(loop.SaveDue) == [23]
-    assert isinstance(trace.events[-1][1], loop.SaveDue)
+    trace = Trace(100, save_every=50, stop_at=23).played()
+    assert trace.step == 23
+    assert trace.steps_of['save'] == [23]
 
 
 def test_an_evaluation_cut_short_is_made_again():
-    plan = loop.Plan(steps=100, eval_every=30)
-    trace = Trace(plan, stop_at=30).interact()
-    progress = loop.Progress(plan)
-    progress.set_state(trace.progress.get_state())
-    again = Trace(plan, progress=progress).interact()
-    assert trace.steps_of(loop.EvaluationDue) == [0]
-    assert again.steps_of(loop.EvaluationDue) == [30, 60, 90]
+    trace = Trace(100, eval_every=30, stop_at=30).played()
+    again = Trace(100, eval_every=30, state=trace.progress()).played()
+    assert trace.steps_of['evaluate'] == [0]
+    assert again.steps_of['evaluate'] == [30, 60, 90]
 
 
 def test_going_on_from_a_state_is_due_at_the_same_steps():
-    plan = loop.Plan(steps=90, train_every=7, log_every=20, eval_every=30, save_every=25)
-    straight = Trace(plan).interact()
-    first = Trace(plan, stop_at=50).interact()
-    progress = loop.Progress(plan)
-    progress.set_state(first.progress.get_state())
-    second = Trace(plan, progress=progress).interact()
-    assert first.update_steps + second.update_steps == straight.update_steps
-    for kind in (loop.LogDue, loop.EvaluationDue):
-        assert first.steps_of(kind) + second.steps_of(kind) == straight.steps_of(kind)
+    periods = {'train_every': 7, 'log_every': 20, 'eval_every': 30, 'save_every': 25}
+    straight = Trace(90, **periods).played()
+    first = Trace(90, stop_at=50, **periods).played()
+    second = Trace(90, state=first.progress(), **periods).played()
+    for kind in ('update', 'log', 'evaluate'):
+        assert first.steps_of[kind] + second.steps_of[kind] == straight.steps_of[kind]

@@ -10,7 +10,7 @@ import sys
 import pytest
 from run_fakes import fake_parts, small_config
 
-from dreamerv2.run.checkpoint import store
+from dreamerv2.run import checkpoint
 from dreamerv2.run.training import train
 
 # Runs commands one after another in one process and tells of each its exit code and words.
@@ -30,7 +30,7 @@ print(json.dumps(results))
 def replace_config(path, text):
     """Gives a checkpoint another configuration, as a malicious source would."""
     (path / 'config.yaml').write_text(text)
-    whole = store.read_manifest(path)
+    whole = checkpoint.read_manifest(path)
     entry = {'bytes': len(text), 'sha256': hashlib.sha256(text.encode()).hexdigest()}
     assert entry.keys() == whole.files['config.yaml'].keys()
     changed = dataclasses.replace(whole, files={**whole.files, 'config.yaml': entry})

@@ -8,7 +8,7 @@ from run_fakes import CountingEnv, NumpyAgent, in_process, lines, random_policy,
 
 from dreamerv2.cli import FINISHED, STOPPED
 from dreamerv2.errors import UsageError
-from dreamerv2.run import checkpoint, collector
+from dreamerv2.run import checkpoint, training_run
 from dreamerv2.run.build import Parts
 from dreamerv2.run.devices import Device
 from dreamerv2.run.evaluation import LONGEST_EPISODE, Evaluator, longest_episode
@@ -87,7 +87,7 @@ def test_unfinished_episodes_are_enough_where_they_may_be_sampled(
 
 
 def test_it_is_said_once_that_no_episode_ends(tmp_path, capfd, monkeypatch):
-    monkeypatch.setattr(collector, 'LONG_EPISODE', 100)
+    monkeypatch.setattr(training_run, 'LONG_EPISODE', 100)
     config = small_config(tmp_path, steps=400, eval_every=100, time_limit=0)
     evaluation = {'endless': Unending}
     assert train(config, parts_of([Unending(ending=5)], evaluation)) == FINISHED

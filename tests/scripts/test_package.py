@@ -70,7 +70,10 @@ def test_it_works_away_from_the_repository(wheel, tmp_path):
 def test_metadata(wheel):
     found = metadata(wheel)
     assert found['Name'] == 'dreamerv2-mario'
-    assert set(found.get_all('Provides-Extra')) == {'gpu', 'atari', 'cluster', 'peers', 'dev'}
+    extras = {
+        'gpu', 'atari', 'cluster', 'peers', 'search', 'wandb', 'mlflow', 'docs', 'dev',
+    }  # fmt: skip
+    assert set(found.get_all('Provides-Extra')) == extras
     assert set(found['Requires-Python'].split(',')) == {'>=3.10', '<3.13'}
 
 

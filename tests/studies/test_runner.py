@@ -45,6 +45,9 @@ class PretendEngine:
     def stop(self):
         self.stopped = True
 
+    def end(self, job):
+        self.codes[job.name] = [75]
+
 
 def run(jobs, engine, stop=lambda: False, **options):
     said = []
@@ -115,6 +118,25 @@ def test_stopping_stops_the_runs_and_the_rest_waits(jobs):
     later = PretendEngine()
     assert len(run(jobs, later)[0]['finished']) == len(jobs)
     assert len(later.started) == len(jobs) - 2
+
+
+def test_further_runs_are_asked_for_and_those_not_wanted_any_more_are_dropped(jobs):
+    first, second, third, *_ = select(jobs, stages=['baseline'])
+    batches, unwanted = [[first], [second, third]], []
+
+    def more():
+        return batches.pop(0) if batches else []
+
+    def dropped(job):
+        if second in engine.running:
+            unwanted.extend([second, third])
+        return job in unwanted
+
+    engine = PretendEngine(looks=3)
+    ended, _ = run([], engine, more=more, dropped=dropped)
+    assert engine.started == [first.name, second.name] and not batches
+    assert ended['finished'] == [first.name] and not ended['stopped'] and not ended['failed']
+    assert sorted(ended['dropped']) == sorted([second.name, third.name])
 
 
 def test_a_run_that_another_process_is_busy_with_is_not_started_twice(jobs):

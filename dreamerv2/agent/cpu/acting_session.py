@@ -17,7 +17,7 @@ from tensorflow.core.protobuf import config_pb2
 
 from dreamerv2.agent.acting import Acting, ActState
 from dreamerv2.nets.cpu.kernels import LEAST_IMAGES
-from dreamerv2.nets.layers import Conv, Dense
+from dreamerv2.nets.layers import Layer
 
 Call = Callable[..., list[np.ndarray]]
 
@@ -35,15 +35,10 @@ class ActingSession:
 
     def __init__(self, acting: Acting, traced: Callable[[Callable], Callable]):
         self._traced = traced
-        modules = {id(module): module for module in acting.modules.values()}  # Each once.
-        layers = [x for module in modules.values() for x in (module, *module.submodules)]
-        types = {
-            id(weight): layer.dtype
-            for layer in layers
-            if isinstance(layer, Dense | Conv)
-            for weight in (layer.kernel, layer.bias)
-        }
-        self._learned = [v for module in modules.values() for v in module.parameters().values()]
+        modules = {id(module): module for module in acting.modules.values()}.values()  # Each once.
+        layers = [x for module in modules for x in module.submodules if isinstance(x, Layer)]
+        types = {id(x): layer.dtype for layer in layers for x in (layer.kernel, layer.bias)}
+        self._learned = [v for module in modules for v in module.parameters().values()]
         self._graph = tf.Graph()
         with self._graph.as_default():
             copies = [
@@ -81,7 +76,7 @@ class ActingSession:
         latent, action = state
         seen, names = sorted(obs), sorted(latent)
         given = [*(obs[key] for key in seen), *(latent[key] for key in names), action, seed]
-        given = [np.asarray(value) for value in given]
+        given = list(map(np.asarray, given))
         key = mode, *((value.shape, value.dtype) for value in given)
         if key not in self._calls:
             self._calls[key] = self._place(mode, seen, names, given)
@@ -100,13 +95,7 @@ class ActingSession:
         split = len(given[-2]) >= 2 * LEAST_IMAGES  # Actions: one for each environment.
         return self._callable(inputs, [action, *(latent[name] for name in names)], split=split)
 
-    def _callable(
-        self,
-        inputs: list[tf.Tensor],
-        results: list[tf.Tensor],
-        also: Sequence[tf.Operation] = (),
-        split: bool = False,
-    ) -> Call:
+    def _callable(self, inputs: list, results: list, also: Sequence = (), split=False) -> Call:
         """A call of the graph; in threads of the session's own where its operations are `split`."""
         options = config_pb2.CallableOptions(
             feed=[x.name for x in inputs],

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import tensorflow as tf
 
-from dreamerv2.agent.learner import Learner, PendingUpdate, Tensors, level_of
+from dreamerv2.agent.learner import Learner, PendingUpdate, Tensors
 from dreamerv2.nets.rssm import State
 
 
@@ -31,7 +32,7 @@ class Overlap:
         self._learner = learner
         self._both = compile_function(self._complete_and_begin)
         self._pending: tuple[PendingUpdate, Tensors] | None = None
-        self._arguments: tuple | None = None
+        self._arguments: tuple = ()
 
     @property
     def pending(self) -> bool:
@@ -43,17 +44,15 @@ class Overlap:
     ) -> tuple[State, Tensors | None]:
         """Completes the update before and begins one; args as those of `Learner.update`.
 
-        Returns:
-            The latent state behind the last row, and the metrics of the update that was completed;
-            None at the first.
+        Returns the latent state behind the last row, and the metrics of the update that was
+        completed, None at the first.
         """
         self._arguments = arguments = data, state, seed, step
+        completed = None
         if self._pending is None:  # What is completed is nothing: its effect is undone.
+            blank = _blank(self._learner, *arguments)
             with _unchanged(self._learner.halves()[1]):
-                state, pending, metrics, _ = self._both(
-                    _blank(self._learner, *arguments), *arguments
-                )
-            completed = None
+                state, pending, metrics, _ = self._both(blank, *arguments)
         else:
             before, known = self._pending
             state, pending, metrics, more = self._both(before, *arguments)
@@ -67,7 +66,7 @@ class Overlap:
         Costs about one more update: half of what is computed here is thrown away, and half of what
         the next `update` computes, which has nothing to complete.
         """
-        if self._pending is None or self._arguments is None:
+        if self._pending is None:
             return None
         (pending, metrics), self._pending = self._pending, None
         with _unchanged(self._learner.halves()[0]):
@@ -75,11 +74,10 @@ class Overlap:
         return {**metrics, **more}
 
     def _complete_and_begin(
-        self, pending: PendingUpdate, data: Tensors, state: State, seed: tf.Tensor, step: tf.Tensor
+        self, pending: PendingUpdate, *arguments: Any
     ) -> tuple[State, PendingUpdate, Tensors, Tensors]:
         behavior = self._learner.complete(pending)
-        state, pending, model = self._learner.begin(data, state, seed, step)
-        return state, pending, model, behavior
+        return *self._learner.begin(*arguments), behavior
 
 
 @contextlib.contextmanager
@@ -99,14 +97,4 @@ def _blank(
     """Something to complete, of the right shapes, where no update is pending."""
     lead = data['is_terminal'].shape
     start = {k: tf.zeros([*lead, *v.shape[1:]], v.dtype) for k, v in state.items()}
-    mask = tf.cast(data['mask'], tf.float32)
-    return PendingUpdate(
-        start,
-        data['is_terminal'],
-        mask,
-        level_of(data),
-        learner.replayed(data),
-        seed,
-        step,
-        tf.constant(True),
-    )
+    return PendingUpdate(start, learner.rows_of(data), seed, step, tf.constant(True))

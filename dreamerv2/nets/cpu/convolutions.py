@@ -1,9 +1,9 @@
-"""Convolutions with stride 2 and no padding, each in the fastest of several equivalent ways.
+"""Convolutions with stride 2 and no padding and their transposes, in the fastest equivalent form.
 
-They compute `Kernels.conv`, TensorFlow's `conv2d`, which leaves a CPU's matrix units idle for few
-channels on many pixels. Grouping 2x2 or 4x4 pixels as channels (a block) turns it into a stride-1
-convolution, and consecutive layers can pass on blocks. For the transposes see
-`transposed_convolutions`.
+They compute `Kernels.conv` and `Kernels.conv_transpose`. TensorFlow's `conv2d` leaves a CPU's
+matrix units idle for few channels on many pixels, and `conv2d_transpose` multiplies mostly zeros.
+Grouping 2x2 or 4x4 pixels as channels (a block) turns both into stride-1 convolutions, and
+consecutive layers can pass on blocks.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from __future__ import annotations
 import tensorflow as tf
 
 from dreamerv2.nets.cpu.gradients import affine, linear
-from dreamerv2.nets.kernels import Activation, Weights
-from dreamerv2.nets.layers import Conv
+from dreamerv2.nets.kernels import Activation, Weights, transposed
+from dreamerv2.nets.layers import Conv, ConvTranspose
 from dreamerv2.nets.scan import forked
 
 FEW_POSITIONS = 4  # Up to this many output pixels a convolution is faster as a matrix product.
@@ -42,9 +42,7 @@ def strided(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     return tf.nn.conv2d(x, kernel, 2, 'VALID')
 
 
-def strided_gradients(
-    x: tf.Tensor, kernel: tf.Tensor, upstream: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
+def strided_gradients(x, kernel, upstream) -> tuple[tf.Tensor, tf.Tensor]:
     """Gradients of image and kernel in `strided(x, kernel)`, given that of the result."""
     of_x = tf.nn.conv2d_transpose(upstream, kernel, tf.shape(x), 2, 'VALID')
     return of_x, correlation(x, upstream, kernel.shape[0], 2)
@@ -74,10 +72,18 @@ def turned(kernel: tf.Tensor) -> tf.Tensor:
 def gradient_of_kernel(x: tf.Tensor, upstream: tf.Tensor) -> tf.Tensor:
     """The gradient of the kernel in `valid(x, kernel)`, in the faster of two equivalent ways."""
     size = x.shape[1] - upstream.shape[1] + 1
-    few = upstream.shape[1] * upstream.shape[2] <= FEW_FOR_GRADIENT
+    height, width, units = upstream.shape[1:]
     # In float32 both are equally fast at full size, and the second at small sizes.
-    by_taps = few and x.dtype != tf.float32
-    return products_of_taps(x, upstream, size) if by_taps else correlation(x, upstream, size, 1)
+    if height * width > FEW_FOR_GRADIENT or x.dtype == tf.float32:
+        return correlation(x, upstream, size, 1)
+    rows = tf.reshape(upstream, [-1, units])
+    products = []  # One for each of the kernel's taps.
+    for i in range(size):
+        for j in range(size):
+            seen = tf.slice(x, [0, i, j, 0], [-1, height, width, -1])
+            seen = tf.reshape(seen, [-1, x.shape[3]])
+            products.append(tf.matmul(seen, rows, transpose_a=True))
+    return tf.reshape(tf.stack(products), [size, size, x.shape[3], units])
 
 
 def correlation(x: tf.Tensor, upstream: tf.Tensor, size: int, stride: int) -> tf.Tensor:
@@ -86,19 +92,6 @@ def correlation(x: tf.Tensor, upstream: tf.Tensor, size: int, stride: int) -> tf
         input=x, filter_sizes=[size, size, x.shape[3], upstream.shape[3]], out_backprop=upstream,
         strides=[1, stride, stride, 1], padding='VALID',
     )  # fmt: skip
-
-
-def products_of_taps(x: tf.Tensor, upstream: tf.Tensor, size: int) -> tf.Tensor:
-    """The same for stride 1: a matrix product for each of the kernel's taps."""
-    height, width, units = upstream.shape[1:]
-    rows = tf.reshape(upstream, [-1, units])
-    seen = [
-        tf.reshape(tf.slice(x, [0, i, j, 0], [-1, height, width, -1]), [-1, x.shape[3]])
-        for i in range(size)
-        for j in range(size)
-    ]
-    products = [tf.matmul(tap, rows, transpose_a=True) for tap in seen]
-    return tf.reshape(tf.stack(products), [size, size, x.shape[3], units])
 
 
 def space_to_depth(x: tf.Tensor, block: int) -> tf.Tensor:
@@ -130,15 +123,10 @@ def blocked_kernel(kernel: tf.Tensor, block: int) -> tf.Tensor:
 
 
 def quadrupled_kernel(kernel: tf.Tensor, stride: int, reach: int) -> tf.Tensor:
-    """A kernel that computes 2x2 neighbouring outputs at once.
+    """A kernel that computes 2x2 neighbouring outputs, `stride` pixels apart, at once.
 
-    Args:
-        kernel: `[size, size, inputs, units]`.
-        stride: pixels from one output to the next.
-        reach: pixels that the new kernel spans, at least `size + stride`.
-
-    Returns:
-        `[reach, reach, inputs, 4 units]`, the outputs from left to right and top to bottom.
+    From `[size, size, inputs, units]` to `[reach, reach, inputs, 4 units]`, the outputs from left
+    to right and top to bottom; `reach` is at least `size + stride`.
     """
     rest = reach - kernel.shape[0]
     offsets = [(y, x) for y in (0, stride) for x in (0, stride)]
@@ -184,3 +172,99 @@ def windows(x: tf.Tensor, size: int, height: int, width: int) -> tf.Tensor:
         for j, copy in enumerate(forked(row, width))
     ]
     return tf.stack(cuts, 1)
+
+
+def conv_transpose(x: tf.Tensor, weights: Weights, act: Activation = tf.identity) -> tf.Tensor:
+    """As `Kernels.conv_transpose`: as an equivalent stride-1 convolution and depth-to-space.
+
+    The pixels of each of the four parities are an ordinary convolution of the input with every
+    other tap of the kernel. An odd kernel is padded by a row and a column of zeros; in float32 the
+    plain operation is faster. Bias and `act` come before the depth-to-space, so that they fuse with
+    the convolution.
+    """
+    kernel, bias = weights
+    size, _, units, inputs = kernel.shape
+    height, width = x.shape[1:3]
+    if height == width == 1:  # It is a matrix product.
+        flat = tf.reshape(kernel, [-1, inputs]), tf.tile(bias, [size**2])
+
+        def product(x, kernel):
+            return tf.matmul(x, kernel, transpose_b=True)
+
+        def gradients(x, kernel, upstream):
+            return tf.matmul(upstream, kernel), tf.matmul(upstream, x, transpose_a=True)
+
+        out = affine(product, gradients, x[:, 0, 0], flat, act)
+        return tf.reshape(out, [-1, size, size, units])
+    if size % 2 and kernel.dtype == tf.float32:
+        return affine(transposed, transposed_gradients, x, weights, act)
+    out = depth_to_space(convolve_padded(x, subpixel_kernel(kernel), bias, act), 2)
+    sides = [2 * (side - 1) + size for side in (height, width)]
+    # The gradient of a slice by size is padding, that of a slice by index far slower.
+    return tf.slice(out, [0, 0, 0, 0], [-1, *sides, units])
+
+
+def transposed_gradients(x, kernel, upstream) -> tuple[tf.Tensor, tf.Tensor]:
+    """Gradients of image and kernel in `transposed(x, kernel)`, given that of the result."""
+    return strided(upstream, kernel), correlation(upstream, x, kernel.shape[0], 2)
+
+
+def convolve_padded(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor, act: Activation) -> tf.Tensor:
+    """As `convolve`, with `x` padded by as many zeros as the kernel reaches beyond it.
+
+    The backward pass skips the zeros, which are up to half of the forward pass.
+    """
+    bias = tf.tile(bias, [kernel.shape[3] // bias.shape[0]])
+
+    def product(x, kernel):
+        return valid(padded(x, kernel.shape[0] - 1), kernel)
+
+    def gradients(x, kernel, upstream):
+        of_x = valid(upstream, turned(kernel))
+        return of_x, turned(gradient_of_kernel(upstream, x))
+
+    return affine(product, gradients, x, (kernel, bias), act)
+
+
+def padded(x: tf.Tensor, pixels: int) -> tf.Tensor:
+    """`x [N, H, W, C]` padded with zeros."""
+    return tf.pad(x, [[0, 0], [pixels, pixels], [pixels, pixels], [0, 0]])
+
+
+def can_pair_transposed(first: ConvTranspose, second: ConvTranspose, x: tf.Tensor) -> bool:
+    """Whether `conv_transpose_pair` computes these two layers on `x [N, H, W, inputs]`."""
+    return first.size % 2 == 0 and second.size == 6 and max(x.shape[1:3]) > 1
+
+
+def conv_transpose_pair(
+    first: ConvTranspose, second: ConvTranspose, x: tf.Tensor, act: Activation
+) -> tf.Tensor:
+    """`second(act(first(x)))`, with the pixels in between kept as channels of 2x2 blocks.
+
+    `act` is elementwise. Blocks of 4x4 pixels are rearranged at the end.
+    """
+    kernel, bias = first.weights()
+    x = convolve_padded(x, subpixel_kernel(kernel), bias, act)
+    kernel, bias = second.weights()
+    units = bias.shape[0]
+    kernel = quadrupled_kernel(subpixel_kernel(kernel), 1, 4)
+    # From row and column of the block, then of the parity, to row, then column.
+    shape = kernel.shape
+    kernel = tf.transpose(tf.reshape(kernel, [-1, 2, 2, 2, 2, units]), [0, 1, 3, 2, 4, 5])
+    kernel = blocked_kernel(tf.reshape(kernel, shape), 2)
+    return depth_to_space(convolve_padded(x, kernel, bias, tf.identity), 4)
+
+
+def subpixel_kernel(kernel: tf.Tensor) -> tf.Tensor:
+    """Regroups a transposed convolution's kernel `[size, size, units, inputs]` by output parity.
+
+    Returns `[taps, taps, inputs, 4 units]` with `taps = ceil(size / 2)`; the last
+    axis is ordered as depth-to-space expects.
+    """
+    size, _, units, inputs = kernel.shape
+    taps = (size + 1) // 2
+    odd = 2 * taps - size
+    kernel = tf.pad(kernel, [[0, odd], [0, odd], [0, 0], [0, 0]])
+    kernel = tf.reshape(kernel, [taps, 2, taps, 2, units, inputs])
+    kernel = tf.reverse(tf.transpose(kernel, [0, 2, 5, 1, 3, 4]), [0, 1])
+    return tf.reshape(kernel, [taps, taps, inputs, 4 * units])

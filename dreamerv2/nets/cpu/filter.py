@@ -11,17 +11,12 @@ import tensorflow as tf
 from dreamerv2.nets.cpu.gradients import layer_norm, linear
 from dreamerv2.nets.cpu.scan import scan_with_products
 from dreamerv2.nets.kernels import Weights
-from dreamerv2.nets.rssm import RSSM, State, recur, swap
-from dreamerv2.nets.scan import forked
+from dreamerv2.nets.rssm import RSSM, State, recur
+from dreamerv2.nets.scan import forked, swap
 
 
 def filter_states(
-    rssm: RSSM,
-    embed: tf.Tensor,
-    action: tf.Tensor,
-    is_first: tf.Tensor,
-    state: State,
-    noise: tf.Tensor | None,
+    rssm: RSSM, embed, action, is_first, state: State, noise: tf.Tensor | None
 ) -> State:
     """As `RSSM.filter`."""
     keep = 1 - tf.cast(is_first, tf.float32)[..., None]

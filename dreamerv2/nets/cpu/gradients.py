@@ -14,11 +14,7 @@ ProductGradients = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, 
 
 
 def affine(
-    product: Product,
-    gradients: ProductGradients,
-    x: tf.Tensor,
-    weights: Weights,
-    act: Activation = tf.identity,
+    product: Product, gradients: ProductGradients, x, weights: Weights, act: Activation
 ) -> tf.Tensor:
     """`act(product(x, kernel) + bias)`, with hand-written gradients.
 
@@ -28,8 +24,7 @@ def affine(
     Args:
         product: bilinear in `x` and the kernel; the result's last axis is the bias's.
         gradients: those of `x` and of the kernel.
-        x: input.
-        weights: kernel and bias in the computation's type.
+        x, weights: input; kernel and bias in the computation's type.
         act: elementwise; applied here so that it fuses with product and bias.
     """
 
@@ -56,9 +51,7 @@ def sum_of_rows(x: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.matmul(tf.ones([1, tf.shape(rows)[0]]), rows)[0], x.dtype)
 
 
-def matmul_gradients(
-    x: tf.Tensor, kernel: tf.Tensor, upstream: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
+def matmul_gradients(x, kernel, upstream) -> tuple[tf.Tensor, tf.Tensor]:
     """Gradients of `x [N, in]` and the kernel `[in, out]` from their product's."""
     return tf.matmul(upstream, kernel, transpose_b=True), tf.matmul(x, upstream, transpose_a=True)
 

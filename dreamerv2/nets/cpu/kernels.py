@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import tensorflow as tf
 
 from dreamerv2.nets.coders import Decoder, Encoder
-from dreamerv2.nets.cpu.convolutions import can_pair, conv, conv_pair
+from dreamerv2.nets.cpu import convolutions, gradients
 from dreamerv2.nets.cpu.filter import filter_states
-from dreamerv2.nets.cpu.gradients import layer_norm, linear
 from dreamerv2.nets.cpu.shards import in_shards
-from dreamerv2.nets.cpu.transposed_convolutions import (
-    can_pair_transposed,
-    conv_transpose,
-    conv_transpose_pair,
-)
-from dreamerv2.nets.kernels import Activation, Kernels, Weights
+from dreamerv2.nets.kernels import Kernels, Weights
 from dreamerv2.nets.layers import Dense, normed
 from dreamerv2.nets.rssm import RSSM, State
 from dreamerv2.nets.scan import Step, Structure, scan
@@ -55,50 +49,29 @@ class CpuKernels(Kernels):
         held = self._held.get(kernel.ref())
         return super().weights(kernel, bias, dtype) if held is None else held
 
-    def linear(self, x: tf.Tensor, weights: Weights, act: Activation = tf.identity) -> tf.Tensor:
-        return linear(x, weights, act)
-
-    def conv(self, x: tf.Tensor, weights: Weights, act: Activation = tf.identity) -> tf.Tensor:
-        return conv(x, weights, act)
-
-    def conv_transpose(
-        self, x: tf.Tensor, weights: Weights, act: Activation = tf.identity
-    ) -> tf.Tensor:
-        return conv_transpose(x, weights, act)
-
-    def layer_norm(self, x: tf.Tensor, weights: Weights, epsilon: float = 1e-3) -> tf.Tensor:
-        return layer_norm(x, weights, epsilon)
+    linear: Callable = staticmethod(gradients.linear)
+    layer_norm: Callable = staticmethod(gradients.layer_norm)
+    conv: Callable = staticmethod(convolutions.conv)
+    conv_transpose: Callable = staticmethod(convolutions.conv_transpose)
 
     # Networks
 
     def encode(self, encoder: Encoder, images: tf.Tensor) -> tf.Tensor:
-        convolve = functools.partial(convolve_in_pairs, encoder)
+        def convolve(x):
+            return convolve_in_pairs(encoder, x)
+
         return in_shards(convolve, images, self.branches, least=self.least_images)
 
     def decode(self, decoder: Decoder, features: tf.Tensor) -> tf.Tensor:
-        deconvolve = functools.partial(deconvolve_in_pairs, decoder)
+        def deconvolve(x):
+            return deconvolve_in_pairs(decoder, x)
+
         return in_shards(deconvolve, features, self.branches, least=self.least_images)
 
-    def filter(
-        self,
-        rssm: RSSM,
-        embed: tf.Tensor,
-        action: tf.Tensor,
-        is_first: tf.Tensor,
-        state: State,
-        noise: tf.Tensor | None,
-    ) -> State:
-        return filter_states(rssm, embed, action, is_first, state, noise)
+    def filter(self, rssm: RSSM, *observed: Any) -> State:
+        return filter_states(rssm, *observed)
 
-    def roll_out(
-        self,
-        step: Step,
-        carry: Structure,
-        steps: Structure,
-        rows: Structure,
-        modules: Sequence[tf.Module] = (),
-        sharded: bool = False,
-    ) -> Structure:
+    def roll_out(self, step: Step, carry, steps, rows, modules=(), sharded=False) -> Structure:
         def shard(inputs: Structure) -> Structure:
             carry, rows = inputs
             carry = tf.nest.map_structure(lambda x: x[0], carry)
@@ -126,14 +99,14 @@ class CpuKernels(Kernels):
 
 def convolve_in_pairs(encoder: Encoder, x: tf.Tensor) -> tf.Tensor:
     """As `Encoder.convolve`, with the first two convolutions merged where possible."""
-    layers = list(zip(encoder.convs, encoder.norms, strict=True))
-    act = encoder.act
-    if len(layers) > 1 and layers[0][1] is None and can_pair(layers[0][0], layers[1][0], x):
-        (first, _), (second, norm), *layers = layers
-        x = conv_pair(first, second, x, act, tf.identity if norm else act)
+    act, convs, norms = encoder.act, encoder.convs, encoder.norms
+    done = 0
+    if len(convs) > 1 and norms[0] is None and convolutions.can_pair(convs[0], convs[1], x):
+        norm, done = norms[1], 2
+        x = convolutions.conv_pair(convs[0], convs[1], x, act, tf.identity if norm else act)
         x = act(norm(x)) if norm else x
-    for layer, norm in layers:
-        x = normed(layer, norm, act, x)
+    for conv, norm in zip(convs[done:], norms[done:], strict=True):
+        x = normed(conv, norm, act, x)
     return x
 
 
@@ -144,6 +117,6 @@ def deconvolve_in_pairs(decoder: Decoder, features: tf.Tensor) -> tf.Tensor:
     for layer, norm in zip(hidden[:-1], decoder.norms, strict=False):
         x = normed(layer, norm, decoder.act, x)
     norm = decoder.norms[-2] if hidden else None
-    if hidden and norm is None and can_pair_transposed(hidden[-1], last, x):
-        return conv_transpose_pair(hidden[-1], last, x, decoder.act)
+    if hidden and norm is None and convolutions.can_pair_transposed(hidden[-1], last, x):
+        return convolutions.conv_transpose_pair(hidden[-1], last, x, decoder.act)
     return last(normed(hidden[-1], norm, decoder.act, x) if hidden else x)

@@ -11,17 +11,12 @@ from dreamerv2.nets.scan import Structure, scan
 
 
 def scan_with_products(
-    step: Callable[..., tuple[Structure, Structure]],
-    carry: Structure,
-    inputs: Structure,
-    products: dict[str, tuple[tf.Tensor, tf.Tensor]],
-    others: Structure,
+    step: Callable, carry, inputs, products: dict[str, tuple], others
 ) -> tuple[Structure, Structure]:
     """Like `scan`, with the gradients of kernels taken out of the loop.
 
     In TensorFlow's backward pass through a loop, each step adds an outer product as large as the
-    kernel to its gradient. Here the backward pass only computes the gradient of each step's
-    product, and one matrix product over all steps gives the kernel's: the same sum. The backward
+    kernel to its gradient. Here one matrix product over all steps gives the same sum. The backward
     loop is our own, too: it recomputes each step from its products and carry, where TensorFlow
     would push every intermediate value on a stack.
 
@@ -55,8 +50,7 @@ def scan_with_products(
             factors, results = {}, {}
 
             def product(name, x):
-                factors[name] = x
-                result = tf.matmul(x, kernels[name])
+                factors[name], result = x, tf.matmul(x, kernels[name])
                 if name in biases:
                     results[name] = tf.nn.bias_add(result, biases[name])
                 else:

@@ -16,12 +16,7 @@ Structure = Any
 
 
 def in_shards(
-    function: Callable[[Structure], Structure],
-    inputs: Structure,
-    number: int,
-    *,
-    least: int = 1,
-    axis: int = 0,
+    function: Callable, inputs: Structure, number: int, *, least: int = 1, axis: int = 0
 ) -> Structure:
     """`function(inputs)`, computed for `number` equal shards of the rows and joined.
 
@@ -29,14 +24,11 @@ def in_shards(
     which is ready first; more would need `forked`.
 
     Args:
-        function: computes each row independently.
+        function: computes each row independently, from and to structures of tensors.
         inputs: structure of tensors with rows along one axis.
         number: number of shards.
         least: smallest number of rows in a shard; with fewer, all rows are computed at once.
         axis: of the rows, in all tensors in and out.
-
-    Returns:
-        What the function returns, a structure of tensors.
     """
     flat = tf.nest.flatten(inputs)
     rows = flat[0].shape[axis]

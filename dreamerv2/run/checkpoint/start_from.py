@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +22,7 @@ from dreamerv2.durable import sha256
 from dreamerv2.errors import UsageError, printable, shown
 from dreamerv2.paths import expand_home
 from dreamerv2.run import checkpoint
-from dreamerv2.run.checkpoint import Checkpoint, store, zoo
+from dreamerv2.run.checkpoint import Checkpoint, zoo
 
 Arrays = Mapping[str, np.ndarray]
 PARAMETERS = 'parameters/'
@@ -67,10 +67,7 @@ def choice_of(config: Config) -> Choice:
 
 
 def parse_source(text: str) -> tuple[Path, int | Literal['best'] | None]:
-    """Parses `LOGDIR`, `LOGDIR@STEP` or `LOGDIR@best`; the step is in frames.
-
-    LOGDIR may be `zoo:NAME`.
-    """
+    """Parses `LOGDIR`, `LOGDIR@STEP` or `LOGDIR@best`; LOGDIR may be `zoo:NAME`."""
     folder, at, step = text.rpartition('@')
     if at and (text.startswith(zoo.PREFIX) or not expand_home(text).exists()):
         if step == 'best':
@@ -86,12 +83,7 @@ def parse_source(text: str) -> tuple[Path, int | Literal['best'] | None]:
 
 
 def find_parent(source: str, own: Path, say: Callable[[str], Any] = print) -> Checkpoint:
-    """The checkpoint that `--init.from` names.
-
-    Args:
-        source: `LOGDIR`, `LOGDIR@STEP` or `LOGDIR@best`.
-        own: the logdir of the run that starts from it.
-        say: prints one line about each damaged checkpoint found.
+    """The checkpoint that `--init.from` names, for the run in the logdir `own`.
 
     Raises:
         UsageError: there is none, its configuration is invalid, or it is the run's own.
@@ -102,7 +94,7 @@ def find_parent(source: str, own: Path, say: Callable[[str], Any] = print) -> Ch
             f'--init.from {source} is the run itself: give another --logdir to start a new run '
             'from it, or omit --init.from to resume it.'
         )
-    if meant := store.enclosing(folder):
+    if meant := checkpoint.enclosing(folder):
         logdir, own_step = meant
         step = own_step if step is None else step
         name = printable(str(logdir), 200) + (f'@{step}' if step is not None else '')
@@ -166,22 +158,16 @@ def parent_line(parent: Mapping[str, Any]) -> str:
 
 
 def whole_state(saved: Arrays, own: Arrays) -> dict[str, np.ndarray]:
-    """A saved state for the agent of a resumed run, which may have another precision.
+    """The saved arrays, with the loss scaling of a resumed agent, which may have another precision.
 
     Args:
         saved: the checkpoint's arrays.
         own: the agent's current ones.
-
-    Returns:
-        The saved arrays, with the agent's own loss scaling.
     """
-
-    def optional(name: str) -> bool:
-        return _NOT_ALWAYS.fullmatch(name) is not None
-
-    taken = {name: value for name, value in saved.items() if not optional(name) or name in own}
-    fresh = {name: value for name, value in own.items() if optional(name) and name not in saved}
-    return {**taken, **fresh}
+    optional = {name for name in {*saved, *own} if _NOT_ALWAYS.fullmatch(name)}
+    taken = {name: value for name, value in saved.items() if name in own or name not in optional}
+    fresh = {name: value for name, value in own.items() if name in optional}
+    return {**fresh, **taken}
 
 
 def parameters_only(saved: Arrays, own: Arrays) -> dict[str, np.ndarray]:
@@ -222,8 +208,11 @@ def inherit(saved: Arrays, own: Arrays, choice: Choice) -> tuple[dict[str, np.nd
             )
     taken = [name for name in chosen if choice.takes(name)]
     entries = {PARAMETERS + name for name in taken}
-    if choice.optimizer:
-        entries |= _moments(own, taken)
+    for name in taken if choice.optimizer else ():
+        module, _, rest = name.partition('/')
+        prefix = f'{module}_opt/{rest}' if module in ('actor', 'critic') else f'model_opt/{name}'
+        if found := {key for key in own if key.startswith(f'{prefix}/moment')}:
+            entries |= found | {f'{prefix.split("/")[0]}/updates'}
     _check(saved, own, entries)
     state = {name: saved[name] if name in entries else value for name, value in own.items()}
     for name in parameters:
@@ -232,47 +221,36 @@ def inherit(saved: Arrays, own: Arrays, choice: Choice) -> tuple[dict[str, np.nd
     return state, _table(chosen, choice)
 
 
-def _moments(own: Arrays, taken: list[str]) -> set[str]:
-    """The optimizers' entries of the loaded parameters, with their counters."""
-    entries = set()
-    for name in taken:
-        module, _, rest = name.partition('/')
-        prefix = f'{module}_opt/{rest}' if module in ('actor', 'critic') else f'model_opt/{name}'
-        found = {key for key in own if key.startswith(f'{prefix}/moment')}
-        if found:
-            entries |= found | {f'{prefix.split("/")[0]}/updates'}
-    return entries
-
-
 def _check(saved: Arrays, own: Arrays, entries: set[str]) -> None:
+    """Raises UsageError where entries cannot be loaded: names them, and what to leave out."""
     missing = sorted(name for name in entries if name not in saved)
-    unequal = sorted(
-        name for name in entries if name in saved and saved[name].shape != own[name].shape
+    unequal = sorted(n for n in entries if n in saved and saved[n].shape != own[n].shape)
+    if not missing and not unequal:
+        return
+    groups = {
+        'of another shape': [
+            f'{name} is {list(saved[name].shape)}, here {list(own[name].shape)}' for name in unequal
+        ],
+        'missing': missing,
+        'only there': sorted(n for n in saved if n.startswith(PARAMETERS) and n not in own),
+    }
+    parts = [f'{what}: {_some(names)}' for what, names in groups.items() if names]
+
+    def modules(names: Iterable[str]) -> list[str]:
+        return list(dict.fromkeys(_module(name) for name in names if name.startswith(PARAMETERS)))
+
+    bad = modules(name for name in own if name in {*missing, *unequal})
+    if not bad:
+        remedy = 'leave out the optimizers with --init.optimizer False'
+    elif set(bad) == set(modules(entries)):
+        remedy = 'omit --init.from: no module of it fits'
+    else:
+        pattern = bad[0] if len(bad) == 1 else f'({"|".join(bad)})'
+        remedy = f"leave out what does not fit with --init.exclude '{pattern}/.*'"
+    raise UsageError(
+        f'The checkpoint of --init.from does not fit, nothing was loaded; {"; ".join(parts)}. '
+        f'Use the same networks, or {remedy}.'
     )
-    differ = [
-        f'{name} is {list(saved[name].shape)}, here {list(own[name].shape)}' for name in unequal
-    ]
-    extra = sorted(n for n in saved if n.startswith(PARAMETERS) and n not in own)
-    if missing or differ:
-        groups = (('of another shape', differ), ('missing', missing), ('only there', extra))
-        parts = [f'{what}: {_some(names)}' for what, names in groups if names]
-        raise UsageError(
-            f'The checkpoint of --init.from does not fit, nothing was loaded; {"; ".join(parts)}. '
-            f'Use the same networks, or {_remedy(own, entries, {*missing, *unequal})}.'
-        )
-
-
-def _remedy(own: Arrays, entries: set[str], bad: set[str]) -> str:
-    """What to leave out so that the rest fits."""
-    modules = {_module(name) for name in bad if name.startswith(PARAMETERS)}
-    if not modules:
-        return 'leave out the optimizers with --init.optimizer False'
-    taken = {_module(name) for name in entries if name.startswith(PARAMETERS)}
-    if modules == taken:
-        return 'omit --init.from: no module of it fits'
-    names = [name for name in dict.fromkeys(map(_module, own)) if name in modules]
-    pattern = names[0] if len(names) == 1 else f'({"|".join(names)})'
-    return f"leave out what does not fit with --init.exclude '{pattern}/.*'"
 
 
 def _module(name: str) -> str:

@@ -16,19 +16,10 @@ import safetensors
 import safetensors.numpy
 
 _TYPES = {
-    'float64': 'F64',
-    'float32': 'F32',
-    'float16': 'F16',
-    'int64': 'I64',
-    'int32': 'I32',
-    'int16': 'I16',
-    'int8': 'I8',
-    'uint64': 'U64',
-    'uint32': 'U32',
-    'uint16': 'U16',
-    'uint8': 'U8',
-    'bool': 'BOOL',
-}
+    'float64': 'F64', 'float32': 'F32', 'float16': 'F16', 'bool': 'BOOL',
+    'int64': 'I64', 'int32': 'I32', 'int16': 'I16', 'int8': 'I8',
+    'uint64': 'U64', 'uint32': 'U32', 'uint16': 'U16', 'uint8': 'U8',
+}  # fmt: skip
 
 
 def size_of(arrays: Mapping[str, np.ndarray]) -> int:
@@ -60,11 +51,7 @@ def chunks(arrays: Mapping[str, np.ndarray]) -> Iterator[Any]:
 
 
 def check(path: Path) -> None:
-    """Checks the sizes in the header against each other and the file's; reads no array.
-
-    Raises:
-        ValueError: they disagree.
-    """
+    """Raises ValueError where the sizes in the header and the file's disagree; reads no array."""
     try:
         with safetensors.safe_open(path, framework='np'):
             pass

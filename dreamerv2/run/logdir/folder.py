@@ -88,7 +88,7 @@ def save_config(path: Path, config: Config) -> None:
 
     What changed is noted in `provenance.json` first, for `save_provenance`.
     """
-    found = resume_policy.recorded(_changes(path, config))
+    found = {change.key: (change.old, change.new) for change in _changes(path, config)}
     provenance = _read_provenance(path)
     if found and provenance is not None:
         earlier = provenance.get(CHANGED, {})  # of a start that ended before it resumed
@@ -111,8 +111,9 @@ def save_provenance(path: Path, description: dict[str, Any], frames: int) -> byt
         if CHANGED in content:
             resume[CHANGED] = content.pop(CHANGED)
         content.setdefault('resumes', []).append(resume)
-    write_durably(path / PROVENANCE, to_json(content))
-    return (path / PROVENANCE).read_bytes()
+    data = to_json(content)
+    write_durably(path / PROVENANCE, data)
+    return data
 
 
 def _read_provenance(path: Path) -> dict[str, Any] | None:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 GIGABYTE = 1e9
 CHECKPOINTS = 3  # Two are kept while another is written.
 
 
 def available_memory(root: Path = Path('/')) -> float | None:
-    """Bytes of memory that can still be used: what is available, within the control group's limit.
+    """Bytes of memory that are available within the control group's limit; None where unknown.
 
-    None where the system does not say; `root` is where `proc` and `sys` are.
+    `root` is where `proc` and `sys` are.
     """
     limits = []
     try:
@@ -79,13 +77,3 @@ def shortages(
             'or lower replay.capacity or steps.'
         )
     return found
-
-
-def shortages_of_run(path: Path, **run: Any) -> list[str]:
-    """`shortages` in the logdir `path`, on this machine at this moment, of a `run` as there."""
-    return shortages(
-        **run,
-        on_disk=folder_size(path / 'train_episodes'),
-        free_memory=available_memory(),
-        free_disk=shutil.disk_usage(path).free,
-    )

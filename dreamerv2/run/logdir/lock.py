@@ -65,21 +65,17 @@ def holder_of(logdir: Path) -> dict[str, Any] | None:
 
 def in_use(logdir: Path, holder: dict[str, Any]) -> str:
     """The error message for a logdir that another process holds."""
-    who = 'another process'
-    if 'pid' in holder:  # Otherwise the lock cannot be read: it may be being written.
-        who = f'process {holder["pid"]} on {holder.get("host")}'
+    # Without a process the lock cannot be read: it may be being written.
+    known = 'pid' in holder
+    who = f'process {holder["pid"]} on {holder.get("host")}' if known else 'another process'
     return f'{logdir} is in use by {who}: stop that run, or choose another --logdir.'
 
 
 class Lock:
     """Holds a logdir for this process while entered as a context.
 
-    A thread refreshes the file. A lock of this host whose process is gone is taken over at once;
-    one of another host after 60 s of silence.
-
-    Args:
-        logdir: an existing folder.
-        refresh: seconds between two updates of the file.
+    A thread refreshes the file every `refresh` seconds. A lock of this host whose process is gone
+    is taken over at once; one of another host after 60 s of silence.
     """
 
     def __init__(self, logdir: Path, *, refresh: float = REFRESH_SECONDS) -> None:
@@ -96,11 +92,7 @@ class Lock:
         self._thread = threading.Thread(target=self._keep, name='lock', daemon=True)
 
     def __enter__(self) -> Lock:
-        """Takes the lock.
-
-        Raises:
-            UsageError: another process holds it; names host and process.
-        """
+        """Takes the lock; raises UsageError, with host and process, where another one holds it."""
         while not self._create():
             holder = _read(self.path)
             if holder is None:
@@ -175,10 +167,11 @@ class Lock:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
+    """The content of a lock; empty where it cannot be read, None where there is none."""
     try:
         content = json.loads(path.read_text())
     except FileNotFoundError:
         return None
     except (OSError, ValueError):
-        return {}
+        content = {}
     return content if isinstance(content, dict) else {}

@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import importlib.metadata
 import platform
+import re
 import socket
 import subprocess
 import sys
@@ -34,26 +35,22 @@ def package_versions(names: Sequence[str] = PACKAGES) -> dict[str, str]:
 def git_revision(folder: Path) -> str | None:
     """The revision checked out in a folder, with `+changes` for edited files, or None."""
 
-    def git(*arguments: str) -> str | None:
-        command = ['git', '-C', str(folder), *arguments]
-        try:
-            result = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-        except (OSError, subprocess.SubprocessError):
-            return None
-        return result.stdout.strip()
-
-    revision = git('rev-parse', 'HEAD')
-    if not revision:
+    describe = ['describe', '--always', '--abbrev=40', '--exclude=*', '--dirty=+changes']
+    try:
+        done = subprocess.run(
+            ['git', '-C', str(folder), *describe],
+            capture_output=True, text=True, timeout=10, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
         return None
-    return revision + ('+changes' if git('status', '--porcelain', '-uno') else '')
+    return done.stdout.strip() or None
 
 
 def processor() -> str:
     """The processor's name."""
     with contextlib.suppress(OSError):
-        for line in Path('/proc/cpuinfo').read_text().splitlines():
-            if line.startswith('model name'):
-                return line.partition(':')[2].strip()
+        if found := re.search(r'^model name.*?:(.*)', Path('/proc/cpuinfo').read_text(), re.M):
+            return found[1].strip()
     return platform.processor() or platform.machine()
 
 

@@ -12,7 +12,8 @@ from typing import Any
 
 from dreamerv2.config import Config, load_config
 from dreamerv2.config.files import default_file, read_presets
-from dreamerv2.config.schema import UNCOMPARED, Resume, key_of
+from dreamerv2.config.merge import plain
+from dreamerv2.config.schema import FREE, UNCOMPARED, Resume, key_of
 from dreamerv2.envs import parse_task
 from dreamerv2.errors import UsageError, printable, shown
 from dreamerv2.run.build import task_sets
@@ -33,11 +34,11 @@ class Change:
 
     @property
     def free(self) -> bool:
-        """Whether it may change without a word of the user."""
+        """Whether it may change without being accepted."""
         return not self.acceptable and not self.reason
 
     def __str__(self) -> str:
-        return f'{self.key} {shown(_plain(self.old))} -> {shown(_plain(self.new))}'
+        return f'{self.key} {shown(self.old)} -> {shown(self.new)}'
 
 
 def changes(old: Config, new: Config, *, learned: bool = True) -> list[Change]:
@@ -48,11 +49,17 @@ def changes(old: Config, new: Config, *, learned: bool = True) -> list[Change]:
     """
     before, after = old.flat, new.flat
     same_levels = _levels(old) == _levels(new)
-    found = [
-        _classified(key, before.get(key), after.get(key), same_levels, learned)
-        for key in sorted({*before, *after})
-        if before.get(key) != after.get(key) and _compared(key)
-    ]
+    found = []
+    for key in sorted({*before, *after}):
+        if before.get(key) == after.get(key) or not _compared(key):
+            continue
+        declared = key_of(key)
+        policy = UNKNOWN if declared is None or declared.resume is None else declared.resume
+        unlearned = not learned and (policy.learning or policy.accepted)
+        if unlearned or (key.startswith('sets.') and same_levels):
+            policy = FREE
+        values = plain(before.get(key)), plain(after.get(key))
+        found.append(Change(key, *values, acceptable=policy.accepted, reason=policy.reason))
     return sorted(found, key=lambda change: (not change.reason, not change.acceptable))
 
 
@@ -89,15 +96,10 @@ def refusal(path: str, found: Sequence[Change], new: Config) -> str:
     else:
         ways.append('accept the changes by --accept_changes True')
     return (
-        f'{printable(path, 200)} holds a run with {first.key} {shown(_plain(first.old))}, but '
-        f'{shown(_plain(first.new))} is asked for{more}: '
+        f'{printable(path, 200)} holds a run with {first.key} {shown(first.old)}, but '
+        f'{shown(first.new)} is asked for{more}: '
         f'{", ".join(ways[:-1])}{"," if len(ways) > 2 else ""} or {ways[-1]}.'
     )
-
-
-def recorded(found: Sequence[Change]) -> dict[str, list[Any]]:
-    """The changes for the record: key -> old and new value."""
-    return {change.key: [_plain(change.old), _plain(change.new)] for change in found}
 
 
 def _earlier_preset(found: Sequence[Change], new: Config) -> str:
@@ -111,7 +113,8 @@ def _earlier_preset(found: Sequence[Change], new: Config) -> str:
         before, now = (load_config(presets=[p]).flat for p in (preset, preset.rpartition('_')[0]))
         changed = [key for key, value in before.items() if now.get(key) != value]
         if all(new[key] != before[key] for key in changed if _compared(key)) and all(
-            (change.old, change.new) == (before[change.key], now[change.key]) for change in found
+            change.old == plain(before[change.key]) and change.new == plain(now[change.key])
+            for change in found
         ):
             return preset
     return ''
@@ -122,22 +125,9 @@ def _compared(key: str) -> bool:
     return declared is None or declared.resume is not UNCOMPARED
 
 
-def _classified(key: str, old: Any, new: Any, same_levels: bool, learned: bool) -> Change:
-    declared = key_of(key)
-    policy = UNKNOWN if declared is None or declared.resume is None else declared.resume
-    unlearned = not learned and (policy.learning or policy.accepted)
-    if unlearned or (key.startswith('sets.') and same_levels):
-        return Change(key, old, new)
-    return Change(key, old, new, acceptable=policy.accepted, reason=policy.reason)
-
-
 def _levels(config: Config) -> tuple[str, ...] | None:
     """What the task stands for; None for an environment of the user's own."""
     try:
         return parse_task(config.task, task_sets(config)).names
     except UsageError:
         return None
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value

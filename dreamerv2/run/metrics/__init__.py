@@ -1,1 +1,1 @@
-"""What is measured in a run, and where it is written: JSON lines, TensorBoard, terminal, videos."""
+"""What is measured in a run, and where it is written: files, trackers, terminal, videos."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -39,13 +39,29 @@ def truncate(logdir: Path, step: int) -> int:
     kept: list[bytes] = []
     moved: list[bytes] = []
     for line in path.read_bytes().splitlines() if path.exists() else ():
-        (kept if _counts(line, step) else moved).append(line + b'\n')
+        row = _parsed(line)
+        (kept if row and row[0] <= step else moved).append(line + b'\n')
     if moved:
         with open(logdir / SUPERSEDED, 'ab') as file:
             file.writelines(moved)
             fsync(file)
         write_durably(path, b''.join(kept))
     return len(moved)
+
+
+def rows(logdir: Path, size: int) -> Iterator[tuple[int, dict[str, float]]]:
+    """Step and metrics of each line in the first `size` bytes; unreadable lines are left out."""
+    with (logdir / METRICS).open('rb') as file:
+        for line in file:
+            size -= len(line)
+            if size >= 0 and (row := _parsed(line)):
+                yield row
+
+
+def make_durable(logdir: Path) -> None:
+    """Makes the lines durable that were written so far."""
+    with (logdir / METRICS).open('ab') as file:
+        fsync(file)
 
 
 class JsonLines:
@@ -64,18 +80,16 @@ class JsonLines:
             self._file.write(json_line(step, scalars) + '\n')
             self._file.flush()
 
-    def flush(self) -> None:
-        """Makes the lines durable."""
-        fsync(self._file)
-
     def close(self) -> None:
-        """Flushes and closes the file."""
-        self.flush()
+        """Makes the lines durable and closes the file."""
+        fsync(self._file)
         self._file.close()
 
 
-def _counts(line: bytes, step: int) -> bool:
+def _parsed(line: bytes) -> tuple[int, dict[str, float]] | None:
     try:
-        return float(json.loads(line)['step']) <= step
-    except (ValueError, KeyError, TypeError):
-        return False
+        row = json.loads(line)
+        step = int(row.pop('step'))
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
+        return None
+    return step, {key: math.nan if value is None else value for key, value in row.items()}

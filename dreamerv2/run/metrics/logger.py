@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import operator
 import queue
 import threading
 import time
@@ -16,11 +17,11 @@ import numpy as np
 class Output(Protocol):
     """Where metrics are written to."""
 
-    def write(self, step: int, scalars: Mapping[str, Any], videos: Mapping[str, Any]) -> None: ...
+    def write(self, step: int, scalars: Mapping[str, Any], videos: Mapping[str, Any]) -> None:
+        """Writes scalars, and videos uint8 `[T, H, W, C]`, of a step in frames."""
 
-    def flush(self) -> None: ...
-
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Finishes what was written."""
 
 
 class MetricMeans:
@@ -109,7 +110,8 @@ class Logger:
     """Writes metrics to the outputs in a background thread, in order.
 
     Leaving the context, also by an exception, writes everything queued. An output's
-    error (a full disk) is raised by the next call.
+    error (a full disk) is raised by the next call. A logger is an output itself: within another one
+    it gives slow outputs a thread of their own.
 
     Args:
         outputs: where metrics go; None queues them until `open`.
@@ -140,7 +142,7 @@ class Logger:
         self._queue.put((step, dict(scalars or {}), dict(videos or {})))
 
     def flush(self) -> None:
-        """Waits until everything queued is written and flushed."""
+        """Waits until everything queued is written."""
         if not self._closed:
             done = threading.Event()
             self._queue.put(done)
@@ -173,21 +175,15 @@ class Logger:
 
     def _run(self) -> None:
         while (item := self._queue.get()) is not None:
-            for output in self._outputs:
-                with self._keeping_errors():
-                    if isinstance(item, threading.Event):
-                        output.flush()
-                    else:
-                        output.write(*item)
             if isinstance(item, threading.Event):
                 item.set()
-        for output in self._outputs:
-            with self._keeping_errors():
-                output.close()
+            else:
+                self._each(operator.methodcaller('write', *item))
+        self._each(operator.methodcaller('close'))
 
-    @contextlib.contextmanager
-    def _keeping_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except Exception as error:  # Raised again in the main thread.
-            self._error = self._error or error
+    def _each(self, action: Callable[[Output], Any]) -> None:
+        for output in self._outputs:
+            try:
+                action(output)
+            except Exception as error:  # Raised again in the main thread.
+                self._error = self._error or error

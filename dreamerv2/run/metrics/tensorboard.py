@@ -2,51 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import re
 import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from dreamerv2.envs.episodic import as_rgb
-
-logger = logging.getLogger(__name__)
-
-FRAMES_PER_SECOND = 15
-# TensorBoard shows together what has the same first part of its tag; the first that matches counts.
-GROUPS = {
-    'time': r'fps|updates|train_ratio|policy_staleness|skipped_.*',
-    'train': r'train_.*|episodes',
-    'eval': r'eval_.*',
-    'replay': r'replay_.*|(absorbing|filler)_fraction',
-    'actor_critic': r'(actor|critic|return_range|reward_(mean|std|normed)).*',
-    'model': r'(.*_(loss|ent)|model_.*|deaths_foreseen|reward_predicted|openloop_.*)(/.*)?',
-}
-
-
-def tag(name: str) -> str:
-    """The tag of a metric, `train/return/1-1` for `train_return/1-1`; others keep their name."""
-    for group, pattern in GROUPS.items():
-        if re.fullmatch(pattern, name):
-            return f'{group}/{name.removeprefix(f"{group}_")}'
-    return name
-
-
-def encode_gif(frames: np.ndarray) -> bytes:
-    """An animated GIF of frames uint8 `[T, H, W, C]`; see `as_rgb` for other C than 1 and 3."""
-    import imageio.v3 as imageio
-
-    # Gray needs no palette search.
-    frames = frames[..., 0] if frames.shape[-1] == 1 else as_rgb(frames)
-    duration = 1000 / FRAMES_PER_SECOND
-    return imageio.imwrite(
-        '<bytes>', frames, extension='.gif', duration=duration, loop=0, is_batch=True
-    )
+from dreamerv2.run.metrics.tags import gifs, tag
 
 
 class EventFile:
@@ -75,23 +38,15 @@ class EventFile:
         summary = self._summary()
         for name, value in scalars.items():
             summary.value.add(tag=tag(name), simple_value=float(value))
-        for name, frames in videos.items():
-            _, height, width, channels = frames.shape
-            try:
-                gif = encode_gif(frames)
-            except Exception as error:  # A run does not fail over a video.
-                logger.warning('No video %s at step %d: %s', name, step, error)
-                continue
+        for name, gif in gifs(step, videos):
+            _, height, width, channels = videos[name].shape
             image = {'height': height, 'width': width, 'colorspace': 1 if channels == 1 else 3}
             summary.value.add(tag=tag(name), image={**image, 'encoded_image_string': gif})
         self._put(self._event(wall_time=time.time(), step=step, summary=summary))
-
-    def flush(self) -> None:
-        """Flushes to the operating system."""
         self._records.flush()
 
     def close(self) -> None:
-        """Flushes and closes the file."""
+        """Closes the file."""
         self._records.close()
 
     def _put(self, event: Any) -> None:

@@ -9,10 +9,11 @@ from dreamerv2.nets.cpu.convolutions import (
     can_pair,
     conv_pair,
     convolve,
+    convolve_padded,
     depth_to_space,
+    padded,
     space_to_depth,
 )
-from dreamerv2.nets.cpu.transposed_convolutions import convolve_padded, padded
 from dreamerv2.nets.kernels import PLAIN
 from dreamerv2.nets.layers import Conv
 from tests.nets.comparison import assert_same

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from dreamerv2.durable import seal, sha256, unseal
 from dreamerv2.errors import DiskFullError, UsageError
 from dreamerv2.run import checkpoint
-from dreamerv2.run.checkpoint import store, tensors
+from dreamerv2.run.checkpoint import tensors
 
 ARRAYS = {
     'parameters/kernel': np.arange(12, dtype=np.float32).reshape(3, 4).T,
@@ -100,7 +100,7 @@ def test_a_damaged_one_is_named_and_the_one_before_taken(tmp_path, damage):
     assert loaded.arrays()['value'] == 1
     assert len(said) == 1 and '0000000200' in said[0] and '\n' not in said[0]
     assert names(tmp_path) == ['0000000100', '0000000200']
-    checkpoint.load_newest(tmp_path, said.append, set_aside=True)
+    checkpoint.tidy(tmp_path, loaded)
     assert names(tmp_path) == ['0000000100']
     assert (tmp_path / '0000000200.damaged').is_dir()
     write(tmp_path, 200, 3)
@@ -125,7 +125,7 @@ def test_a_crash_while_writing_leaves_the_old_one(tmp_path, monkeypatch, crash):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(os if crash in ('mkdir', 'rename') else store, crash, fail)
+        patch.setattr(os if crash in ('mkdir', 'rename') else checkpoint, crash, fail)
         with pytest.raises(DiskFullError, match=r'0000000200 .*\d+ bytes needed, \d+ free.*room'):
             write(tmp_path, 200, 2, keep=1)
     assert [path.name for path in tmp_path.iterdir() if path.name[0] == '.'] == []
@@ -157,7 +157,8 @@ def test_a_crash_while_replacing_loses_nothing(tmp_path, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             write(tmp_path, 100, 2)
     assert names(tmp_path) == []
-    assert checkpoint.load_newest(tmp_path, set_aside=True).arrays()['value'] == 1
+    checkpoint.restore_replaced(tmp_path)
+    assert checkpoint.load_newest(tmp_path).arrays()['value'] == 1
 
 
 def test_the_best_is_kept_until_there_is_a_better_one(tmp_path):
@@ -180,7 +181,7 @@ def test_of_several_numbers_the_first_that_differs_decides(tmp_path):
     for frames, score in scores.items():
         write(root, frames, score=score, keep=0)
     write(root, 400, score=(0.5, float('nan'), 0.0), keep=0)
-    assert [int(path.name) for path in store.by_score(root)] == [200, 300, 100, 50]
+    assert [int(path.name) for path in checkpoint.by_score(root)] == [200, 300, 100, 50]
     assert checkpoint.load_best(root).score == scores[200]
     write(root, 500, score=(1.0, 1.0, 10.0), keep=1)
     assert names(root) == ['0000000500']
@@ -189,16 +190,16 @@ def test_of_several_numbers_the_first_that_differs_decides(tmp_path):
 @pytest.mark.parametrize('score', [[], ['1'], [1, None], {'a': 1}, 'x'])
 def test_a_score_that_is_no_number_is_damage(tmp_path, score):
     path = write(tmp_path, 100)
-    manifest = dataclasses.replace(store.read_manifest(path), score=score)
+    manifest = dataclasses.replace(checkpoint.read_manifest(path), score=score)
     (path / 'manifest.json').write_bytes(manifest.to_bytes())
-    with pytest.raises(store.DamagedCheckpointError):
-        store.read_manifest(path)
+    with pytest.raises(checkpoint.DamagedCheckpointError):
+        checkpoint.read_manifest(path)
 
 
 def test_a_score_may_come_later(tmp_path):
     for frames in (100, 200):
         write(tmp_path, frames)
-    assert store.by_score(tmp_path) == []
+    assert checkpoint.by_score(tmp_path) == []
     checkpoint.record_score(tmp_path, 100, 5)
     checkpoint.record_score(tmp_path, 200, -5)
     for frames in (300, 400):

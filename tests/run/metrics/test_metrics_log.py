@@ -10,7 +10,8 @@ import pytest
 
 from dreamerv2.run.metrics import jsonl, terminal
 from dreamerv2.run.metrics.logger import Logger, MetricMeans, Throughput
-from dreamerv2.run.metrics.tensorboard import EventFile, encode_gif, tag
+from dreamerv2.run.metrics.tags import encode_gif, tag
+from dreamerv2.run.metrics.tensorboard import EventFile
 
 
 def read(path):
@@ -76,9 +77,6 @@ def test_an_output_that_fails_is_reported():
     class Broken:
         def write(self, step, scalars, videos):
             raise OSError('no space left')
-
-        def flush(self):
-            pass
 
         def close(self):
             pass
@@ -208,7 +206,7 @@ def test_a_video_that_cannot_be_written_ends_no_run(tmp_path, caplog, monkeypatc
     def fail(frames):
         raise ValueError('no codec')
 
-    monkeypatch.setattr('dreamerv2.run.metrics.tensorboard.encode_gif', fail)
+    monkeypatch.setattr('dreamerv2.run.metrics.tags.encode_gif', fail)
     with Logger([EventFile(tmp_path)]) as logger:
         logger.write(4, {'a': 1.0}, {'policy': np.zeros((3, 16, 12, 1), np.uint8)})
     assert [value.tag for value in read_events(tmp_path)[-1].summary.value] == ['a']

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from dreamerv2.run.checkpoint.saver import Saver
+from dreamerv2.run.background import Saver
 
 
 def test_start_returns_while_the_writing_goes_on():
@@ -33,7 +33,7 @@ def test_a_failure_is_raised_once_by_whatever_comes_next(ask):
 
     saver = Saver()
     saver.start(full)
-    saver._running.wait()
+    saver._running.exception()
     with pytest.raises(OSError, match='No space'):
         saver.start(lambda: None) if ask == 'start' else getattr(saver, ask)()
     saver.wait()

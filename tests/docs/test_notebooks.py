@@ -1,0 +1,45 @@
+"""The notebooks run from the first cell to the last, in order, in an empty folder."""
+
+import json
+import pathlib
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from traitlets.config import Config
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+NOTEBOOKS = sorted((ROOT / 'docs' / 'notebooks').glob('*.ipynb'))
+
+
+def kinds(cell):
+    """What a cell shows: pictures and results by their types, and what it prints."""
+    shown = [output for output in cell.get('outputs', []) if output.get('name') != 'stderr']
+    return {key for output in shown for key in output.get('data', {output.get('name'): ''})}
+
+
+@pytest.fixture(scope='module')
+def executed(tmp_path_factory):
+    """The notebooks, executed in one folder: later ones use what the first one trains."""
+    folder = tmp_path_factory.mktemp('notebooks')
+    local = Config()
+    local.KernelManager.transport = 'ipc'  # Nothing listens on the network.
+    local.KernelManager.ip = str(folder / 'kernel')
+    found = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('PYTHONPATH', str(ROOT))
+        for path in NOTEBOOKS:
+            notebook = nbformat.read(path, 4)
+            place = {'metadata': {'path': str(folder)}}
+            NotebookClient(notebook, config=local, timeout=500, resources=place).execute()
+            found[path] = notebook
+    return found
+
+
+@pytest.mark.parametrize('path', NOTEBOOKS, ids=lambda path: path.stem)
+def test_it_shows_what_is_stored_in_it(executed, path):
+    stored, now = json.loads(path.read_text())['cells'], executed[path]['cells']
+    assert [kinds(cell) for cell in stored] == [kinds(cell) for cell in now]
+    assert sum(len(kinds(cell)) for cell in stored) >= 2
+    assert path.stat().st_size < 300_000
+    assert str(pathlib.Path.home()) not in path.read_text()
