@@ -199,7 +199,7 @@ def card(
         f'{document["precision"]}; evaluation seed {document["seed"]}. The interval is over '
         'episodes of this one agent: agents of other seeds may do better or worse.',
         '',
-        f'Known failures: {known or "not looked into"}.',
+        f'Known failures: {known.rstrip(".") or "not looked into"}.',
         '',
         'Use: `python dreamerv2/evaluate.py zoo:' + name + ' --video play.mp4`, '
         f"`dreamerv2.api.load('zoo:{name}')`, or `--init.from zoo:{name}` to start from it.",

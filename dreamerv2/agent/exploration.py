@@ -85,6 +85,10 @@ def behavior_called(name: str) -> type[Greedy]:
         for key, value in globals().items()
         if isinstance(value, type) and issubclass(value, Greedy)
     }
+    added = plugins.names('behaviors')
+    if name.lower() not in found and name not in added:
+        there = ', '.join([*found, *added])
+        raise ValueError(f'expl_behavior is {name}, but the behaviors are {there}')
     behavior = found.get(name.lower()) or plugins.load('behaviors', name)
     if not (isinstance(behavior, type) and issubclass(behavior, Greedy)):
         raise ValueError(
