@@ -8,6 +8,8 @@ import subprocess
 import pytest
 from ruamel.yaml import YAML
 
+from dreamerv2.run.checkpoint import zoo
+
 
 def test_every_script_is_safe_and_explains_itself(repository):
     scripts = sorted((repository / 'scripts').glob('*.sh'))
@@ -36,9 +38,11 @@ def test_quickstart_trains_evaluates_and_plots(sandbox, tmp_path):
     assert '--record' in evaluate
     assert evaluate[-2:] == ['--video', f'{logdir}/play.mp4']
     assert plot == ['-m', 'dreamerv2.analysis.plot', str(logdir), '--out', f'{logdir}/curve.png']
-    *said, watch = [line.split(':', 1)[1].strip() for line in out.splitlines()[-3:]]
+    *said, watch, other = [line.split(':', 1)[1].strip() for line in out.splitlines()[-4:]]
     assert said == [f'{logdir}/curve.png', f'{logdir}/play.mp4']
     assert shlex.split(watch)[1:] == ['-m', 'dreamerv2.play', str(logdir)]
+    assert shlex.split(other)[1:3] == ['-m', 'dreamerv2.play']
+    assert shlex.split(other)[3].removeprefix('zoo:') in zoo.names()
 
 
 @pytest.mark.parametrize('code', [1, 75])
