@@ -134,7 +134,7 @@ def train(
             def should_stop() -> bool:
                 _raise_failure(maker)
                 # Nothing is left behind if the run is refused before there is something to learn.
-                if not run.begun and fits.is_set() and replay.can_sample(config.dataset.length):
+                if not run.written and fits.is_set() and replay.can_sample(config.dataset.length):
                     run.begin()
                 return stopping()
 

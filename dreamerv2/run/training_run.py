@@ -95,7 +95,7 @@ class TrainingRun:
     updates: int = 0
     episodes: int = 0
     prefilled: bool = False
-    begun: bool = False  # whether it has written to the logdir, see `begin`
+    written: bool = False  # whether it has written to the logdir, see `begin`
     agent: Any = None
     skips: dict[str, Any] = dataclasses.field(default_factory=dict)
     evaluated: tuple[int, Score | None] = (-1, None)  # frames, score
@@ -148,9 +148,9 @@ class TrainingRun:
 
     def begin(self) -> None:
         """The first write to the logdir, made once; from then on the run is not refused."""
-        if self.begun:
+        if self.written:
             return
-        self.begun = True
+        self.written = True
         checkpoint.tidy(self.path / 'checkpoints', self.saved)
         folder.save_config(self.path, self.config)
         self.replay.release()

@@ -114,7 +114,9 @@ def home(tmp_path, monkeypatch, mario_run):
 
 @chosen('python')
 def test_python_runs(block, home):
-    exec(compile(block.text, str(block), 'exec'), {'__name__': str(block)})
+    names = {'__name__': str(block)}
+    exec(compile(block.text, str(block), 'exec'), names)
+    assert len(names) > 2  # It has defined something, besides the built-in names.
 
 
 def test_an_agent_is_looked_into_in_twelve_lines(home):

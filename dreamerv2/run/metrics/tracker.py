@@ -1,4 +1,4 @@
-"""Experiment trackers as outputs: they never end a run, and a resume goes on in the same place."""
+"""Experiment trackers as outputs: they never end a run; a resumed run continues the same one."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Tracker:
     The run gets each step of `metrics.jsonl` once. What it lacks is sent when it is opened: the
     last lines before a kill, or all of them if it was off until now. Steps that it has, and that a
     run repeats after it resumed from an earlier checkpoint, are left out. After an error the
-    training goes on without it.
+    training continues without it.
 
     Args:
         name: of the tracker, for a warning.
@@ -75,7 +75,7 @@ class Tracker:
         except Exception as error:  # Other people's code, their servers, a full disk.
             if not self._failed:
                 reason = printable(f'{type(error).__name__}: {error}', 300)
-                logger.warning('The run goes on without %s: %s', self._name, reason)
+                logger.warning('The run continues without %s: %s', self._name, reason)
             self._failed = True
 
 

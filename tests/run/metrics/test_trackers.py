@@ -165,7 +165,7 @@ def test_a_tracker_that_fails_ends_no_run(tmp_path, caplog):
             logger.write(8, {'a': 1.0})
             logger.flush()
         (record,) = caplog.records
-        assert 'The run goes on without Tracks: ' in record.getMessage()
+        assert 'The run continues without Tracks: ' in record.getMessage()
         assert '\n' not in record.getMessage()
     assert written == [4]
 
@@ -176,7 +176,7 @@ def test_a_broken_package_ends_no_run(tmp_path, monkeypatch, caplog, keys):
         patch.setitem(sys.modules, [*keys][0], None)
         log(tmp_path, ROWS, **keys)
     assert [step for step, _ in jsonl.rows(tmp_path, 10**6)] == [4, 8, 12]
-    assert 'The run goes on without' in caplog.text
+    assert 'The run continues without' in caplog.text
 
 
 @pytest.mark.parametrize('keys', [{'wandb': 'offline'}, {'wandb': 'online'}, {'mlflow': True}])
