@@ -84,7 +84,9 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
-    """Replaces the markers."""
+    """Replaces the markers, and links out of `docs/`, whose pages stand beside the others here."""
+    if '/' not in page.file.src_uri:
+        markdown = markdown.replace('](../', '](')
     return expanded(markdown)
 
 

@@ -367,6 +367,18 @@ def test_the_whole_api_is_there(site):
     assert {'trainedagentimagine', 'callbackon_log', 'runstop'} <= names
 
 
+def test_links_work_in_the_repository_too():
+    pages = [*ROOT.glob('*.md'), *ROOT.glob('docs/*.md'), *ROOT.glob('experiments/**/*.md')]
+    links = [
+        (page, link.partition('#')[0])
+        for page in pages
+        for link in re.findall(r'\]\(([^)\s]+)\)', page.read_text(encoding='utf-8'))
+        if not re.match(r'\w+:|#', link)
+    ]
+    assert len(links) > 40
+    assert [(page.name, link) for page, link in links if not (page.parent / link).exists()] == []
+
+
 @pytest.mark.parametrize('link', ['[no page](gone.md)', '[no anchor](other.md#gone)', '![](a.png)'])
 def test_a_dead_link_fails(tmp_path, link):
     (tmp_path / 'docs').mkdir()
