@@ -15,6 +15,7 @@ pictures = agent.decode(agent.imagine(state, 15))['image']
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +33,7 @@ from dreamerv2.paths import expand_home
 from dreamerv2.quiet import hide_noise
 from dreamerv2.replay import Replay
 from dreamerv2.run import build, checkpoint, devices, evaluation, random_streams
-from dreamerv2.run.build import Parts, agent_maker, default_parts, named_callbacks
+from dreamerv2.run.build import Parts, default_parts, make_agent, named_callbacks
 from dreamerv2.run.callbacks import Callback
 from dreamerv2.run.checkpoint import zoo
 from dreamerv2.run.training import train as _train
@@ -113,19 +114,16 @@ def train(env: Any, config: Config, callbacks: Sequence[Callback] = ()) -> int:
     """
     hide_noise()
     if env is None:
-        return _train(
-            config,
-            lambda say: default_parts(config, say, callbacks),
-        )
+        return _train(config, default_parts(config, callbacks))
     own = _checked(env, config, random_streams.derive(config.seed, 'envs'))
     config = config.update({'action_repeat': own.action_repeat, 'envs': 1})
     config = config.update({'task': _task(own, config)})
     return _train(
         config,
-        lambda say: Parts(
+        Parts(
             envs=lambda: InProcess([lambda: own]),
             evaluation={},
-            agent=agent_maker(config, say),
+            agent=functools.partial(make_agent, config),
             callbacks=[*named_callbacks(config), *callbacks],
         ),
     )

@@ -24,10 +24,10 @@ def run(argv: Sequence[str]) -> None:
     parser.add_argument('root', metavar='ROOT', type=pathlib.Path, help='folder with the logdirs')
     parser.add_argument('--format', choices=('mp4', 'gif'), default='mp4')
     args = parser.parse_args(argv)
-    data = study.read_study(expand_home(args.root))
-    for place, best, _ in videos.best_runs(data, lambda one: has_checkpoint(one.path)):
-        made = record_best(best.path, best.path / videos.VIDEOS, args.format)
-        print(f'{place}: {made}', flush=True)
+    for data in study.read_studies(expand_home(args.root)).values():
+        for place, best, _ in videos.best_runs(data, lambda one: has_checkpoint(one.path)):
+            made = record_best(best.path, best.path / videos.VIDEOS, args.format)
+            print(f'{place}: {made}', flush=True)
 
 
 if __name__ == '__main__':

@@ -2,11 +2,26 @@
 # Sets everything up and runs the tests; arguments go to pytest.
 set -euo pipefail
 
-if [ "${1:-}" = -h ] || [ "${1:-}" = --help ]; then
-    echo 'usage: scripts/test.sh [PYTEST ARGUMENTS]   such as: scripts/test.sh tests/replay -k sample'
-    exit 0
-fi
+usage() {
+    cat <<'TEXT'
+usage: scripts/test.sh [--slow] [PYTEST ARGUMENTS]   such as: scripts/test.sh tests/replay -k sample
+
+--slow runs the tests of tests/slow/ alone, which the others leave out. They need a network and
+gigabytes on disk, and take minutes each.
+
+Environment: PEERS_PYTHON  an interpreter with Stable-Baselines3 and this package's dependencies
+                           for --slow, which otherwise installs them
+TEXT
+}
+
+case ${1:-} in
+    -h | --help) usage && exit 0 ;;
+esac
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 "$root/scripts/setup.sh"
 cd -- "$root"
+if [ "${1:-}" = --slow ]; then
+    shift
+    set -- -m slow tests/slow "$@"
+fi
 exec "$root/.venv/bin/python" -m pytest "$@"

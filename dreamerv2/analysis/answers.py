@@ -5,7 +5,7 @@ Each is answered on return, progress and completion.
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,14 +60,24 @@ def by_question(data: Study) -> dict[tuple[str, str], Answer]:
 
     Their verdicts are corrected for all of them together.
     """
-    return scores.in_families(
+    return by_setting({'': data})['']
+
+
+def by_setting(studies: Mapping[str, Study]) -> dict[str, dict[tuple[str, str], Answer]]:
+    """`by_question` of a study in each of its settings, corrected for all of them together."""
+    found = scores.in_families(
         {
-            (name, set_name): _answer_of(data, stage, stage.question, set_name)
+            (name, set_name, setting): _answer_of(data, stage, stage.question, set_name)
+            for setting, data in studies.items()
             for name, stage in STAGES.items()
             for set_name in data.plan.sets
             if stage.question is not None and data.of_stage(name, set_name)
         }
     )
+    return {
+        setting: {key[:2]: answer for key, answer in found.items() if key[2] == setting}
+        for setting in studies
+    }
 
 
 def _answer_of(data: Study, stage: Stage, question: Question, set_name: str) -> Answer:
@@ -82,43 +92,39 @@ def _answer_of(data: Study, stage: Stage, question: Question, set_name: str) -> 
     sides = question.sides.format(
         levels=len(levels), agents=short_frames(frames[0]), baselines=short_frames(frames[1])
     )
-    stages = ((stage.name, set_name), ('baseline', ''))
+    both = (stage.name, set_name, levels), ('baseline', '', levels)
     compare = scores.ratio if question.areas else scores.difference
+    recorded = {key.split('/')[0] for run in data.runs.values() for key in run.series}
     headlines, single = [], []
     for measure, metric in scores.MEASURES.items():
         # Without any episode yet the return alone is asked for.
-        if measure != 'return' and not any(
-            key.split('/')[0] == metric for run in data.runs.values() for key in run.series
-        ):
+        if measure != 'return' and metric not in recorded:
             continue
         if question.areas:
-            agents, baselines = _means_up_to_the_end(data, stage.name, set_name, levels, metric)
+            agents, baselines = _means_up_to_the_end(data, both[0], metric)
         else:
             agents, baselines = (
-                study.level_values(data, *side, levels, frame, metric=metric)
-                for side, frame in zip(stages, frames, strict=True)
+                study.level_values(data, side, frame, metric)
+                for side, frame in zip(both, frames, strict=True)
             )
         left_out: dict[str, str] = {}
         for i, level in enumerate(levels):
-            for side, frame, values in zip(stages, frames, (agents, baselines), strict=True):
+            for side, frame, values in zip(both, frames, (agents, baselines), strict=True):
                 if not np.isfinite(values[:, i]).any():
-                    left_out.setdefault(level, _why_missing(data, level, *side, frame))
-            columns = agents[:, i : i + 1], baselines[:, i : i + 1]
-            reason = left_out.get(level, '')
-            single.append(compare(level, *columns, measure=measure, reason=reason))
+                    left_out.setdefault(level, _why_missing(data, level, *side[:2], frame))
+            how = {'measure': measure, 'reason': left_out.get(level, '')}
+            single.append(compare(level, agents[:, [i]], baselines[:, [i]], **how))
         if measure == 'return':
             random = [study.random_policy_on(data, level) for level in levels]
             floor = np.array([one.mean if one else math.nan for one in random])
             error = np.array([one.error if one else math.nan for one in random])
-            finished = study.level_values(data, 'baseline', '', levels, data.plan.frames)
+            finished = study.level_values(data, both[1], data.plan.frames)
             lead, unusable = scores.scales(levels, finished, floor, error)
             reasons = {**unusable, **left_out}
             left_out = {level: reasons[level] for level in levels if level in reasons}
             usable = np.where([level in left_out for level in levels], np.nan, lead)
             agents, baselines = (agents - floor) / usable, (baselines - floor) / usable
-        headlines.append(
-            scores.headline(measure, levels, agents, baselines, left_out, compare=compare)
-        )
+        headlines.append(scores.headline(measure, levels, agents, baselines, left_out, compare))
     words = f'Question {question.number}, {set_name}: {sides}'
     return Answer(words, tuple(headlines), tuple(single))
 
@@ -138,14 +144,14 @@ def _why_missing(data: Study, level: str, stage: str, set_name: str, frame: floa
 
 
 def _means_up_to_the_end(
-    data: Study, stage: str, set_name: str, levels: Sequence[str], metric: str
+    data: Study, side: study.Side, metric: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean of each curve up to T, from where all curves of both sides on a level have begun."""
     total = data.plan.frames
     grid = curves.frame_grid(total, BINS)
-    agents, baselines = study.against_baselines(data, stage, set_name, levels, grid, metric=metric)
-    means = np.full((len(agents) + len(baselines), len(levels)), np.nan)
-    for i in range(len(levels)):
+    agents, baselines = study.against_baselines(data, side, grid, metric)
+    means = np.full((len(agents) + len(baselines), len(side[2])), np.nan)
+    for i in range(len(side[2])):
         both = np.concatenate([agents[:, i], baselines[:, i]])
         length = curves.areas(grid, np.where(np.isfinite(both), 1.0, np.nan), total)
         means[:, i] = curves.areas(grid, both, total) / np.where(length > 0, length, np.nan)
@@ -156,10 +162,11 @@ def transfer_measures(data: Study, set_name: str) -> list[Transfer]:
     """Jump-start and frames to a threshold on every level of transfer."""
     levels = data.plan.transfer
     grid = curves.frame_grid(data.plan.frames, BINS)
-    agents, baselines = study.against_baselines(data, 'transfer', set_name, levels, grid)
+    both = ('transfer', set_name, levels), ('baseline', '', levels)
+    agents, baselines = (study.level_curves(data, side, grid) for side in both)
     jump_starts = [
-        study.by_run(data, *side, levels, 'train_return', lambda x: curves.jump_start(x.values))
-        for side in (('transfer', set_name), ('baseline', ''))
+        study.by_run(data, side, 'train_return', lambda x: curves.jump_start(x.values))
+        for side in both
     ]
     random = study.random_returns(data, levels)
     measures = []
@@ -171,7 +178,7 @@ def transfer_measures(data: Study, set_name: str) -> list[Transfer]:
         for stack in (agents[:, i], baselines[:, i]):
             interval = curves.threshold_interval(grid, stack, threshold)
             frames.append(Reach(*interval, curves.count_curves(stack)))
-        jump = scores.difference(level, *(starts[:, i : i + 1] for starts in jump_starts))
+        jump = scores.difference(level, *(starts[:, [i]] for starts in jump_starts))
         measures.append(Transfer(level, jump, threshold, *frames))
     return measures
 
@@ -206,19 +213,10 @@ def score_rows(found: Sequence[Answer], data: Study) -> list[dict[str, Any]]:
 
 
 def _row(question: str, one: Comparison, *, judged: bool = True) -> dict[str, Any]:
-    return {
-        'question': question,
-        'measure': one.measure,
-        'of': one.name,
-        'kind': one.kind,
-        'value': one.value,
-        'low': one.low,
-        'high': one.high,
-        'agent': one.agent,
-        'baseline': one.baseline,
-        'n': one.n,
-        'corrected_p': one.adjusted if judged else '',
-        'family': one.family if judged else '',
-        'detectable': verdicts.detectable(one.contrast, one.family) if judged else '',
-        'verdict': one.verdict if judged else '',
-    }
+    of = {'question': question, 'measure': one.measure, 'of': one.name, 'kind': one.kind}
+    value = {'value': one.value, 'low': one.low, 'high': one.high}
+    sides = {'agent': one.agent, 'baseline': one.baseline, 'n': one.n}
+    least = verdicts.detectable(one.contrast, one.family)
+    p = {'corrected_p': one.adjusted, 'family': one.family, 'detectable': least}
+    verdict = {**p, 'verdict': one.verdict}
+    return {**of, **value, **sides, **(verdict if judged else dict.fromkeys(verdict, ''))}

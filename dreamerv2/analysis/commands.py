@@ -40,28 +40,29 @@ def _make_figures(argv: Sequence[str]) -> None:
     )
     add_smoothing(parser)
     args = parser.parse_args(argv)
-    data = study.read_study(args.root)
+    studies = study.read_studies(args.root)
     hide_font_cache()
     from dreamerv2.analysis import answers, plotting
 
-    out = args.out or args.root / 'figures'
-    state = data.state
-    with writing_to(out, 'folder'):
-        out.mkdir(parents=True, exist_ok=True)
-        for drawn in figures.draw(data, args.figures, figures.Smooth(args.bins, args.window)):
-            if isinstance(drawn, str):
-                print(drawn)
-                continue
-            paths = plotting.save_figure(drawn.figure, out / drawn.name, drawn.rows)
-            print(f'{paths[0]}{text.without(drawn.missing)}')
-        found = list(answers.by_question(data).values())
-        plotting.write_csv(out / 'scores.csv', answers.score_rows(found, data))
-        sentences = '\n\n'.join('\n'.join(answer.sentences) for answer in found)
-        (out / 'answers.txt').write_text(sentences + '\n', encoding='utf-8')
-        (out / 'runs.txt').write_text('\n'.join([*state, *data.notes]) + '\n', encoding='utf-8')
-    print(f'{state[0]}; see {out / "runs.txt"}')
-    if sentences:
-        print(f'\n{sentences}')
+    for setting, answered in answers.by_setting(studies).items():
+        data, found = studies[setting], list(answered.values())
+        out = (args.out or args.root / 'figures') / setting
+        state = data.state
+        with writing_to(out, 'folder'):
+            out.mkdir(parents=True, exist_ok=True)
+            for drawn in figures.draw(data, args.figures, figures.Smooth(args.bins, args.window)):
+                if isinstance(drawn, str):
+                    print(drawn)
+                    continue
+                paths = plotting.save_figure(drawn.figure, out / drawn.name, drawn.rows)
+                print(f'{paths[0]}{text.without(drawn.missing)}')
+            plotting.write_csv(out / 'scores.csv', answers.score_rows(found, data))
+            sentences = '\n\n'.join('\n'.join(answer.sentences) for answer in found)
+            (out / 'answers.txt').write_text(sentences + '\n', encoding='utf-8')
+            (out / 'runs.txt').write_text('\n'.join([*state, *data.notes]) + '\n', encoding='utf-8')
+        print(f'{state[0]}; see {out / "runs.txt"}')
+        if sentences:
+            print(f'\n{sentences}')
 
 
 def _make_report(argv: Sequence[str]) -> None:
@@ -74,13 +75,13 @@ def _make_report(argv: Sequence[str]) -> None:
     out = args.out or args.root / 'report.html'
     if out.is_dir():
         raise UsageError(f'{out}: a folder; give the name of a file with --out')
-    data = study.read_study(args.root)
+    studies = study.read_studies(args.root)
     hide_font_cache()
     from dreamerv2.analysis.report import page
 
     with writing_to(out, 'file'):
         smooth = figures.Smooth(args.bins, args.window)
-        sentences = page.write_report(data, args.root, out, smooth)
+        sentences = page.write_report(studies, args.root, out, smooth)
     print(f'{out} ({out.stat().st_size / 1e6:.1f} MB)', *sentences, sep='\n')
 
 

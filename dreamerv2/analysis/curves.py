@@ -5,6 +5,7 @@ means that the run has nothing to say at this point: before its first value, or 
 """
 
 import math
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -60,11 +61,13 @@ def on_grid(
             curve[i] = values[max(min(firsts[i], last - window), 0) : last].mean()
         else:
             curve[i] = _local_line(steps, values, grid[i], widths[i], end, window)
-    return np.clip(curve, 0.0, 1.0) if _are_shares(values) else curve
+    return _as_shares(curve, values)
 
 
-def _are_shares(values: np.ndarray) -> bool:
-    return len(values) > 0 and values.min() >= 0 and values.max() <= 1
+def _as_shares(found: Any, values: np.ndarray) -> Any:
+    """What was found between 0 and 1, where all values `[n]` are."""
+    shares = len(values) > 0 and values.min() >= 0 and values.max() <= 1
+    return np.clip(found, 0.0, 1.0) if shares else found
 
 
 def _local_line(
@@ -110,25 +113,7 @@ def value_by(
     if last == 0 or frame > end:
         return math.nan
     near = slice(max(min(first, last - LINE), 0), last)
-    value = line_at(steps[near].astype(np.float64), values[near], frame)
-    return min(max(value, 0.0), 1.0) if _are_shares(values) else value
-
-
-def value_at(
-    steps: np.ndarray,
-    values: np.ndarray,
-    frame: float,
-    *,
-    end: float,
-    width: float = 0.0,
-    window: int = 1,
-) -> float:
-    """One run's value at one frame, as on the curve of `on_grid` for a grid of spacing `width`.
-
-    NaN where the run has not got there or has no value yet.
-    """
-    grid = np.array([frame - width, frame], np.float64)
-    return float(on_grid(steps, values, grid, end=end, window=window)[1])
+    return float(_as_shares(line_at(steps[near].astype(np.float64), values[near], frame), values))
 
 
 def seed_mean(curves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -212,9 +197,8 @@ def threshold_interval(
     are present.
     """
     low, high = mean_band(stack)
-    value, first, last = (
-        steps_to_threshold(grid, curve, threshold) for curve in (seed_mean(stack)[0], high, low)
-    )
+    mean, _ = seed_mean(stack)
+    first, value, last = (steps_to_threshold(grid, x, threshold) for x in (high, mean, low))
     return value, first, last
 
 

@@ -3,12 +3,12 @@
 Runs with the same settings are repetitions, so that a mean over their seeds means something.
 """
 
-import math
 import os
 import re
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -44,12 +44,9 @@ def by_setting(runs: Sequence[Run]) -> list[tuple[str, list[Run]]]:
 
 
 def _settings(run: Run) -> dict[str, Any]:
-    settings = {
-        key: value for key, value in run.config.items() if not _NOT_THE_AGENT.fullmatch(key)
-    }
-    settings['stage'] = ' '.join(
-        str(run.study[key]) for key in ('stage', 'set') if run.study.get(key)
-    )
+    settings = {key: x for key, x in run.config.items() if not _NOT_THE_AGENT.fullmatch(key)}
+    place = (str(run.study.get(key) or '') for key in ('stage', 'set'))
+    settings['stage'] = ' '.join(filter(None, place))
     if not run.study:
         # Without step and seed, `~/logdir/e4/3@100` as `~/logdir/e4`.
         path = run.started_from[0].rstrip('/')
@@ -88,14 +85,11 @@ def draw(
     figure, the rows of its table, and one line of text a task and setting.
     """
     tasks = sorted({run.task for run in runs})
-    columns = min(_COLUMNS, len(tasks))
     width, height = (6.4, 4.4) if len(tasks) == 1 else (4.6, 3.7)
-    figure, axes = plotting.new_figure(
-        math.ceil(len(tasks) / columns), columns, width=width, height=height
-    )
+    figure, axes = plotting.new_grid(len(tasks), _COLUMNS, width=width, height=height)
     rows: list[dict[str, Any]] = []
     lines: list[str] = []
-    for ax, task in zip(axes.flat, tasks, strict=False):
+    for ax, task in zip(axes, tasks, strict=True):
         members = [run for run in runs if run.task == task]
         end = max(max(run.end for run in members), 1)
         plotting.style_axis(ax, title=task, ylabel=text.metric_label(metric), end=end)
@@ -104,7 +98,11 @@ def draw(
             color = plotting.COLORS[i % len(plotting.COLORS)]
             style = ('-', '--', '-.')[i // len(plotting.COLORS) % 3]
             if len(settings) == len(group) == 1 and window > 1:
-                _draw_episodes(ax, group[0], metric, color)
+                # A lone run has no band: its episodes as faint dots show how far they spread.
+                x = group[0].series[metric]
+                size = 9 if len(x) < 200 else 5 if len(x) < 2000 else 2
+                dots: dict[str, Any] = {'s': size, 'color': color, 'alpha': 0.3, 'linewidths': 0}
+                ax.scatter(x.steps, x.values, label='an episode', **dots)
             # Short runs of one setting keep their detail beside long ones of another.
             grid = curves.frame_grid(max(max(run.end for run in group), 1), bins)
             found = stack(group, metric, grid, window)
@@ -114,8 +112,6 @@ def draw(
             lines.append(_summary(f'{task}, {label}' if label else task, group, metric, window))
         _draw_random(ax, members, metric)
         plotting.draw_legend(ax)
-    for ax in axes.flat[len(tasks) :]:
-        ax.set_visible(False)
     return figure, rows, lines
 
 
@@ -130,31 +126,22 @@ def _draw_random(ax: Axes, runs: Sequence[Run], metric: str) -> None:
         plotting.draw_level(ax, found.mean, f'random policy: {text.short(found.mean)} ({number})')
 
 
-def _draw_episodes(ax: Axes, run: Run, metric: str, color: str) -> None:
-    """A lone run has no band: its episodes as faint dots show how far they spread."""
-    series = run.series[metric]
-    size = 9 if len(series) < 200 else 5 if len(series) < 2000 else 2
-    style: dict[str, Any] = {'s': size, 'color': color, 'alpha': 0.3, 'linewidths': 0}
-    ax.scatter(series.steps, series.values, label='an episode', **style)
-
-
 def _legend(label: str, metric: str, n: int, window: int) -> str:
+    if label:
+        return f'{label}: n = {n}'
     kind = 'episodes' if metric.startswith('train_') else 'values'
-    if n > 1:
-        what = 'mean over seeds, 95 % band'
-    else:
-        what = f'smoothed over {window} {kind}' if window > 1 else 'one run'
-    return f'{label}: n = {n}' if label else f'{what}, n = {n}'
+    alone = f'smoothed over {window} {kind}' if window > 1 else 'one run'
+    return f'{"mean over seeds, 95 % band" if n > 1 else alone}, n = {n}'
 
 
 def _summary(name: str, runs: Sequence[Run], metric: str, window: int) -> str:
     """One line: who is in the group, how far they are, and the last values of their curves."""
-    series = [run.series[metric] for run in runs]
-    ends = [curves.value_at(x.steps, x.values, x.end, end=x.end, window=window) for x in series]
+    # As on a grid of no spacing: the last values alone.
+    ends = [run.series[metric].on_grid(np.full(2, run.end), window)[1] for run in runs]
     done = sum(run.done for run in runs)
     seeds = ', '.join(map(str, sorted(run.seed for run in runs)))
     frames = sorted({text.short_frames(run.end) for run in runs})
-    reach = frames[0] if len(frames) == 1 else f'{frames[0]} to {frames[-1]}'
+    reach = ' to '.join(dict.fromkeys((frames[0], frames[-1])))
     values = ' '.join(text.short(value, 4) for value in ends)
     plural = 's' * (len(runs) > 1)
     return (

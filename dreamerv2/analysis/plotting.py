@@ -35,12 +35,22 @@ DPI = 150
 
 
 def new_figure(
-    rows: int, columns: int, *, width: float = 4.4, height: float = 3.3
+    rows: int, columns: int, *, width: float, height: float
 ) -> tuple[Figure, np.ndarray]:
     """A figure and its axes `[rows, columns]`, each `width` by `height` inches."""
     layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08, wspace=0.03, hspace=0.03)
     figure = Figure(figsize=(width * columns, height * rows), layout=layout, dpi=DPI)
     return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def new_grid(count: int, columns: int, *, width: float, height: float) -> tuple[Figure, np.ndarray]:
+    """A figure and its axes `[count]`, at most `columns` of them beside each other."""
+    columns = max(min(columns, count), 1)
+    rows = max(math.ceil(count / columns), 1)
+    figure, axes = new_figure(rows, columns, width=width, height=height)
+    for ax in axes.flat[count:]:
+        ax.set_visible(False)
+    return figure, axes.flat[:count]
 
 
 def style_axis(ax: Axes, *, title: str = '', ylabel: str = '', end: float = 0.0) -> None:
@@ -125,15 +135,20 @@ def draw_lines(
     ]
 
 
-def draw_level(ax: Axes, value: float, label: str) -> None:
-    """A dashed horizontal line, such as what a random policy gets."""
-    ax.axhline(value, color=GREY, linestyle='--', linewidth=1.1, label=label, zorder=1)
+def draw_panel(
+    ax: Axes, lines: Sequence[Line], keys: Mapping[str, Any], title: str, ylabel: str, end: float
+) -> list[dict[str, Any]]:
+    """Lines on a styled axis, with n of the first two behind its title; rows of `draw_lines`."""
+    first, second = (curves.count_curves(line.stack) for line in lines[:2])
+    rows = draw_lines(ax, lines, keys)
+    style_axis(ax, title=f'{title}   {text.counts(first, second)}', ylabel=ylabel, end=end)
+    return rows
 
 
-def draw_random(ax: Axes, value: float) -> None:
-    """What a random policy gets, where it is known."""
+def draw_level(ax: Axes, value: float, label: str = 'random policy') -> None:
+    """A dashed horizontal line, such as what a random policy gets; none at NaN."""
     if np.isfinite(value):
-        draw_level(ax, value, 'random policy')
+        ax.axhline(value, color=GREY, linestyle='--', linewidth=1.1, label=label, zorder=1)
 
 
 def draw_mark(ax: Axes, frame: float, label: str) -> None:
@@ -162,28 +177,22 @@ def _annotate(ax: Axes, words: str, at: Any, coordinates: Any, offset: Any, **st
     ax.annotate(words, at, offset, coordinates, 'offset points', **style)
 
 
-def counts(lines: Sequence[Line]) -> str:
-    """`n = 5`, or `n = 5 and 4` where two lines differ in the number of their runs."""
-    first, second = (curves.count_curves(line.stack) for line in lines)
-    return text.counts(first, second)
-
-
 def draw_legend(ax: Axes, columns: int = 1) -> None:
     """The legend below the axis, where it hides nothing; none where nothing has a label."""
     # In points, so that tall and flat axes leave the same room for the axis label.
     below = ax.transAxes + ScaledTranslation(0, -30 / 72, ax.figure.dpi_scale_trans)
-    style: dict[str, Any] = {'bbox_to_anchor': (0.5, 0), 'bbox_transform': below, 'ncols': columns}
-    _draw_legend(ax, [ax], loc='upper center', fontsize=FONT - 1, handlelength=2.2, **style)
+    at = {'loc': 'upper center', 'bbox_to_anchor': (0.5, 0), 'bbox_transform': below}
+    _draw_legend(ax, [ax], columns, fontsize=FONT - 1, handlelength=2.2, **at)
 
 
 def figure_legend(figure: Figure) -> None:
     """One legend below all panels, with every label once."""
     columns = max(1, int(figure.get_figwidth() / _LEGEND_WIDTH))
-    style: dict[str, Any] = {'ncols': columns, 'fontsize': FONT, 'handlelength': 2.6}
-    _draw_legend(figure, figure.axes, loc='outside lower center', **style)
+    where = 'outside lower center'
+    _draw_legend(figure, figure.axes, columns, loc=where, fontsize=FONT, handlelength=2.6)
 
 
-def _draw_legend(on: Axes | Figure, axes: Sequence[Axes], **style: Any) -> None:
+def _draw_legend(on: Axes | Figure, axes: Sequence[Axes], columns: int, **style: Any) -> None:
     """A legend of what these axes show, every label once, that of the crosses last."""
     entries: dict[str, Any] = {}
     for ax in axes:
@@ -191,7 +200,8 @@ def _draw_legend(on: Axes | Figure, axes: Sequence[Axes], **style: Any) -> None:
             entries.setdefault(str(label), handle)
     labels = sorted(entries, key=lambda label: label == ENDED)
     if labels:
-        on.legend([entries[label] for label in labels], labels, frameon=False, **style)
+        handles = [entries[label] for label in labels]
+        on.legend(handles, labels, frameon=False, ncols=columns, **style)
 
 
 def save_figure(

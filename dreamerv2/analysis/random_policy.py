@@ -101,9 +101,8 @@ def sources(found: Mapping[str, RandomPolicy | None]) -> str:
     ):
         counts = {level: x.episodes for level, x in found.items() if x and x.source == source}
         if counts:
-            most, fewest = max(counts.values()), min(counts.values())
-            number = str(most) if most == fewest else f'{fewest} to {most}'
-            parts.append(f'{" ".join(counts)}: {words.format(number)}')
+            ends = dict.fromkeys((min(counts.values()), max(counts.values())))
+            parts.append(f'{" ".join(counts)}: {words.format(" to ".join(map(str, ends)))}')
     if unknown := [level for level, one in found.items() if one is None]:
         parts.append(f'{" ".join(unknown)}: not known')
     return '; '.join(parts)

@@ -6,16 +6,14 @@ where a run is missing or has not got there. How two sides are compared stands i
 """
 
 import dataclasses
-import itertools
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from dreamerv2.analysis import curves, verdicts
 from dreamerv2.analysis.text import counts, short
 
-TOGETHER = 'all levels'
 MEASURES = {'return': 'train_return', 'progress': 'train_progress', 'completion': 'train_completed'}
 METRICS = tuple(MEASURES.values())
 # The reward of these levels can be collected by walking their loops until the clock ends (thesis,
@@ -25,10 +23,9 @@ FARMABLE_LEVELS = frozenset({'4-4', '7-4', '8-4'})
 # standard errors. An uncertain scale multiplies all scores of its level, and at 20 % it begins to
 # favour the agents: they are divided by what the baselines happened to get.
 SCALE_ERRORS = 5
-_NO_RUN = 'no run on both sides has got there'
 _FARMED = 'its return can be farmed by walking a loop; see progress and completion'
 
-Key = tuple[str, str]
+Key = tuple[str, str, str]  # question, set, setting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,11 +101,13 @@ class Comparison:
         """The verdict with its numbers, or why there is none."""
         name = f'{self.measure}, {self.label}' if self.measure else self.label
         if not self.answered:
-            return f'{name}: no answer yet, {self.reason or _NO_RUN}'
-        return (
-            f'{name}: {self.verdict}, {self.kind} {self.numbers} '
-            f'({short(self.agent)} against {short(self.baseline)}, {self.runs})'
-        )
+            return f'{name}: no answer yet, {self.reason or "no run on both sides has got there"}'
+        return f'{name}: {self.verdict}, {self.kind} {self.numbers} ({self.means})'
+
+    @property
+    def means(self) -> str:
+        """Both means and n: `1200 against 1000, n = 5`."""
+        return f'{short(self.agent)} against {short(self.baseline)}, {self.runs}'
 
     @property
     def numbers(self) -> str:
@@ -161,11 +160,9 @@ class Headline:
     @property
     def equivalence(self) -> list[str]:
         """A line where the sides are shown to be equivalent."""
-        shown = verdicts.equivalent(self.together.contrast, self.together.family)
-        words = (
-            f'equivalent within ±{verdicts.EQUIVALENT:g} (two one-sided tests, corrected likewise)'
-        )
-        return [words] * shown
+        margin = f'±{verdicts.EQUIVALENT:g}'
+        words = f'equivalent within {margin} (two one-sided tests, corrected likewise)'
+        return [words] * verdicts.equivalent(self.together.contrast, self.together.family)
 
     @property
     def single_levels(self) -> list[str]:
@@ -238,7 +235,6 @@ def headline(
     agents: np.ndarray,
     baselines: np.ndarray,
     left_out: Mapping[str, str],
-    *,
     compare: Callable[..., Comparison] = difference,
 ) -> Headline:
     """One measure over the levels `[L]` that are not left out, by `difference` or `ratio`.
@@ -246,7 +242,7 @@ def headline(
     Scores of agents `[S, L]` and baselines `[C, L]` are on a scale that makes levels comparable.
     """
     kept = [i for i, level in enumerate(levels) if level not in left_out]
-    name = TOGETHER if len(kept) == len(levels) else f'{len(kept)} of {len(levels)} levels'
+    name = 'all levels' if len(kept) == len(levels) else f'{len(kept)} of {len(levels)} levels'
     if measure == 'return':
         name += ', normalised'
     reason = '; '.join(grouped(left_out)) or 'no level to compare on'
@@ -301,48 +297,37 @@ def scales(
 
 
 def in_families(answers: Mapping[Key, Answer]) -> dict[Key, Answer]:
-    """Answers by question and set, with verdicts corrected for all that is asked (Holm).
+    """Answers by question, set and setting, with verdicts corrected for all that is asked (Holm).
 
-    All headlines of a study are one family. The levels of one question, in all sets and measures,
-    are another. A headline without one level takes its place in the family of the headlines.
+    All headlines of a study are one family. The levels of one question, in all sets, settings and
+    measures, are another. A headline without one level takes its place in that of the headlines.
     """
-    p = _p(headline.together for answer in answers.values() for headline in answer.headlines)
-    place = itertools.count()
-    questions = {question for question, _ in answers}
-    p_of_levels = {
-        question: _p(one for key, x in answers.items() if key[0] == question for one in x.levels)
-        for question in questions
-    }
-    place_of_level = {question: itertools.count() for question in questions}
-    return {
-        key: dataclasses.replace(
-            answer,
-            headlines=tuple(
-                dataclasses.replace(
-                    headline,
-                    together=_judged(headline.together, p, i),
-                    without=tuple(_judged(one, p, i) for one in headline.without),
-                )
-                for headline, i in zip(answer.headlines, place, strict=False)
-            ),
-            levels=tuple(
-                _judged(one, p_of_levels[key[0]], i)
-                for one, i in zip(answer.levels, place_of_level[key[0]], strict=False)
-            ),
+    headlines = [x.together for answer in answers.values() for x in answer.headlines]
+    levels: dict[str, list[Comparison]] = {}
+    for (question, *_), answer in answers.items():
+        levels.setdefault(question, []).extend(answer.levels)
+    judged = {}
+    for key, answer in answers.items():
+        own = tuple(
+            dataclasses.replace(
+                x,
+                together=_judged(x.together, x.together, headlines),
+                without=tuple(_judged(one, x.together, headlines) for one in x.without),
+            )
+            for x in answer.headlines
         )
-        for key, answer in answers.items()
-    }
+        single = tuple(_judged(one, one, levels[key[0]]) for one in answer.levels)
+        judged[key] = dataclasses.replace(answer, headlines=own, levels=single)
+    return judged
 
 
-def _p(members: Iterable[Comparison]) -> np.ndarray:
-    return np.array([one.contrast.p for one in members], np.float64)
-
-
-def _judged(one: Comparison, p: np.ndarray, i: int) -> Comparison:
-    """A comparison as the member at place i of a family with these p-values `[K]`."""
-    with_it = np.where(np.arange(len(p)) == i, one.contrast.p, p)
-    family = max(int(np.isfinite(p).sum()), 1)
-    return dataclasses.replace(one, adjusted=float(verdicts.holm(with_it)[i]), family=family)
+def _judged(one: Comparison, member: Comparison, family: Sequence[Comparison]) -> Comparison:
+    """A comparison in the place of a member of a family."""
+    p = [x.contrast.p for x in family]
+    size = max(int(np.isfinite(p).sum()), 1)
+    p.remove(member.contrast.p)
+    adjusted = verdicts.holm(np.array([one.contrast.p, *p], np.float64))[0]
+    return dataclasses.replace(one, adjusted=float(adjusted), family=size)
 
 
 def grouped(left_out: Mapping[str, str]) -> list[str]:

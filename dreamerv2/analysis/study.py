@@ -13,6 +13,7 @@ import collections
 import dataclasses
 import math
 import os
+import pathlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -24,6 +25,7 @@ from dreamerv2.errors import UsageError
 from dreamerv2.paths import expand_home
 from dreamerv2.studies.definition import (
     PLAN,
+    SETTING,
     STAGES,
     Definition,
     Place,
@@ -34,6 +36,8 @@ from dreamerv2.studies.definition import (
 
 # The share of the frames before a frame that its value is taken from.
 WINDOW = 0.2
+
+Side = tuple[str, str, Sequence[str]]  # stage, set and levels of agents that are compared
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,14 +86,31 @@ class Study:
         ]
 
 
-def read_study(root: str | os.PathLike) -> Study:
-    """Reads every run under `root` and finds its place.
+def read_studies(root: str | os.PathLike) -> dict[str, Study]:
+    """The study under `root` in each setting of its grid that has runs; in '' without a grid.
 
     Raises UsageError where `root` is no folder, holds no run or none that belongs to a study, or
     has a plan that cannot be used.
     """
     root = expand_home(root)
-    runs = table.read_runs(root)
+    runs: dict[str, list[Run]] = {}
+    for run in table.read_runs(root):
+        setting = str(run.study.get('setting', ''))
+        # It names folders of figures, which no file may choose.
+        runs.setdefault(setting if SETTING.fullmatch(setting) else '', []).append(run)
+    return {setting: _study_of(root, listed) for setting, listed in runs.items()}
+
+
+def read_study(root: str | os.PathLike) -> Study:
+    """As `read_studies` where there is one; raises UsageError where there are several."""
+    found = read_studies(root)
+    if len(found) > 1:
+        raise UsageError(f'{root}: a study of {len(found)} settings; give the folder of one')
+    return found.popitem()[1]
+
+
+def _study_of(root: pathlib.Path, runs: Sequence[Run]) -> Study:
+    """Finds the place of each run."""
     notes = [f'{run.name}: {note}' for run in runs for note in run.notes]
     by_path = {os.path.realpath(run.path): run for run in runs}
     placed: dict[Place, Run] = {}
@@ -182,42 +203,29 @@ def infer_plan(runs: Mapping[Place, Run]) -> Definition:
 
 
 def level_curves(
-    study: Study,
-    stage: str,
-    set_name: str,
-    levels: Sequence[str],
-    grid: np.ndarray,
-    *,
-    metric: str = 'train_return',
-    window: int = 20,
+    study: Study, side: Side, grid: np.ndarray, metric: str = 'train_return', window: int = 20
 ) -> np.ndarray:
-    """Curves of one stage, a row an independent run: float64 `[S, L, B]`.
+    """Curves of one side, a row an independent run: float64 `[S, L, B]`.
 
     Rows are those of `independent_seeds`. A pre-training run gives all its levels. What is
     missing is NaN. `grid`: frames `[B]`.
     """
     empty = np.full(len(grid), np.nan)
-    return by_run(study, stage, set_name, levels, metric, lambda x: x.on_grid(grid, window), empty)
+    return by_run(study, side, metric, lambda x: x.on_grid(grid, window), empty)
 
 
 def against_baselines(
-    study: Study, stage: str, set_name: str, levels: Sequence[str], grid: np.ndarray, **how: Any
+    study: Study, side: Side, grid: np.ndarray, metric: str = 'train_return', window: int = 20
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`level_curves` of a stage's agents `[S, L, B]` and of the baselines `[C, L, B]`."""
-    return (
-        level_curves(study, stage, set_name, levels, grid, **how),
-        level_curves(study, 'baseline', '', levels, grid, **how),
+    """`level_curves` of one side `[S, L, B]` and of the baselines on its levels `[C, L, B]`."""
+    agents, baselines = (
+        level_curves(study, x, grid, metric, window) for x in (side, ('baseline', '', side[2]))
     )
+    return agents, baselines
 
 
 def level_values(
-    study: Study,
-    stage: str,
-    set_name: str,
-    levels: Sequence[str],
-    frame: float,
-    *,
-    metric: str = 'train_return',
+    study: Study, side: Side, frame: float, metric: str = 'train_return'
 ) -> np.ndarray:
     """Values at one frame, read off a line through the last fifth before it: float64 `[S, L]`.
 
@@ -228,7 +236,7 @@ def level_values(
     def value(x: Series) -> float:
         return curves.value_by(x.steps, x.values, frame, WINDOW * frame, end=x.end)
 
-    return by_run(study, stage, set_name, levels, metric, value)
+    return by_run(study, side, metric, value)
 
 
 def independent_seeds(study: Study, stage: str, set_name: str) -> list[list[int]]:
@@ -251,19 +259,14 @@ def independent_seeds(study: Study, stage: str, set_name: str) -> list[list[int]
 
 
 def by_run(
-    study: Study,
-    stage: str,
-    set_name: str,
-    levels: Sequence[str],
-    metric: str,
-    value: Callable[[Series], np.ndarray | float],
-    missing: np.ndarray | float = math.nan,
+    study: Study, side: Side, metric: str, value: Callable[[Series], Any], missing: Any = math.nan
 ) -> np.ndarray:
     """What `value` makes of a metric of each run on each level: float64 `[S, L, ...]`.
 
     A row is an independent run, see `independent_seeds`: the mean over its seeds. Where none of
     them has the metric it is `missing`.
     """
+    stage, set_name, levels = side
     rows = []
     for seeds in independent_seeds(study, stage, set_name):
         cells = []
@@ -276,9 +279,9 @@ def by_run(
     return np.array(rows, np.float64).reshape(len(rows), len(levels), *np.shape(missing))
 
 
-def random_returns(study: Study, levels: Sequence[str]) -> np.ndarray:
-    """Mean return of a random policy on each level `[L]`, NaN where it is not known."""
-    found = [random_policy_on(study, level) for level in levels]
+def random_returns(study: Study, levels: Sequence[str], metric: str = 'train_return') -> np.ndarray:
+    """Mean return or other metric of a random policy on each level `[L]`, NaN where not known."""
+    found = [random_policy_on(study, level, metric) for level in levels]
     return np.array([one.mean if one else math.nan for one in found], np.float64)
 
 

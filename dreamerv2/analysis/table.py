@@ -270,7 +270,7 @@ def parse_evaluations(lines: Iterable[bytes], end: int) -> dict[str, Series]:
             columns = {name: _numbers(row.get(key)) for name, key in _EVALUATED.items()}
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             continue
-        kept = {name: values for name, values in columns.items() if values is not None}
+        kept = {name: values for name, values in columns.items() if len(values)}
         possible = 0 <= step <= _LARGEST_STEP and isinstance(level, str)
         if not possible or 'train_return' not in kept:
             continue
@@ -285,15 +285,13 @@ def parse_evaluations(lines: Iterable[bytes], end: int) -> dict[str, Series]:
     }
 
 
-def _numbers(listed: Any) -> np.ndarray | None:
-    """A list of finite numbers as float64 `[n]`; None where there is none, or nothing in it.
+def _numbers(listed: Any) -> np.ndarray:
+    """A list of finite numbers as float64 `[n]`; empty where it is none.
 
     Raises ValueError or TypeError where something else is in it.
     """
-    if not listed or not isinstance(listed, list):
-        return None
-    values = np.array(listed, np.float64)
-    return values if values.ndim == 1 and np.isfinite(values).all() else None
+    values = np.array(listed if isinstance(listed, list) else [], np.float64)
+    return values if values.ndim == 1 and np.isfinite(values).all() else np.zeros(0)
 
 
 def _read_config(path: pathlib.Path, notes: list[str]) -> dict[str, Any]:

@@ -25,9 +25,7 @@ from dreamerv2.run.checkpoint import Checkpoint
 _SHOWN = 5  # of many similar rows
 
 
-def check(
-    path: Path, newest: Checkpoint | None, alive: bool, config: Config | None = None
-) -> list[Row]:
+def check(path: Path, newest: Checkpoint | None, alive: bool, config: Config | None) -> list[Row]:
     """Checks every file of `train_episodes`, and their totals against the checkpoint's.
 
     `newest` is the newest intact checkpoint, read before this; `alive`, whether a run uses the
@@ -72,12 +70,8 @@ def _look(file: EpisodeFile, levels: Sequence[str] | None) -> tuple[str, dict[st
         return str(error).removeprefix(f'{file.path}: '), {}
     except Exception as error:  # An untrusted file may hold anything.
         return words_of(error), {}
-    spec = {
-        key: (value.shape[1:], value.dtype)
-        for key, value in arrays.items()
-        if not key.startswith('log_')
-    }
-    return flaw, spec
+    learned = {key: value for key, value in arrays.items() if not key.startswith('log_')}
+    return flaw, {key: (value.shape[1:], value.dtype) for key, value in learned.items()}
 
 
 def flaw_of(arrays: Mapping[str, np.ndarray], levels: Sequence[str] | None) -> str:

@@ -22,11 +22,6 @@ from dreamerv2.run import devices
 from dreamerv2.run.logdir import headroom
 
 ROOT = Path(__file__).resolve().parents[2]
-DEFAULT_LOGDIR = '~/logdir'
-GIGABYTE = 1e9
-
-_LITTLE_DISK, _TOO_LITTLE_DISK = 5 * GIGABYTE, 0.5 * GIGABYTE
-_LITTLE_MEMORY, _TOO_LITTLE_MEMORY = 4 * GIGABYTE, 1 * GIGABYTE
 _ACTIVATE = 'scripts/setup.sh makes .venv in a checkout: is it activated?'
 _PROGRAM = '#include <cstdint>\n#include <vector>\nint main() { return 0; }\n'
 
@@ -115,7 +110,7 @@ def check_compiler() -> Row:
     try:
         result = subprocess.run(
             [*found, '-x', 'c++', '-fsyntax-only', '-'], input=_PROGRAM, capture_output=True,
-            text=True, errors='replace', timeout=60, check=False,
+            text=True, errors='replace', timeout=60,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         return warning('compiler', f'{shlex.join(found)} does not run: {error}', hint)
@@ -154,7 +149,7 @@ def check_tensorflow(run: Probe = probe) -> list[Row]:
     return [
         ok('tensorflow', f'{found["version"]}, built {built}; it computes'),
         check_gpu(driver_gpus(), found),
-        check_precision(found['gpus'], cpu_flags()),
+        check_precision(found['gpus'], devices.cpu_flags()),
     ]
 
 
@@ -163,9 +158,7 @@ def driver_gpus() -> list[str] | str:
     program = shutil.which('nvidia-smi')
     if program:
         try:
-            result = subprocess.run(
-                [program, '-L'], capture_output=True, text=True, timeout=60, check=False
-            )
+            result = subprocess.run([program, '-L'], capture_output=True, text=True, timeout=60)
         except (OSError, subprocess.TimeoutExpired) as error:
             return f'nvidia-smi does not run: {error}'
         if result.returncode:
@@ -201,26 +194,15 @@ def check_gpu(driver: list[str] | str, found: Mapping[str, Any]) -> Row:
     return failed('gpu', counts + reason, hint)
 
 
-def cpu_flags() -> set[str]:
-    """The processor's instruction sets; empty where unknown."""
-    try:
-        return devices.cpu_flags(Path('/proc/cpuinfo').read_text())
-    except OSError:
-        return set()
-
-
 def check_precision(gpus: list[dict[str, Any]], flags: set[str]) -> Row:
     """What `--precision auto` chooses with TensorFlow's GPUs and a processor's `flags`; and why."""
     capability = tuple(gpus[0]['capability']) if gpus else None
-    chosen = devices.choose_precision('auto', compute_capability=capability, flags=flags)
+    chosen = devices.choose_precision('auto', capability=capability, flags=flags)
     if gpus:
         major, minor = gpus[0]['capability']
         return ok('precision', f'auto is {chosen}: compute capability {major}.{minor}')
-    known = [
-        f'{name} {"yes" if flags & {flag} else "no"}'
-        for name, flag in (('AVX512-BF16', 'avx512_bf16'), ('AMX-BF16', 'amx_bf16'))
-    ]
-    seen = f'auto is {chosen}: {", ".join(known)}'
+    avx, amx = ('yes' if flag in flags else 'no' for flag in ('avx512_bf16', 'amx_bf16'))
+    seen = f'auto is {chosen}: AVX512-BF16 {avx}, AMX-BF16 {amx}'
     if os.environ.get('TF_ENABLE_ONEDNN_OPTS', '1') == '0':
         hint = 'unset TF_ENABLE_ONEDNN_OPTS, which makes training slow'
         return warning('precision', f'{seen}, oneDNN is switched off', hint)
@@ -234,7 +216,7 @@ def default_logdir() -> Path:
 
         template = load_config([]).logdir_template
     except Exception:  # Errors in the configuration have their own row.
-        template = DEFAULT_LOGDIR
+        template = '~/logdir'
     return expand_home(template.partition('{')[0])
 
 
@@ -248,18 +230,18 @@ def check_disk(path: Path) -> Row:
     """Free space in the folder of runs."""
     place = nearest_existing(path)
     usage = shutil.disk_usage(place)
-    seen = f'{usage.free / GIGABYTE:.1f} of {usage.total / GIGABYTE:.1f} GB free at {place}'
+    seen = f'{usage.free / 1e9:.1f} of {usage.total / 1e9:.1f} GB free at {place}'
     hint = 'make room there, or give --logdir on another disk; a full-size run takes some GB'
-    return at_least('disk', usage.free, _LITTLE_DISK, _TOO_LITTLE_DISK, seen, hint)
+    return at_least('disk', usage.free, 5e9, 0.5e9, seen, hint)
 
 
 def check_memory(free: float | None) -> Row:
     """Whether `free` bytes of memory are enough; None where unknown."""
     if free is None:
         return ok('memory', 'this system does not say how much is free')
-    seen = f'{free / GIGABYTE:.1f} GB are available'
+    seen = f'{free / 1e9:.1f} GB are available'
     hint = 'end other programs, or use smaller networks: --configs mario_small'
-    return at_least('memory', free, _LITTLE_MEMORY, _TOO_LITTLE_MEMORY, seen, hint)
+    return at_least('memory', free, 4e9, 1e9, seen, hint)
 
 
 def check_writable(path: Path) -> Row:

@@ -11,16 +11,7 @@ from pathlib import Path
 
 from dreamerv2.config import Config
 from dreamerv2.doctor import episodes, metrics
-from dreamerv2.doctor.rows import (
-    Check,
-    Row,
-    at_least,
-    failed,
-    leftovers,
-    ok,
-    warning,
-    words_of,
-)
+from dreamerv2.doctor.rows import Check, Row, at_least, failed, leftovers, ok, warning, words_of
 from dreamerv2.errors import UsageError
 from dreamerv2.paths import expand_home
 from dreamerv2.run import checkpoint

@@ -7,7 +7,7 @@ then react as in training.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from dreamerv2.doctor.rows import Row, examine, failed, ok
@@ -18,8 +18,11 @@ ENDINGS = ('death', 'clock-out', 'flag')
 _NOOP, _RIGHT, _RUN_RIGHT = 0, 1, 3
 _X_PAGE, _X, _SPEED, _FALLING, _FALLING_FRACTION = 0x6D, 0x86, 0x57, 0x9F, 0x433
 _SCREEN, _Y, _INVINCIBLE = 0xB5, 0xCE, 0x79F
-_CLOCK, _MODE, _LEVEL_IS_OVER = 0x7F8, 0x770, 2
 _ABOVE, _VISIBLE, _BELOW = 0, 1, 2
+# What to write where: Mario below the picture, one tick on the clock, the mode after a level.
+_IN_A_HOLE = {_SCREEN: _BELOW}
+_LAST_TICK = {0x7F8: 0, 0x7F9: 0, 0x7FA: 1}
+_LEVEL_IS_OVER = {0x770: 2}
 _MAZES = ('4-4', '7-4', '8-4')
 _PATIENCE = 600  # frames within which an ending must happen
 _LONGEST_WALK = 6000  # frames to the end of a level
@@ -35,18 +38,15 @@ def check(env: Any) -> list[Row]:
         env: a `MarioEnv` without time limit and sticky actions; episodes of it are played.
     """
     (level,) = env.levels
-    walks = exit_offset(level) is None and level not in _MAZES
-    ways = (
-        ('by falling', fall),
-        ('when the clock runs out', run_out),
-        ('at its end', walk_to_end) if walks else ("by the game's own mode", declare_over),
-    )
-    return list(
-        examine(
-            (f'{ending} {level}', functools.partial(_row, ending, how, bring, env))
-            for ending, (how, bring) in zip(ENDINGS, ways, strict=True)
-        )
-    )
+    ways: dict[str, tuple[str, Bring]] = {
+        'death': ('by falling', functools.partial(write, _IN_A_HOLE)),
+        'clock-out': ('when the clock runs out', functools.partial(write, _LAST_TICK)),
+        'flag': ("by the game's own mode", functools.partial(write, _LEVEL_IS_OVER)),
+    }
+    if exit_offset(level) is None and level not in _MAZES:
+        ways['flag'] = ('at its end', walk_to_end)
+    rows = [(f'{end} {level}', functools.partial(_row, end, *ways[end], env)) for end in ENDINGS]
+    return list(examine(rows))
 
 
 def _row(ending: str, how: str, bring: Bring, env: Any) -> Row:
@@ -67,22 +67,16 @@ def _row(ending: str, how: str, bring: Bring, env: Any) -> Row:
     return failed(name, f'{how}: {shown}; expected {wanted}', hint)
 
 
-def fall(env: Any) -> dict[str, Any]:
-    """Moves Mario below the picture, as in a hole; returns the last observation."""
-    env._game.ram[_SCREEN] = _BELOW
-    return _wait(env)
-
-
-def run_out(env: Any) -> dict[str, Any]:
-    """Leaves one tick on the game's clock; returns the last observation."""
-    env._game.ram[_CLOCK : _CLOCK + 3] = (0, 0, 1)
-    return _wait(env)
-
-
-def declare_over(env: Any) -> dict[str, Any]:
-    """Sets the game's mode to that after a level; returns the last observation."""
-    env._game.ram[_MODE] = _LEVEL_IS_OVER
-    return _wait(env)
+def write(memory: Mapping[int, int], env: Any) -> dict[str, Any]:
+    """Writes values at addresses and waits for the ending; returns the last observation."""
+    for address, value in memory.items():
+        env._game.ram[address] = value
+    observation: dict[str, Any] = env.step(_NOOP)
+    for _ in range(_PATIENCE // env.action_repeat):
+        if observation['is_last']:
+            break
+        observation = env.step(_NOOP)
+    return observation
 
 
 def walk_to_end(env: Any) -> dict[str, Any]:
@@ -111,12 +105,3 @@ def _hold(ram: Any, screen: int, y: int, speed: int) -> None:
     ram[_SCREEN], ram[_Y] = screen, y
     ram[_FALLING], ram[_FALLING_FRACTION], ram[_SPEED] = 0, 0, speed
     ram[_INVINCIBLE] = 9
-
-
-def _wait(env: Any) -> dict[str, Any]:
-    observation: dict[str, Any] = env.step(_NOOP)
-    for _ in range(_PATIENCE // env.action_repeat):
-        if observation['is_last']:
-            break
-        observation = env.step(_NOOP)
-    return observation

@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from dreamerv2.doctor.rows import Row, failed, ok, warning
 from dreamerv2.run.checkpoint import Checkpoint
@@ -32,6 +33,8 @@ class Contents:
     rows: int = 0  # good ones
     step: float = 0.0  # of the last row, in frames
     unfinished: bytes = b''  # what follows the last end of a line
+    measures: dict[str, Any] = dataclasses.field(default_factory=dict)  # the newest evaluation's
+    updates: float = 0  # logged before those
 
 
 def read(lines: Iterable[bytes]) -> Contents:
@@ -64,11 +67,11 @@ def read(lines: Iterable[bytes]) -> Contents:
                 found.problems.append(f'line {number}: {row["updates"]} updates after {updates}')
             else:
                 updated, updates = step, row['updates']
-        found.nulls += [
-            f'{key} at step {step}'
-            for key, value in row.items()
-            if value is None and key.partition('/')[0].endswith('_loss')
-        ]
+        if 'model_error/rest' in row:
+            found.measures, found.updates = row, max(updates, 0)
+        broken = [key for key, value in row.items() if value is None]
+        losses = [key for key in broken if key.partition('/')[0].endswith('_loss')]
+        found.nulls += [f'{key} at step {step}' for key in losses]
         found.step = step
         found.rows += 1
     return found
@@ -90,10 +93,9 @@ def check(path: Path, newest: Checkpoint | None, alive: bool) -> list[Row]:
     with open(file, 'rb') as stream:
         found = read(stream)
     rows = []
-    if found.problems:
-        shown = '; '.join(found.problems[:_SHOWN])
-        more = len(found.problems) - _SHOWN
-        seen = f'{file}: {shown}' + (f'; and {more} more' if more > 0 else '')
+    if problems := found.problems:
+        more = [f'and {len(problems) - _SHOWN} more'] if len(problems) > _SHOWN else []
+        seen = f'{file}: ' + '; '.join([*problems[:_SHOWN], *more])
         hint = (
             'remove these lines from the file (a resumed run moves those that it cannot read '
             'to metrics.superseded.jsonl by itself)'
@@ -117,29 +119,13 @@ def check_world_model(path: Path) -> list[Row]:
     if not file.exists():
         return []
     with open(file, 'rb') as stream:
-        found, updates = newest(stream)
-    return judge(found, updates, path) if found else []
+        contents = read(stream)
+    return judge(contents.measures, contents.updates, path) if contents.measures else []
 
 
-def newest(lines: Iterable[bytes]) -> tuple[dict[str, float], int]:
-    """The newest measures by name, and the updates logged before them; empty without any."""
-    found: dict[str, float] = {}
-    updates = updates_then = 0
-    for line in lines:
-        try:
-            row = json.loads(line)
-            if 'updates' in row:
-                updates = int(row['updates'])
-            if 'model_error/rest' in row:
-                found, updates_then = row, updates
-        except (ValueError, TypeError, RecursionError):  # `metrics` reports what is wrong with it.
-            continue
-    numbers = {key: value for key, value in found.items() if isinstance(value, (int, float))}
-    return numbers, updates_then
-
-
-def judge(found: Mapping[str, float], updates: int, path: Path) -> list[Row]:
+def judge(measures: Mapping[str, Any], updates: float, path: Path) -> list[Row]:
     """Rows of the table for measures named as in `metrics.jsonl`."""
+    found = {key: value for key, value in measures.items() if isinstance(value, (int, float))}
     compare = _TRY.format(path=path)
     rows, good = [], []
 

@@ -19,15 +19,7 @@ from dreamerv2.quiet import hide_noise
 
 TIMEOUT = 300.0
 
-_COMMANDS = (
-    'dreamerv2.train',
-    'dreamerv2.evaluate',
-    'dreamerv2.api',
-    'dreamerv2.run.training',
-    'dreamerv2.run.metrics.video',
-    'dreamerv2.envs.gym_env',
-    'dreamerv2.analysis.plot',
-)
+_COMMANDS = 'train evaluate api run.training run.metrics.video envs.gym_env analysis.plot'.split()
 
 
 class ProbeError(Exception):
@@ -46,7 +38,7 @@ def probe(name: str, timeout: float = TIMEOUT) -> dict[str, Any]:
     try:
         result = subprocess.run(
             command, capture_output=True, text=True, errors='replace', timeout=timeout,
-            check=False, env={**os.environ, 'PYTHONPATH': path},
+            env={**os.environ, 'PYTHONPATH': path},
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise ProbeError(f'no answer within {timeout:.0f} s') from None
@@ -62,17 +54,15 @@ def probe(name: str, timeout: float = TIMEOUT) -> dict[str, Any]:
 
 
 def _signal_name(number: int) -> str:
-    try:
-        name = signal.Signals(number).name
-    except ValueError:
-        return f'signal {number}'
+    names = {one.value: one.name for one in signal.Signals}
+    name = names.get(number, f'signal {number}')
     return f'{name} (an instruction that this processor lacks)' if name == 'SIGILL' else name
 
 
 def modules() -> dict[str, Any]:
     """Imports what the commands import before TensorFlow."""
     for name in _COMMANDS:
-        importlib.import_module(name)
+        importlib.import_module(f'dreamerv2.{name}')
     return {}
 
 
@@ -91,16 +81,13 @@ def tensorflow() -> dict[str, Any]:
     total = float(tf.reduce_sum(tf.nn.conv2d(picture, tf.ones([4, 4, 1, 2]), 2, 'VALID')))
     if total != 288:  # 3 x 3 places, 2 channels, 16 ones each
         raise RuntimeError(f'a convolution gave {total} instead of 288')
+    names = [str(found.get('device_name', 'GPU')) for found in details]
+    capabilities = [list(found.get('compute_capability') or (0, 0)) for found in details]
+    pairs = zip(names, capabilities, strict=True)
     return {
         'version': tf.__version__,
         'cuda': bool(tf.test.is_built_with_cuda()),
-        'gpus': [
-            {
-                'name': str(found.get('device_name', 'GPU')),
-                'capability': list(found.get('compute_capability') or (0, 0)),
-            }
-            for found in details
-        ],
+        'gpus': [{'name': name, 'capability': capability} for name, capability in pairs],
     }
 
 

@@ -39,24 +39,21 @@ def from_setup(path: Path) -> Requirements:
     for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
         if isinstance(node, ast.Call) and getattr(node.func, 'id', '') == 'setup':
             values = {keyword.arg: keyword.value for keyword in node.keywords}
-            return Requirements(
-                ast.literal_eval(values['python_requires']),
-                ast.literal_eval(values['install_requires']),
-                ast.literal_eval(values['extras_require']),
-            )
+            keys = ('python_requires', 'install_requires', 'extras_require')
+            return Requirements(*(ast.literal_eval(values[key]) for key in keys))
     raise ValueError(f'{path} does not call setup()')
 
 
-def from_metadata(name: str = DISTRIBUTION) -> Requirements:
+def from_metadata() -> Requirements:
     """The requirements of the installed package."""
     packages: list[str] = []
     extras: dict[str, list[str]] = {}
-    for line in importlib.metadata.requires(name) or []:
+    for line in importlib.metadata.requires(DISTRIBUTION) or []:
         requirement = Requirement(line)
         extra = re.search(r'extra == "([\w-]+)"', str(requirement.marker))
         requirement.marker = None
         (extras.setdefault(extra[1], []) if extra else packages).append(str(requirement))
-    python = importlib.metadata.metadata(name)['Requires-Python'] or ''
+    python = importlib.metadata.metadata(DISTRIBUTION)['Requires-Python'] or ''
     return Requirements(python.replace(' ', ''), packages, extras)
 
 

@@ -43,11 +43,9 @@ def failed(check: str, seen: str, hint: str) -> Row:
     return Row(check, FAILED, seen, hint)
 
 
-def at_least(
-    check: str, amount: float, little: float, too_little: float, seen: str, hint: str
-) -> Row:
-    """A row for an amount: a warning where it is little, failed where it is too little."""
-    if amount < too_little:
+def at_least(check: str, amount: float, little: float, least: float, seen: str, hint: str) -> Row:
+    """A row for an amount: a warning where it is little, failed where it is below the least."""
+    if amount < least:
         return failed(check, seen, hint)
     return warning(check, seen, hint) if amount < little else ok(check, seen)
 
@@ -84,9 +82,8 @@ def examine(checks: Iterable[Check]) -> Iterator[Row]:
 
 def lines(row: Row, width: int = 100) -> list[str]:
     """A row as lines of a table: check, status and what was seen, the hint below."""
-    wrap = textwrap.TextWrapper(
-        width=max(width - _INDENT, 40), break_long_words=False, break_on_hyphens=False
-    )
+    room = max(width - _INDENT, 40)
+    wrap = textwrap.TextWrapper(room, break_long_words=False, break_on_hyphens=False)
     texts = wrap.wrap(row.seen) or ['']
     if row.hint:
         texts += wrap.wrap(f'hint: {row.hint}')

@@ -17,8 +17,7 @@ from dreamerv2.envs import check_task, make_env, parse_task
 from dreamerv2.envs.contract import ContractError, Environment, check_env, sample_action
 from dreamerv2.run import build, random_streams
 
-PRESETS = {'mario': 'mario', 'atari': 'atari', 'gym': 'control'}  # others: the defaults
-"""The preset for a family of tasks."""
+PRESETS = {'mario': 'mario', 'atari': 'atari', 'gym': 'control'}  # by family; else the defaults
 
 _STEPS = 100
 _LIMIT = 3
@@ -62,10 +61,7 @@ def checks(config: Config) -> Iterator[Check]:
     options = build.env_options(config, config.task)
     seed = random_streams.derive(config.seed, 'envs')
 
-    def make(seed: int = seed, **changed: Any) -> Environment:
-        env: Environment = make_env(config.task, seed=seed, **{**options, **changed})
-        return env
-
+    make = functools.partial(make_env, config.task, **options, seed=seed)
     parsed = parse_task(config.task, options['sets'])
     levels = parsed.names if parsed.family == 'mario' else ()
     further = [('endings', functools.partial(_mario_endings, level, options)) for level in levels]
@@ -131,8 +127,7 @@ def check_determinism(make: Make, seed: int, sticky: float) -> Row:
         with contextlib.closing(make(seed=number)) as env:
             played.append(play(env, _STEPS))
     one, same, other = played
-    different = difference(one, same)
-    if different:
+    if different := difference(one, same):
         seen = f'the same seed and actions give different rows: {different}'
         return failed('determinism', seen, _WAYS_OUT['from the same state'])
     seen = f'the same seed gives the same {len(one)} rows'
@@ -151,11 +146,11 @@ def check_state(make: Make) -> Row:
         state = json.loads(json.dumps(env.get_state()))
         expected = play(env, _STEPS)
         fresh.set_state(state)
-        different = difference(expected, play(fresh, _STEPS))
-    if different:
+        again = play(fresh, _STEPS)
+    if different := difference(expected, again):
         seen = f'after get_state and set_state the episodes differ: {different}'
         return failed('state', seen, _WAYS_OUT['from the same state'])
-    seen = f'set_state in a new environment continues identically for {len(expected)} rows'
+    seen = f'set_state in a new environment continues identically for {len(again)} rows'
     return ok('state', seen)
 
 

@@ -83,6 +83,7 @@ class Game:
 
     now: View
     _awake: View
+    _env: Environment
     _state: State | None
     _dream: State | None
 
@@ -95,15 +96,9 @@ class Game:
             every = [f'{world}-{stage}' for world in range(1, 9) for stage in range(1, 5)]
             self._tasks |= {name: f'mario_{name}' for name in every if name not in self._tasks}
         self.levels = list(self._tasks)
-        self._env: Environment | None = None
         self._level = ''
         self.begin(self.levels[0])
-        self.actions = _action_names(self._made)
-
-    @property
-    def _made(self) -> Environment:
-        assert self._env is not None
-        return self._env
+        self.actions = _action_names(self._env)
 
     def begin(self, level: str | None = None) -> View:
         """Starts an episode, of another level if one is named.
@@ -116,11 +111,11 @@ class Game:
             raise UsageError(f'level {shown(level)}: expected one of {", ".join(self.levels)}')
         if level != self._level:
             env = self._agent.make_env(self._tasks[level])
-            if self._env is not None:
+            if self._level:
                 self._env.close()
             self._env, self._level = env, level
         self._steps, self._total, self._state = 0, 0.0, None
-        return self._look(self._made.reset())
+        return self._look(self._env.reset())
 
     def step(self, action: int | None = None) -> View:
         """One agent step: the agent's own action, or another; a new episode after the last one.
@@ -128,15 +123,15 @@ class Game:
         Raises:
             UsageError: there is no such action.
         """
-        self._wake()
-        if self.now.over:
+        if self.wake().over:
             return self.begin()
         assert self._state is not None
         taken = self._action
         if action is not None:
             taken = self._checked(action)
-            self._state = dataclasses.replace(self._state, action=self._vector(taken))
-        obs = self._made.step(taken)
+            vector = np.eye(len(self.now.policy), dtype=np.float32)[taken]
+            self._state = dataclasses.replace(self._state, action=vector)
+        obs = self._env.step(taken)
         self._steps += 1
         self._total += float(obs['reward'])
         return self._look(obs)
@@ -160,36 +155,30 @@ class Game:
 
     def wake(self) -> View:
         """Back from a dream to where the game is."""
-        self._wake()
+        self._dream, self._dreamt = None, 0
+        self.now = self._awake
         return self.now
 
     def close(self) -> None:
         """Closes the environment."""
-        self._made.close()
-
-    def _wake(self) -> None:
-        self._dream, self._dreamt = None, 0
-        self.now = self._awake
+        self._env.close()
 
     def _look(self, obs: Mapping[str, Any]) -> View:
         self._action, self._state = self._agent.act(obs, self._state, policy=self.policy)
-        seen = observation_picture(dict(obs))
-        env = self._made
-        self._dream, self._dreamt = None, 0
-        self.now = self._awake = View(
-            level=env.levels[int(obs.get('level', 0))],
+        self._awake = View(
+            level=self._env.levels[int(obs.get('level', 0))],
             steps=self._steps,
             total=self._total,
             progress=float(obs['log_progress']) if 'log_progress' in obs else None,
             completed=bool(obs.get('log_completed', False)),
             over=bool(obs['is_last']),
             dreamt=0,
-            screen=env.render(),
-            seen=seen,
+            screen=self._env.render(),
+            seen=observation_picture(dict(obs)),
             chosen=int(self._action) if self._agent.discrete else None,
             **self._inside(self._state),
         )
-        return self.now
+        return self.wake()
 
     def _inside(self, state: State) -> dict[str, Any]:
         expected, drawn = self._agent.predict(state), self._agent.decode(state)
@@ -208,9 +197,6 @@ class Game:
         if not isinstance(action, int) or not 0 <= action < len(self.now.policy):
             raise UsageError(f'action {shown(action)}: expected 0 to {len(self.now.policy) - 1}')
         return action
-
-    def _vector(self, action: int) -> np.ndarray:
-        return np.eye(len(self.now.policy), dtype=np.float32)[action]
 
 
 def picture(view: View) -> np.ndarray:

@@ -8,7 +8,6 @@ computer, are refused.
 from __future__ import annotations
 
 import base64
-import dataclasses
 import hmac
 import json
 import secrets
@@ -68,13 +67,8 @@ class Server:
     def page(self, nonce: str) -> str:
         """The page, with what it needs to know; script and style carry `nonce`."""
         game = self._game
-        facts = {
-            'token': self.token,
-            'levels': game.levels,
-            'actions': game.actions,
-            'policy': game.policy,
-        }
-        text = json.dumps(facts).replace('<', '\\u003c')
+        facts = {'token': self.token, 'levels': game.levels, 'actions': game.actions}
+        text = json.dumps({**facts, 'policy': game.policy}).replace('<', '\\u003c')
         return PAGE.read_text(encoding='utf-8').replace('NONCE', nonce).replace('"FACTS"', text)
 
     def answer(self, question: dict[str, Any]) -> dict[str, Any]:
@@ -179,9 +173,8 @@ class Server:
 def as_json(view: View) -> dict[str, Any]:
     """A view for the page, pictures as addresses that hold them."""
     return {
-        field.name: _address(value) if isinstance(value, np.ndarray) else value
-        for field in dataclasses.fields(view)
-        for value in [getattr(view, field.name)]
+        name: _address(value) if isinstance(value, np.ndarray) else value
+        for name, value in vars(view).items()
     }
 
 

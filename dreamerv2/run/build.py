@@ -25,7 +25,7 @@ from dreamerv2.replay import Replay
 from dreamerv2.run import devices, random_streams
 from dreamerv2.run.callbacks import Callback
 from dreamerv2.run.driver import action_size
-from dreamerv2.run.types import Agent, Batch
+from dreamerv2.run.types import Agent, Batch, Say
 
 HIDDEN = ('reward', 'is_first', 'is_last', 'is_terminal', 'level')  # from encoder and decoder
 NO_KEY = '$^'  # The pattern that is meant to match nothing.
@@ -52,14 +52,11 @@ def env_options(config: Config, task: str) -> dict[str, Any]:
     # An agent of several games has the actions of all, also where it plays one of them alone.
     all_actions = config.atari_all_actions or len(parse_task(config.task, sets).names) > 1
     colour = parsed.family == 'atari' and not config.atari_grayscale
-    return {
+    same = ('action_repeat', 'sticky', 'time_limit', 'mario_actions')
+    return {key: config[key] for key in same} | {
         'size': config.render_size,
         'grayscale': config.grayscale and not colour,
-        'action_repeat': config.action_repeat,
-        'sticky': config.sticky,
-        'time_limit': config.time_limit,
         'all_actions': all_actions,
-        'mario_actions': config.mario_actions,
         'level_weights': (list(config.level_weights) or None) if several else None,
         'sets': sets,
     }
@@ -79,15 +76,9 @@ def build_replay(config: Config, directory: Path, envs: Workers, hold: bool = Fa
     """The replay of a logdir; see `Replay` for `hold`."""
     return Replay(
         directory,
-        capacity=config.replay.capacity,
-        past_end=config.replay.past_end,
-        prioritize_ends=config.replay.prioritize_ends,
+        **config.replay,
         seed=random_streams.derive(config.seed, 'replay'),
         levels=list(envs.levels),
-        minlen=config.replay.minlen,
-        maxlen=config.replay.maxlen,
-        ongoing=config.replay.ongoing,
-        keep_on_disk=config.replay.keep_on_disk,
         discrete=hasattr(envs.act_space, 'n'),
         hold=hold,
     )
@@ -98,11 +89,8 @@ def check_keys(config: Config, obs_space: Mapping[str, Any]) -> None:
 
     Nothing would be seen or rebuilt, or a pattern matches none of the pictures or vectors.
     """
-    shapes = {
-        key: tuple(space.shape)
-        for key, space in obs_space.items()
-        if key not in HIDDEN and not key.startswith('log_')
-    }
+    seen = [key for key in obs_space if key not in HIDDEN and not key.startswith('log_')]
+    shapes = {key: tuple(obs_space[key].shape) for key in seen}
     kinds = {'cnn_keys': ('picture', 3), 'mlp_keys': ('vector', 1)}
     there = {
         part: [key for key, shape in shapes.items() if len(shape) == rank]
@@ -154,7 +142,7 @@ def build_agent(
     from dreamerv2.agent.kernels import make_kernels
 
     try:
-        agent: Agent = DreamerAgent(
+        return DreamerAgent(
             obs_space,
             act_space,
             config,
@@ -169,7 +157,6 @@ def build_agent(
     except ValueError as error:
         reason = str(error).strip().splitlines()[0]
         raise UsageError(f'The networks do not fit the environment: {reason}') from error
-    return agent
 
 
 def learns_ahead(config: Config, device: devices.Device) -> bool:
@@ -189,19 +176,16 @@ def kernels_of(config: Config, device: devices.Device) -> str:
 
 def example_batch(obs_space: Mapping[str, Any], act_space: Any, batch: int, length: int) -> Batch:
     """A batch of zeros, of the shapes and types that the replay gives."""
-    zeros = {
-        key: np.zeros((batch, length, *space.shape), space.dtype)
-        for key, space in obs_space.items()
-        if not key.startswith('log_')
-    }
+    spaces = {key: space for key, space in obs_space.items() if not key.startswith('log_')}
+    zeros = {key: np.zeros((batch, length, *x.shape), x.dtype) for key, x in spaces.items()}
     zeros['action'] = np.zeros((batch, length, action_size(act_space)), np.float32)
     zeros['mask'] = np.ones((batch, length), np.float32)
     zeros['is_first'][:, 0] = True
     return zeros
 
 
-# From observation and action space the agent, and what it computes on.
-AgentMaker = Callable[[Mapping[str, Any], Any], tuple[Agent, devices.Device]]
+# From observation and action space, and what prints a line, the agent and what it computes on.
+AgentMaker = Callable[[Mapping[str, Any], Any, Say], tuple[Agent, devices.Device]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -214,25 +198,20 @@ class Parts:
     callbacks: Sequence[Callback] = ()
 
 
-def default_parts(
-    config: Config, say: Callable[[str], Any] = print, callbacks: Sequence[Callback] = ()
-) -> Parts:
+def default_parts(config: Config, callbacks: Sequence[Callback] = ()) -> Parts:
     """The parts that the configuration names, and callbacks besides those that it names."""
     tasks = single_level_tasks(config.task, task_sets(config))
     seed = functools.partial(random_streams.derive, config.seed)
+    options = env_options(config, config.task) | {'seed': seed('envs')}
     return Parts(
         envs=lambda: make_workers(
-            config.task,
-            config.envs,
-            parallel=config.envs_parallel,
-            seed=seed('envs'),
-            **env_options(config, config.task),
+            config.task, config.envs, parallel=config.envs_parallel, **options
         ),
         evaluation={
             level: functools.partial(build_env, config, task, seed('eval_envs', index))
             for index, (level, task) in enumerate(tasks.items())
         },
-        agent=agent_maker(config, say),
+        agent=functools.partial(make_agent, config),
         callbacks=[*named_callbacks(config), *callbacks],
     )
 
@@ -255,17 +234,10 @@ def named_callbacks(config: Config) -> list[Callback]:
     return made
 
 
-def agent_maker(config: Config, say: Callable[[str], Any] = print) -> AgentMaker:
-    """Makes the agent of the configuration, on the device of the configuration."""
-
-    def make(obs_space: Mapping[str, Any], act_space: Any) -> tuple[Agent, devices.Device]:
-        device = devices.configure(
-            config.precision,
-            device=config.device,
-            gpu_memory=config.gpu_memory,
-            deterministic=config.deterministic,
-            say=say,
-        )
-        return build_agent(config, obs_space, act_space, device), device
-
-    return make
+def make_agent(
+    config: Config, obs_space: Mapping[str, Any], act_space: Any, say: Say
+) -> tuple[Agent, devices.Device]:
+    """The agent of the configuration, on the device of the configuration."""
+    options = {key: config[key] for key in ('device', 'gpu_memory', 'deterministic')}
+    device = devices.configure(config.precision, **options, say=say)
+    return build_agent(config, obs_space, act_space, device), device

@@ -14,7 +14,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from dreamerv2.cores import usable_cores
 from dreamerv2.errors import UsageError
@@ -89,55 +88,39 @@ def hidden_native_stderr() -> Iterator[None]:
             os.close(saved)
 
 
-def cpu_flags(cpuinfo: str) -> set[str]:
-    """The instruction sets named in the text of `/proc/cpuinfo`."""
-    found = re.search(r'^flags[^:\n]*:(.*)', cpuinfo, re.MULTILINE)
+def cpu_flags(cpuinfo: Path = Path('/proc/cpuinfo')) -> set[str]:
+    """This processor's instruction sets; none where they cannot be read."""
+    found = None
+    with contextlib.suppress(OSError):
+        found = re.search(r'^flags[^:\n]*:(.*)', cpuinfo.read_text(), re.MULTILINE)
     return set(found[1].split()) if found else set()
 
 
-def read_cpu_flags() -> set[str]:
-    """This processor's instruction sets; none where they cannot be read."""
-    try:
-        return cpu_flags(Path('/proc/cpuinfo').read_text())
-    except OSError:
-        return set()
-
-
-def choose_precision(
-    wanted: str, *, compute_capability: tuple[int, int] | None, flags: set[str]
-) -> str:
+def choose_precision(wanted: str, *, capability: tuple[int, int] | None, flags: set[str]) -> str:
     """The number format of the computation.
 
     Args:
         wanted: 'auto', or a format, which is taken as it is.
-        compute_capability: of the GPU, or None on a CPU. From 8.0 (Ampere) on there is bfloat16;
-            older cards have float16.
+        capability: the GPU's compute capability, or None on a CPU. From 8.0 (Ampere) on there is
+            bfloat16; older cards have float16.
         flags: the processor's instruction sets; AVX512-BF16 or AMX-BF16 make bfloat16 worthwhile.
     """
     if wanted != 'auto':
         return wanted
-    if compute_capability is not None:
-        return 'bfloat16' if compute_capability >= (8, 0) else 'float16'
+    if capability is not None:
+        return 'bfloat16' if capability >= (8, 0) else 'float16'
     return 'bfloat16' if flags & {'avx512_bf16', 'amx_bf16'} else 'float32'
 
 
-class Threads(NamedTuple):
-    """How a processor's cores are divided."""
-
-    branches: int  # see `Device`
-    within: int  # threads of one operation
-    across: int  # operations at a time
-
-
-def share_cores(cores: int) -> Threads:
-    """How to divide a number of cores.
+def share_cores(cores: int) -> tuple[int, int, int]:
+    """Branches (see `Device`), threads of one operation, and operations at a time.
 
     Two branches keep two cores busy without splitting operations, which gains little at small sizes
     (`experiments/results/speed.md`); further cores split the operations of each branch. No thread
     is reserved for the policy, which runs in its caller's.
     """
     branches = min(2, cores)
-    return Threads(branches, cores // branches, cores)
+    return branches, cores // branches, cores
 
 
 def configure(
@@ -146,7 +129,7 @@ def configure(
     device: str = 'auto',
     gpu_memory: float = 0,
     deterministic: bool = False,
-    say: Callable[[str], Any] = print,
+    say: Callable[[str], object] = print,
 ) -> Device:
     """Sets TensorFlow up for this process; call it before anything is computed.
 
@@ -185,19 +168,19 @@ def configure(
         else:
             tf.config.experimental.set_memory_growth(gpu, True)
     if not gpus:
-        threads = share_cores(usable_cores())
+        branches, within, across = share_cores(usable_cores())
         with contextlib.suppress(RuntimeError):  # TensorFlow has already been used in this process.
             if 'TF_NUM_INTRAOP_THREADS' not in os.environ:
-                tf.config.threading.set_intra_op_parallelism_threads(threads.within)
+                tf.config.threading.set_intra_op_parallelism_threads(within)
             if 'TF_NUM_INTEROP_THREADS' not in os.environ:
-                tf.config.threading.set_inter_op_parallelism_threads(threads.across)
-        chosen = choose_precision(precision, compute_capability=None, flags=read_cpu_flags())
+                tf.config.threading.set_inter_op_parallelism_threads(across)
+        chosen = choose_precision(precision, capability=None, flags=cpu_flags())
         found = 'no GPU asked for' if device == 'cpu' else 'no GPU found'
         say(f'Computing on the CPU in {chosen} ({found}).')
-        return Device('cpu', 'cpu', chosen, branches=threads.branches)
+        return Device('cpu', 'cpu', chosen, branches=branches)
     details = tf.config.experimental.get_device_details(gpus[0])
     capability = details.get('compute_capability') or (0, 0)
-    chosen = choose_precision(precision, compute_capability=capability, flags=set())
+    chosen = choose_precision(precision, capability=capability, flags=set())
     name = str(details.get('device_name', 'GPU'))
     say(f'Computing on {name} in {chosen}.')
     return Device('gpu', name, chosen, len(gpus))

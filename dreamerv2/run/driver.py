@@ -11,7 +11,7 @@ import numpy as np
 
 from dreamerv2.envs.workers import Workers
 from dreamerv2.run.metrics.episode_summary import EpisodeSummary, summarize
-from dreamerv2.run.types import Policy, PolicyState, Row
+from dreamerv2.run.types import Batch, Policy, PolicyState, Row
 
 StepCallback = Callable[[Row, int], Any]
 
@@ -36,7 +36,7 @@ def environment_action(act_space: Any, vector: np.ndarray) -> Any:
     return np.asarray(vector, np.float32).reshape(act_space.shape)
 
 
-def stack(rows: Sequence[Row]) -> dict[str, np.ndarray]:
+def stack(rows: Sequence[Row]) -> Batch:
     """Stacked rows `[N, ...]`, without what the agent must not see (`level`, `log_*`)."""
     # `np.stack` takes four times as long.
     return {key: np.array([row[key] for row in rows]) for key in _seen(tuple(rows[0]))}
@@ -56,9 +56,7 @@ class RandomPolicy:
         self._one_hot = np.eye(self._size, dtype=np.float32)
         self._generator = generator
 
-    def __call__(
-        self, obs: dict[str, np.ndarray], state: PolicyState = None
-    ) -> tuple[np.ndarray, PolicyState]:
+    def __call__(self, obs: Batch, state: PolicyState = None) -> tuple[np.ndarray, PolicyState]:
         """Actions `[N, A]` for the stacked observations `[N, ...]`; the state is passed through."""
         count = len(obs['is_first'])
         if self._discrete:
@@ -174,10 +172,7 @@ class Driver:
         return {'envs': self.envs.get_state(), 'next': self._next}
 
     def set_state(
-        self,
-        state: dict[str, Any],
-        unfinished: Mapping[int, Mapping[str, np.ndarray]],
-        arrived: Mapping[int, Row] | None = None,
+        self, state: dict[str, Any], unfinished: dict[int, Batch], arrived: Mapping[int, Row] = {}
     ) -> dict[int, int]:
         """Continues from what `get_state` returned.
 
@@ -200,7 +195,7 @@ class Driver:
         for index, arrays in unfinished.items():
             count = len(arrays['is_first'])
             rows = [{key: value[i] for key, value in arrays.items()} for i in range(count)]
-            coming = (arrived or {}).get(index)
+            coming = arrived.get(index)
             over = coming is not None and coming['is_last']
             if index < len(goes_on) and (goes_on[index] or over):
                 for row in rows:

@@ -15,7 +15,7 @@ from dreamerv2.envs.workers import InProcess
 from dreamerv2.run.driver import Driver, StepCallback
 from dreamerv2.run.metrics.episode_summary import EpisodeSummary
 from dreamerv2.run.metrics.terminal import print_line
-from dreamerv2.run.types import Policy, Row
+from dreamerv2.run.types import Policy, Row, Say
 
 LONGEST_EPISODE = 30_000  # Agent steps, where there is no time limit.
 TAIL = 0.025  # On either side of a 95 % interval.
@@ -107,7 +107,7 @@ class Evaluator:
         video_keys: Sequence[str] = (),
         on_step: Sequence[StepCallback] = (),
         should_stop: Callable[[], bool] = lambda: False,
-        say: Callable[[str], Any] = lambda line: print_line(line, sys.stderr),
+        say: Say = lambda line: print_line(line, sys.stderr),
         progress: Callable[[str, int, int], Any] = lambda level, played, steps: None,
     ) -> list[EpisodeSummary] | None:
         """Plays `episodes` episodes on each level; returns None when stopped early.
@@ -159,10 +159,8 @@ class Evaluator:
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Takes what `get_state` gave."""
+        self.close()  # Environments are made again, in this state, when they are needed.
         self._restored = dict(state)
-        for name, env in self._envs.items():
-            if name in state:
-                env.set_state(state[name])
 
     def close(self) -> None:
         """Closes the environments."""
@@ -176,9 +174,7 @@ def _statistic(mean: float, low: float, high: float) -> dict[str, float | None]:
     return {name: None if math.isnan(value) else value for name, value in found.items()}
 
 
-def level_results(
-    episodes: Sequence[EpisodeSummary], time_limit: int = 0
-) -> dict[str, dict[str, Any]]:
+def level_results(episodes: Sequence[EpisodeSummary], time_limit: int = 0) -> dict[str, Any]:
     """Statistics by level: number of episodes; mean and 95 % interval of return, length and so on.
 
     `progress`, `completed` and `furthest_x` are present only where the environment reports them;
@@ -188,7 +184,7 @@ def level_results(
     groups: dict[str, list[EpisodeSummary]] = {}
     for episode in episodes:
         groups.setdefault(episode.level, []).append(episode)
-    results: dict[str, dict[str, Any]] = {}
+    results = {}
     for level, group in groups.items():
         returns = [episode.score for episode in group]
         lengths = [float(episode.length) for episode in group]
@@ -200,14 +196,11 @@ def level_results(
         listed = {'returns': returns}
         for name, highest in (('progress', 1.0), ('completed', 1.0), ('furthest_x', math.inf)):
             found = [getattr(episode, name) for episode in group]
-            values = [value for value in found if value is not None]
-            if not values:
-                continue
-            listed[name] = values
-            if name == 'completed':
-                entry[name] = {**_statistic(*share_interval(values)), 'count': round(sum(values))}
-            else:
+            if values := [value for value in found if value is not None]:
+                listed[name] = values
                 entry[name] = _statistic(*mean_interval(values, 0.0, highest))
+        if flags := listed.get('completed'):
+            entry['completed'] = _statistic(*share_interval(flags)) | {'count': round(sum(flags))}
         results[level] = {**entry, 'returns': returns, 'values': listed}
     return results
 

@@ -16,6 +16,8 @@ from dreamerv2.run.types import Row
 LENGTH, OVERLAP, CONTEXT = 64, 20, 5
 BATCH = 8
 IMAGE = 'image'
+KEYS = IMAGE, 'log_player', 'log_enemies'
+SERIES = 'reward', 'learned', 'counted', 'value', 'imagined'
 
 
 def look_at(
@@ -31,10 +33,7 @@ def look_at(
     """
     sprites = insight.SpriteErrors()
     rows = [len(episode['reward']) for episode in episodes]
-    series = {
-        name: [np.full(count, np.nan) for count in rows]
-        for name in ('reward', 'learned', 'counted', 'value', 'imagined')
-    }
+    series = {name: [np.full(count, np.nan) for count in rows] for name in SERIES}
     deaths = [{steps: np.full(count, np.nan) for steps in insight.AHEAD} for count in rows]
     for number, (start, stop, counted), found in predictions(agent, episodes):
         episode = episodes[number]
@@ -50,16 +49,13 @@ def look_at(
                 deaths[number][steps][first:last] = ahead[first - start : last - start]
         for row in range(counted, stop):
             at = row - start
-            sprites.add(
-                episode[IMAGE][row] / np.float32(255),
-                episode['log_player'][row],
-                episode['log_enemies'][row],
-                {
-                    steps: found[f'{IMAGE}/{steps}'][at - steps]
-                    for steps in insight.STEPS_AHEAD
-                    if not steps or at - steps >= CONTEXT - 1
-                },
-            )
+            image, player, enemies = (episode[key][row] for key in KEYS)
+            made = {
+                steps: found[f'{IMAGE}/{steps}'][at - steps]
+                for steps in insight.STEPS_AHEAD
+                if not steps or at - steps >= CONTEXT - 1
+            }
+            sprites.add(image / np.float32(255), player, enemies, made)
     groups = {
         'model_error': sprites.metrics(),
         'deaths_foreseen': insight.deaths_foreseen(episodes, deaths),
@@ -101,7 +97,7 @@ class Recorder:
 
 def has_boxes(episode: Arrays) -> bool:
     """Whether an episode records where Mario is; those of earlier versions do not."""
-    return {IMAGE, 'log_player', 'log_enemies', 'log_x', 'log_completed'} <= set(episode)
+    return {*KEYS, 'log_x', 'log_completed'} <= set(episode)
 
 
 def predictions(
@@ -119,10 +115,7 @@ def predictions(
         cuts += cuts[:1] * (BATCH - len(cuts))  # Always as many, so that it is compiled once.
         found = agent.foresee({key: np.stack([cut[key] for cut in cuts]) for key in cuts[0]})
         for index, (number, window) in enumerate(part):
-            own = {
-                name: value[:, index] if name.endswith('_ahead') else value[index]
-                for name, value in found.items()
-            }
+            own = {k: v[:, index] if k.endswith('_ahead') else v[index] for k, v in found.items()}
             yield number, window, own
 
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-import dataclasses
 import functools
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from dreamerv2.cli import FINISHED
 from dreamerv2.config import Config
@@ -24,20 +22,15 @@ from dreamerv2.run.checkpoint import Checkpoint, start_from
 from dreamerv2.run.logdir import folder, lock
 from dreamerv2.run.logdir.provenance import describe_run
 from dreamerv2.run.metrics.logger import Logger
-from dreamerv2.run.metrics.outputs import check_loggers
-from dreamerv2.run.metrics.terminal import ProgressDisplay
+from dreamerv2.run.metrics.terminal import ProgressDisplay, print_line
+from dreamerv2.run.metrics.trackers import check_loggers
 from dreamerv2.run.training_run import TrainingRun
-from dreamerv2.run.types import Agent, Policy
+from dreamerv2.run.types import Agent, Policy, Say
 from dreamerv2.run.updater import Batches, Beside, InTurn
 from dreamerv2.signals import StopRequest
 
-Say = Callable[[str], Any]
-PartsMaker = Callable[[Say], Parts]
 
-
-def train(
-    config: Config, parts: PartsMaker | None = None, *, command: Sequence[str] | None = None
-) -> int:
+def train(config: Config, parts: Parts | None = None, *, command: Sequence[str] = ()) -> int:
     """Trains until the budget is used or a stop is requested; resumes the run in the logdir.
 
     A start that is refused leaves the logdir as it was: nothing is written before environment,
@@ -45,9 +38,8 @@ def train(
 
     Args:
         config: the configuration.
-        parts: makes the run's parts, given a function that prints a line; None for the
-            configuration's.
-        command: the command line, for the record.
+        parts: what the run is made of; None for what the configuration names.
+        command: the command line, for the record; this process's by default.
 
     Returns:
         The exit code: 0 finished, 75 stopped with a checkpoint.
@@ -77,15 +69,15 @@ def train(
         origin = start_from.describe_parent(parent) if parent is not None else None
         if told := origin or start_from.recorded_parent(path / 'provenance.json'):
             display.line(start_from.parent_line(told))
-        made, envs = _make_envs(config, parts, display.line)
-        stack.callback(envs.close)
+        parts = parts or build.default_parts(config)
+        envs = stack.enter_context(contextlib.closing(_make_envs(config, parts)))
         for line in envs.describe().get('overview', ()):
             display.line(line)
         size = config.dataset.batch, config.dataset.length
         fits = threading.Event()
 
         def ready_agent() -> tuple[Agent, devices.Device]:
-            agent, device = _make_agent(config, made, envs, saved, parent, display.line)
+            agent, device = _make_agent(config, parts, envs, saved, parent, display.line)
             fits.set()
             example = build.example_batch(envs.obs_space, envs.act_space, *size)
             with devices.hidden_native_stderr():
@@ -102,21 +94,12 @@ def train(
             _raise_failure(maker)
         replay = build.build_replay(config, path / 'train_episodes', envs, hold=fresh)
         stack.callback(replay.close)
-        evaluator = evaluation.Evaluator(
-            made.evaluation, longest=evaluation.longest_episode(config.time_limit, config.steps)
-        )
+        longest = evaluation.longest_episode(config.time_limit, config.steps)
+        evaluator = evaluation.Evaluator(parts.evaluation, longest)
         stack.callback(evaluator.close)
+        logger = stack.enter_context(Logger())
         run = TrainingRun(
-            config,
-            path,
-            envs=envs,
-            turns=build.turns(config),
-            replay=replay,
-            evaluator=evaluator,
-            display=display,
-            logger=stack.enter_context(Logger()),
-            stopping=stopping,
-            callbacks=made.callbacks,
+            config, path, envs, replay, evaluator, display, logger, stopping, parts.callbacks
         )
         if saved is not None:
             run.restore(saved)
@@ -145,12 +128,7 @@ def train(
             run.check_experience()
         run.begin()
         description = describe_run(
-            seed=config.seed,
-            environment=environment,
-            levels=envs.levels,
-            device=dataclasses.asdict(device),
-            parent=origin,
-            command=command,
+            config.seed, environment, envs.levels, vars(device), origin, command or sys.argv
         )
         provenance = folder.save_provenance(path, description, run.frames)
         batches = Batches(replay, *size, agent.to_device)
@@ -159,15 +137,13 @@ def train(
             batches.set_state(ahead)
         if goes_on:  # Otherwise the policy starts fresh, or the prefill is not over.
             run.restore_policy(agent)
-        updater = (
-            Beside(agent, batches.take, build.learns_ahead(config, device))
-            if config.async_collect
-            else InTurn(agent, batches.take)
-        )
+        updater = InTurn(agent, batches.take)
+        if config.async_collect:
+            updater = Beside(agent, batches.take, build.learns_ahead(config, device))
         return run.learn(agent, batches, updater, held, provenance)
 
 
-def check(config: Config, parts: PartsMaker | None = None, *, say: Say | None = None) -> None:
+def check(config: Config, parts: Parts | None = None, *, say: Say | None = None) -> None:
     """Raises the UsageError with which `train` would refuse to start; changes nothing on disk.
 
     Args:
@@ -189,9 +165,9 @@ def check(config: Config, parts: PartsMaker | None = None, *, say: Say | None = 
         saved = checkpoint.load_newest(path / 'checkpoints', say)
     if parent is not None:
         say(start_from.parent_line(start_from.describe_parent(parent)))
-    made, envs = _make_envs(config, parts, say)
-    with contextlib.closing(envs):
-        _make_agent(config, made, envs, saved, parent, say)
+    parts = parts or build.default_parts(config)
+    with contextlib.closing(_make_envs(config, parts)) as envs:
+        _make_agent(config, parts, envs, saved, parent, say)
 
 
 def _check_request(config: Config, path: Path) -> Checkpoint | None:
@@ -215,30 +191,28 @@ def _check_request(config: Config, path: Path) -> Checkpoint | None:
     return parent
 
 
-def _nothing_to_do(config: Config, path: Path, say: Say | None = None) -> bool:
+def _nothing_to_do(config: Config, path: Path, say: Say = print_line) -> bool:
     done = folder.finished(path)
     if not done or done['step'] < config.steps * config.action_repeat:
         return False
-    line = f'{path} is finished ({done["step"]} frames): nothing to do.'
-    (say or functools.partial(print, flush=True))(line)
+    say(f'{path} is finished ({done["step"]} frames): nothing to do.')
     return True
 
 
-def _make_envs(config: Config, parts: PartsMaker | None, say: Say) -> tuple[Parts, Workers]:
-    """The parts of a run and its environments, checked against encoder and decoder."""
-    made = (parts or functools.partial(build.default_parts, config))(say)
-    envs = made.envs()
+def _make_envs(config: Config, parts: Parts) -> Workers:
+    """The environments of a run, checked against encoder and decoder."""
+    envs = parts.envs()
     try:
         build.check_keys(config, envs.obs_space)
     except BaseException:
         envs.close()
         raise
-    return made, envs
+    return envs
 
 
 def _make_agent(
     config: Config,
-    made: Parts,
+    parts: Parts,
     envs: Workers,
     saved: Checkpoint | None,
     parent: Checkpoint | None,
@@ -249,7 +223,7 @@ def _make_agent(
     Raises UsageError where it does not fit the environment or the checkpoint.
     """
     with devices.hidden_native_stderr():
-        agent, device = made.agent(envs.obs_space, envs.act_space)
+        agent, device = parts.agent(envs.obs_space, envs.act_space, say)
         if saved is not None:
             try:
                 agent.set_state(start_from.whole_state(saved.arrays(), agent.get_state()))
@@ -263,7 +237,7 @@ def _make_agent(
     return agent, device
 
 
-def _raise_failure(work: concurrent.futures.Future[Any]) -> None:
+def _raise_failure(work: concurrent.futures.Future) -> None:
     """Raises the exception of work in the background, if it has failed by now."""
     if work.done():
         work.result()

@@ -25,6 +25,7 @@ from dreamerv2.errors import UsageError
 from dreamerv2.replay import Replay
 from dreamerv2.run import checkpoint, evaluation, model_evaluation, random_streams
 from dreamerv2.run.background import Saver
+from dreamerv2.run.build import turns
 from dreamerv2.run.callbacks import Callback
 from dreamerv2.run.checkpoint import Checkpoint, Score, unfinished
 from dreamerv2.run.driver import Driver, RandomPolicy, StepResult
@@ -33,8 +34,9 @@ from dreamerv2.run.logdir.lock import Lock
 from dreamerv2.run.metrics import jsonl
 from dreamerv2.run.metrics.episode_summary import episode_metrics
 from dreamerv2.run.metrics.logger import Logger, MetricMeans, Throughput
-from dreamerv2.run.metrics.outputs import make_outputs
+from dreamerv2.run.metrics.tensorboard import EventFile
 from dreamerv2.run.metrics.terminal import ProgressDisplay
+from dreamerv2.run.metrics.trackers import trackers
 from dreamerv2.run.types import Agent, Batch, Policy, PolicyState
 from dreamerv2.run.updater import Batches, InTurn
 from dreamerv2.signals import StopRequest
@@ -42,6 +44,7 @@ from dreamerv2.signals import StopRequest
 LONG_EPISODE = 10_000  # Agent steps without the end of an episode, after which to warn.
 EXAMPLE_LIMIT = 1000  # A time limit to propose, in agent steps.
 SKIPS = 'skipped_updates', 'skipped_in_a_row'
+COUNTERS = 'step', 'updates', 'episodes', 'prefilled'  # of a run, in its checkpoints
 LOOKED_AT = 1000  # Rows of an evaluation on which the world model is measured.
 MOST_SKIPS = 100  # Consecutive updates that may be skipped because they were not finite.
 
@@ -83,8 +86,7 @@ class TrainingRun:
 
     config: Config
     path: Path  # the logdir
-    envs: Workers  # that collect,
-    turns: int  # in so many groups (see `Driver`)
+    envs: Workers  # that collect
     replay: Replay
     evaluator: evaluation.Evaluator
     display: ProgressDisplay
@@ -107,7 +109,7 @@ class TrainingRun:
         config = self.config
         self.driver = Driver(
             self.envs,
-            turns=self.turns,
+            turns=turns(config),
             on_step=[self.replay.add_step, *(callback.on_step for callback in self.callbacks)],
             on_reset=[self.replay.drop_partial],
             video_keys=config.log_keys_video,
@@ -155,7 +157,8 @@ class TrainingRun:
         folder.save_config(self.path, self.config)
         self.replay.release()
         jsonl.truncate(self.path, self._first_frames)
-        self.logger.open(make_outputs(self.config, self.path, self._first_frames))
+        files = jsonl.JsonLines(self.path), EventFile(self.path, self._first_frames)
+        self.logger.open([*files, *trackers(self.config, self.path)])
 
     # Acting and learning
 
@@ -306,12 +309,8 @@ class TrainingRun:
         for episode in result.episodes:
             self.episodes += 1
             self._unended = 0
-            scalars = episode_metrics(
-                episode,
-                sum_keys=self.config.log_keys_sum,
-                mean_keys=self.config.log_keys_mean,
-                max_keys=self.config.log_keys_max,
-            )
+            patterns = {how: self.config[f'log_keys_{how}'] for how in ('sum', 'mean', 'max')}
+            scalars = episode_metrics(episode, patterns)
             videos = {}
             if not self.prefilled:
                 scalars['train_prefill'] = 1
@@ -343,21 +342,18 @@ class TrainingRun:
         total = config.eval_eps * len(self.evaluator.levels)
         recorder = model_evaluation.Recorder(max(LOOKED_AT // total, 2))
         boxes = model_evaluation.has_boxes(self.envs.obs_space)
+        mode = evaluation.POLICY_MODES[config.eval_policy]
         measures: dict[str, float] = {}
         self.display.phase('evaluation')
         with self.throughput.paused():
             episodes = self.evaluator.evaluate(
-                functools.partial(
-                    self.agent.policy, mode=evaluation.POLICY_MODES[config.eval_policy]
-                ),
+                functools.partial(self.agent.policy, mode=mode),
                 config.eval_eps,
                 video_keys=config.log_keys_video,
                 on_step=[recorder] if boxes else [],
                 should_stop=self.stopping,
                 say=self.display.line,
-                progress=lambda level, played, steps: self.display.evaluating(
-                    level, played, total, steps
-                ),
+                progress=functools.partial(self.display.evaluating, total=total),
             )
             if episodes and recorder.episodes:
                 measures = model_evaluation.look_at(self.agent, recorder.episodes, config.discount)
@@ -412,17 +408,15 @@ class TrainingRun:
 
     def progress(self) -> dict[str, Any]:
         """Counters and schedules, ready for JSON."""
-        counters = ('step', 'updates', 'episodes', 'prefilled')
-        return {name: getattr(self, name) for name in counters} | {
-            name: every.last for name, every in self.schedules.items()
-        }
+        last = {name: every.last for name, every in self.schedules.items()}
+        return {name: getattr(self, name) for name in COUNTERS} | last
 
     def set_progress(self, state: Mapping[str, Any]) -> None:
         """Takes what `progress` gave."""
-        self.step, self.updates = int(state['step']), int(state['updates'])
-        self.episodes, self.prefilled = int(state['episodes']), bool(state['prefilled'])
+        for name in COUNTERS:
+            setattr(self, name, state[name])
         for name, every in self.schedules.items():
-            every.last = None if state[name] is None else int(state[name])
+            every.last = state[name]
 
     def save(self) -> None:
         """Captures the state of all parts, and writes it as a checkpoint in the background."""
@@ -443,11 +437,10 @@ class TrainingRun:
         arrived = self.driver.arrived()
         parts = [self.agent.policy_arrays(each) for each in self.driver.policy_states]
         policy = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        files = {
-            checkpoint.CONFIG: (self.path / 'config.yaml').read_bytes(),
-            folder.PROVENANCE: self.provenance,
-        }
+        config = (self.path / 'config.yaml').read_bytes()
+        files = {checkpoint.CONFIG: config, folder.PROVENANCE: self.provenance}
         evaluated, score = self.evaluated
+        score = score if evaluated == frames else None
 
         def write() -> None:
             self.logger.flush()  # Everything logged before a checkpoint is on disk when it is.
@@ -455,14 +448,8 @@ class TrainingRun:
             files[checkpoint.UNFINISHED] = unfinished.pack(rows, policy, arrived)
             if ahead is not None:
                 files[checkpoint.BATCH] = ahead
-            checkpoint.save(
-                self.path / 'checkpoints',
-                frames,
-                arrays=arrays,
-                state=document,
-                files=files,
-                score=score if evaluated == frames else None,
-            )
+            root = self.path / 'checkpoints'
+            checkpoint.save(root, frames, arrays=arrays, state=document, files=files, score=score)
 
         self.saver.start(write)
 

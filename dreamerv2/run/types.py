@@ -15,5 +15,6 @@ else:
 Row = dict[str, Any]  # one observation, with `action`: the one that led to it
 Batch = dict[str, np.ndarray]
 PolicyState = Any
+Say = Callable[[str], Any]  # prints a line
 # (stacked observations [N, ...], state or None) -> (actions float32 [N, A], state)
-Policy = Callable[[dict[str, np.ndarray], PolicyState], tuple[np.ndarray, PolicyState]]
+Policy = Callable[[Batch, PolicyState], tuple[np.ndarray, PolicyState]]

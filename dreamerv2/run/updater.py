@@ -150,9 +150,7 @@ class Batches:
         place: copies a batch to the device.
     """
 
-    def __init__(
-        self, replay: Replay, batch: int, length: int, place: Callable[[Batch], Any]
-    ) -> None:
+    def __init__(self, replay: Replay, batch: int, length: int, place: Callable[..., Any]) -> None:
         self._replay = replay
         self._size = batch, length
         self._place = place

@@ -10,6 +10,7 @@ import dataclasses
 import itertools
 import json
 import math
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from dreamerv2.config import load_config, named_sets
 from dreamerv2.errors import UsageError
 
 PLAN = 'plan.json'  # at the root of a study, beside its runs
+SETTING = re.compile(r'[\w.]+=[\w.,()+=-]{0,200}', re.ASCII)  # of a grid; names a folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,6 +198,8 @@ class Definition:
     family: str = 'mario'  # of the tasks
     configs: tuple[str, ...] = ()  # presets of every run
     overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # keys on top of them
+    # Values of further keys: all runs are made for every combination of them.
+    grid: Mapping[str, Sequence[Any]] = dataclasses.field(default_factory=dict)
     frames_per_second: float | None = None  # of one run
     path: Path | None = None  # its file
 
@@ -217,15 +221,11 @@ class Definition:
     @property
     def flags(self) -> list[str]:
         """The command-line flags of every run."""
-        found = ['--configs', *self.configs]
-        for key, value in self.overrides.items():
-            # In one word, so that a value cannot be mistaken for a flag, and may be empty.
-            values = value if isinstance(value, list | tuple) else [value]
-            found.append(f'--{key}={",".join(map(str, values))}')
-        return found
+        # In one word, so that a value cannot be mistaken for a flag, and may be empty.
+        return ['--configs', *self.configs, *(f'--{x}' for x in assignments(self.overrides))]
 
     def all_places(self) -> list[Place]:
-        """Every run of the study, parents before their children."""
+        """Every run of the study, or of one of its settings, parents before their children."""
         return [
             Place(stage.name, set_name, level, seed)
             for stage in STAGES.values()
@@ -263,6 +263,18 @@ class Definition:
         if stage.on_set:
             return self.trained_on[stage.name]
         return self._sets(STAGES[stage.parent]) if stage.parent else ('',)
+
+
+def assignments(values: Mapping[str, Any]) -> list[str]:
+    """`KEY=VALUE` of each key, as on a command line: lists with commas."""
+    lists = {key: x if isinstance(x, list | tuple) else [x] for key, x in values.items()}
+    return [f'{key}={",".join(map(str, listed))}' for key, listed in lists.items()]
+
+
+def combinations(grid: Mapping[str, Sequence[Any]]) -> dict[str, dict[str, Any]]:
+    """The settings of a grid, `KEY=VALUE,KEY=VALUE` to values by key; '' alone without a key."""
+    found = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+    return {','.join(assignments(values)): values for values in found}
 
 
 def level_sets() -> dict[str, tuple[str, ...]]:
@@ -349,14 +361,17 @@ class Job:
     frames: int  # its length
     steps: int  # its length in agent steps, which `train.py` counts
     logdir: Path
-    flags: tuple[str, ...]  # of `train.py`, shared by all runs of the study
+    flags: tuple[str, ...]  # of `train.py`, shared by all runs of a setting
     place: Place | None = None  # in a study
     parent: Job | None = None  # the run that it starts from
+    setting: str = ''  # of a study's grid
 
     @property
     def study(self) -> dict[str, Any]:
         """The content of `study.json` in its logdir; empty outside studies."""
-        return dataclasses.asdict(self.place) if self.place is not None else {}
+        if self.place is None:
+            return {}
+        return dataclasses.asdict(self.place) | ({'setting': self.setting} if self.setting else {})
 
     @property
     def arguments(self) -> list[str]:
@@ -371,32 +386,39 @@ class Job:
 
 
 def make_jobs(definition: Definition, root: Path) -> list[Job]:
-    """All runs of a study, parents before their children.
+    """All runs of a study, setting by setting, parents before their children.
 
     Raises UsageError where the budget is shorter than the prefill, or a parent is not in the study.
     """
-    config = load_config(definition.flags)
-    repeat = config.action_repeat
-    steps = math.ceil(definition.frames / repeat)
-    if steps <= config.prefill:
-        raise UsageError(
-            f'{definition.path}: frames {definition.frames} are {steps} agent steps, no more than '
-            f'the prefill of {config.prefill}: raise frames, or lower config.prefill'
-        )
-    flags = tuple(definition.flags)
-    jobs: dict[Place, Job] = {}
-    for place in definition.all_places():
-        parent = place.parent
-        if parent is not None and parent not in jobs:
+    found: list[Job] = []
+    for setting, values in combinations(definition.grid).items():
+        flags = (*definition.flags, *(f'--{x}' for x in assignments(values)))
+        try:
+            config = load_config(flags)
+        except UsageError as error:
+            raise UsageError(f'{definition.path}: grid: {setting}: {error}') from error
+        repeat = config.action_repeat
+        steps = math.ceil(definition.frames / repeat)
+        if steps <= config.prefill:
             raise UsageError(
-                f'{definition.path}: {place.folder} starts from {parent.folder}, which is not in '
-                f'the study: add {parent.level or parent.set} to {parent.stage}'
+                f'{definition.path}: frames {definition.frames} are {steps} agent steps, no more '
+                f'than the prefill of {config.prefill}: raise frames, or lower config.prefill'
             )
-        name, frames = place.folder, steps * repeat
-        task = definition.task([place.level] if place.level else definition.sets[place.set])
-        above = jobs[parent] if parent is not None else None
-        jobs[place] = Job(name, task, place.seed, frames, steps, root / name, flags, place, above)
-    return list(jobs.values())
+        jobs: dict[Place, Job] = {}
+        for place in definition.all_places():
+            parent = place.parent
+            if parent is not None and parent not in jobs:
+                raise UsageError(
+                    f'{definition.path}: {place.folder} starts from {parent.folder}, which is not '
+                    f'in the study: add {parent.level or parent.set} to {parent.stage}'
+                )
+            name, frames = f'{setting}/{place.folder}'.lstrip('/'), steps * repeat
+            task = definition.task([place.level] if place.level else definition.sets[place.set])
+            above = jobs[parent] if parent is not None else None
+            own = root / name, flags, place, above, setting
+            jobs[place] = Job(name, task, place.seed, frames, steps, *own)
+        found += jobs.values()
+    return found
 
 
 def select(

@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from dreamerv2.studies.definition import STAGES, Job
+from dreamerv2.studies.definition import Job
 from dreamerv2.studies.state import KINDS, State, read_states
 
 GAP = 2  # blanks between columns
@@ -24,14 +24,15 @@ COLORS = {'finished': 'green', 'running': 'cyan', 'failed': 'red', 'blocked': 'r
 
 
 def plan_rows(jobs: Sequence[Job], states: Mapping[Job, State]) -> list[list[str]]:
-    """A row per stage: sets, levels, seeds, runs, finished runs, frames; then the total."""
+    """A row per setting and stage: sets, levels, seeds, runs, finished runs, frames; the total."""
     rows = [['stage', 'sets', 'levels', 'seeds', 'runs', 'finished', 'frames']]
-    for stage in STAGES:
-        own = [job for job in jobs if job.study['stage'] == stage]
-        if own:
-            kinds = [{job.study[key] for job in own} - {''} for key in ('set', 'level', 'seed')]
-            counts = [str(len(kind)) if kind else '-' for kind in kinds]
-            rows.append([stage, *counts, *_sums(own, states)])
+    stages: dict[str, list[Job]] = {}
+    for job in jobs:
+        stages.setdefault(f'{job.setting}/{job.study["stage"]}'.lstrip('/'), []).append(job)
+    for name, own in stages.items():
+        kinds = [{job.study[key] for job in own} - {''} for key in ('set', 'level', 'seed')]
+        counts = [str(len(kind)) if kind else '-' for kind in kinds]
+        rows.append([name, *counts, *_sums(own, states)])
     rows.append(['in all', '', '', '', *_sums(jobs, states)])
     return rows
 

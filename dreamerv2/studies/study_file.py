@@ -10,6 +10,7 @@ finetune: ef                levels, or a set, on which each of them is trained f
 transfer: etau
 baseline: [1-1, 3-1]        levels with an agent each (optional: all of the above)
 sets: {mine: [1-1, 1-2]}    sets besides those of configs.yaml (optional)
+grid: {kl.balance: [0.5, 0.8]}  all runs for every combination of these values (optional)
 frames_per_second: 77       of one run, for the estimate of hours (optional)
 """
 
@@ -26,15 +27,19 @@ from dreamerv2 import plugins
 from dreamerv2.cli import did_you_mean
 from dreamerv2.config import Config, load_config
 from dreamerv2.config.files import Entry, read_entries
-from dreamerv2.config.merge import merge
+from dreamerv2.config.merge import expand, merge
 from dreamerv2.config.schema import SCHEMA
 from dreamerv2.envs import check_task, parse_task
 from dreamerv2.envs.tasks import FAMILIES
 from dreamerv2.errors import UsageError, printable, shown
-from dreamerv2.studies.definition import STAGES, Definition, by_stage
+from dreamerv2.studies.definition import SETTING, STAGES, Definition, by_stage, combinations
 
 KEYS = ('configs', 'family', 'frames', 'seeds', *STAGES, 'frames_per_second')
-MAPPINGS = {'config': '{train_every: 16}', 'sets': '{mine: [1-1, 1-2]}'}
+MAPPINGS = {
+    'config': '{train_every: 16}',
+    'sets': '{mine: [1-1, 1-2]}',
+    'grid': '{kl.balance: [0.5, 0.8]}',
+}
 SYNONYMS = {
     'steps': 'frames (agent steps times the action repeat)',
     'budget': 'frames',
@@ -59,15 +64,12 @@ def read_definition(path: Path) -> Definition:
     Raises UsageError for an unknown key, set or level, or an impossible value, with its line.
     """
     given: dict[str, Entry] = {}
-    overrides: dict[str, Entry] = {}
-    own_sets: dict[str, Entry] = {}
+    nested: dict[str, dict[str, Entry]] = {name: {} for name in MAPPINGS}
     for entry in read_entries(path):
         key = entry.key
         head, _, rest = key.partition('.')
-        if head == 'config' and rest:
-            overrides[rest] = entry
-        elif head == 'sets' and rest:
-            own_sets[rest] = entry
+        if head in MAPPINGS and rest:
+            nested[head][rest] = entry
         elif key in KEYS:
             given[key] = entry
         else:
@@ -77,12 +79,13 @@ def read_definition(path: Path) -> Definition:
             name = printable(str(path), 200)
             raise UsageError(f'{name}: {key} is missing; see experiments/mini.yaml for an example')
     family = _family(given['family']) if 'family' in given else 'mario'
-    configs = _names(given['configs'])
-    known = dict(_config(given['configs'], configs, overrides).sets)
-    for name, entry in own_sets.items():
+    configs, overrides = _names(given['configs']), nested['config']
+    config = _config(given['configs'], configs, overrides)
+    known = dict(config.sets)
+    for name, entry in nested['sets'].items():
         _names(dataclasses.replace(entry, key='sets', value=name))
         known[name] = _names(entry)
-    for entry in own_sets.values():
+    for entry in nested['sets'].values():
         _levels(entry, family, known)  # Checked whether it is used or not.
     names = {
         key: _names(given[key]) if stage.on_set else _levels(given[key], family, known)
@@ -108,15 +111,22 @@ def read_definition(path: Path) -> Definition:
         family=family,
         configs=configs,
         overrides={key: entry.value for key, entry in overrides.items()},
+        grid=_grid(config, overrides, nested['grid']),
         frames_per_second=None if speed is None else _number(speed, 1e-6),
         path=path,
     )
-    runs = len(definition.all_places())
+    runs = len(definition.all_places()) * math.prod(map(len, definition.grid.values()))
     if runs > MOST_RUNS:
         raise UsageError(
             f'{printable(str(path), 200)}: {runs} runs, expected at most {MOST_RUNS}: '
-            'name fewer seeds, sets or levels'
+            'name fewer seeds, sets or levels' + ', or a smaller grid' * bool(definition.grid)
         )
+    for name in combinations(definition.grid):
+        if name and not SETTING.fullmatch(name):
+            raise UsageError(
+                f'{printable(str(path), 200)}: grid: {shown(name)} is to name a folder; expected '
+                'up to 200 letters, digits and . , ( ) + - alone'
+            )
     return definition
 
 
@@ -154,11 +164,7 @@ def _config(presets: Entry, configs: Sequence[str], overrides: Mapping[str, Entr
         raise UsageError(f'{presets.where}: configs: {error}') from error
     flat = config.flat
     for key, entry in overrides.items():
-        if key in OWN:
-            meant = f'; use {SYNONYMS[key]}' if key in SYNONYMS else ''
-            raise UsageError(
-                f'{entry.where}: config.{key} is set by the study itself; remove it{meant}'
-            )
+        _check_free(key, entry)
         if '=' in key:
             raise UsageError(f'{entry.where}: config.{printable(key)}: expected a key without "="')
         flat = merge(flat, [dataclasses.replace(entry, key=key)])
@@ -167,6 +173,38 @@ def _config(presets: Entry, configs: Sequence[str], overrides: Mapping[str, Entr
     except UsageError as error:
         file = presets.where.rpartition(' line ')[0]
         raise UsageError(f'{file}: config: {error}') from error
+
+
+def _check_free(key: str, entry: Entry) -> None:
+    """Raises UsageError for a key that the study sets itself."""
+    if key in OWN:
+        meant = f'; use {SYNONYMS[key]}' if key in SYNONYMS else ''
+        raise UsageError(f'{entry.where}: {entry.key} is set by the study itself; remove it{meant}')
+
+
+def _grid(
+    config: Config, overrides: Mapping[str, Entry], grid: Mapping[str, Entry]
+) -> dict[str, list[Any]]:
+    """The values of each key of the grid; errors name the line of each."""
+    fixed = {
+        name: entry.where.rpartition(' ')[2]
+        for key, entry in overrides.items()
+        for name in expand(dataclasses.replace(entry, key=key), config.flat)
+    }
+    found: dict[str, list[Any]] = {key: [] for key in grid}
+    for key, entry in grid.items():
+        start = f'{entry.where}: {printable(entry.key)}'
+        _check_free(key, entry)
+        if key in fixed:
+            raise UsageError(f'{start} is in line {fixed[key]} too, under config; keep one of them')
+        if not isinstance(entry.value, list) or not entry.value:
+            raise UsageError(f'{start} {shown(entry.value)}: expected a list, such as [0.5, 0.8]')
+        for given, where in zip(entry.value, entry.items, strict=True):
+            value = merge(config.flat, [Entry(key, given, where)], patterns=False)[key]
+            if value in found[key]:
+                raise UsageError(f'{where}: {entry.key} {shown(given)}: expected each value once')
+            found[key].append(value)
+    return found
 
 
 def _names(entry: Entry) -> tuple[str, ...]:

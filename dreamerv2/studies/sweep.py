@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import itertools
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,7 @@ from dreamerv2.run.logdir.folder import opened
 from dreamerv2.run.logdir.lock import Lock
 from dreamerv2.run.metrics.terminal import print_line as say
 from dreamerv2.signals import StopRequest
-from dreamerv2.studies.definition import Job
+from dreamerv2.studies.definition import Job, combinations
 from dreamerv2.studies.engines import add_arguments, check_arguments, make_engine
 from dreamerv2.studies.runner import conclude, run_jobs
 
@@ -80,17 +79,16 @@ def make_sweep(
         if flag.split('=')[0] in OWN:
             raise UsageError(f'{flag} is set by the sweep itself: remove it')
     jobs = []
-    for task, values in itertools.product(tasks, itertools.product(*grid.values())):
-        chosen = list(zip(grid, values, strict=True))
-        given = ['--configs', *configs, *flags]
-        given += [word for key, value in chosen for word in (f'--{key}', value)]
-        config = load_config([*given, '--task', task])
-        check_task(task, config.sets)
-        frames = config.steps * config.action_repeat
-        for seed in seeds:
-            combination = ','.join(f'{key}={value}' for key, value in chosen)
-            name = '/'.join(filter(None, [task, combination, str(seed)]))
-            jobs.append(Job(name, task, seed, frames, config.steps, root / name, tuple(given)))
+    for task in tasks:
+        for setting, values in combinations(grid).items():
+            given = ['--configs', *configs, *flags]
+            given += [word for key, value in values.items() for word in (f'--{key}', value)]
+            config = load_config([*given, '--task', task])
+            check_task(task, config.sets)
+            frames = config.steps * config.action_repeat
+            for seed in seeds:
+                name = '/'.join(filter(None, [task, setting, str(seed)]))
+                jobs.append(Job(name, task, seed, frames, config.steps, root / name, tuple(given)))
     return jobs
 
 

@@ -21,7 +21,7 @@ PACKAGES = ('tensorflow', 'numpy', 'nes-py')
 def describe() -> dict[str, Any]:
     """Processor, cores, GPU, versions, revision and how busy the machine is, ready for JSON."""
     return {
-        'processor': with_instructions(processor(), devices.read_cpu_flags()),
+        'processor': with_instructions(processor(), devices.cpu_flags()),
         'cores': usable_cores(),
         'gpu': gpu_name(),
         'load': busy_cores(),

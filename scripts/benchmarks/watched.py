@@ -36,7 +36,7 @@ def train(
     Returns:
         Exit code, and what the agent computed on.
     """
-    from dreamerv2.run.build import Parts, default_parts
+    from dreamerv2.run.build import default_parts
     from dreamerv2.run.training import train as train_run
 
     used: list[devices.Device] = []
@@ -65,19 +65,17 @@ def train(
         timed.train_ahead = then_told(timed.train_ahead)
         return timed
 
-    def parts(say: Callable[[str], Any]) -> Parts:
-        made = default_parts(config, say)
+    made = default_parts(config)
 
-        def agent(obs_space: Any, act_space: Any) -> tuple[Any, devices.Device]:
-            plain, device = made.agent(obs_space, act_space)
-            used.append(device)
-            return watched(plain), device
+    def make_agent(obs_space: Any, act_space: Any, say: Any) -> tuple[Any, devices.Device]:
+        plain, device = made.agent(obs_space, act_space, say)
+        used.append(device)
+        return watched(plain), device
 
-        def envs() -> Any:
-            calls = {'begin': 'begin', 'end': 'emulator', 'reset': 'emulator'}
-            return Timed(made.envs(), clock, calls)
+    def envs() -> Any:
+        calls = {'begin': 'begin', 'end': 'emulator', 'reset': 'emulator'}
+        return Timed(made.envs(), clock, calls)
 
-        return dataclasses.replace(made, agent=agent, envs=envs)
-
+    parts = dataclasses.replace(made, agent=make_agent, envs=envs)
     code = train_run(config, parts, command=list(command))
     return code, used[0]

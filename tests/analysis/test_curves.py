@@ -94,12 +94,8 @@ def test_a_rising_curve_is_not_shown_late(rise, episodes):
         steps = np.cumsum(rng.exponential(size=episodes + 1) + 0.2)
         steps = np.round(steps[:-1] / steps[-1] * total)
         values = 1000 * rise(steps / total) + rng.normal(scale=200, size=episodes)
-        found.append(
-            [
-                curves.value_at(steps, values, frame, end=total, width=total / 50, window=20)
-                for frame in (total / 2, total)
-            ]
-        )
+        grid = curves.frame_grid(total, 50)
+        found.append(curves.on_grid(steps, values, grid, end=total, window=20)[[24, 49]])
     means = np.mean(found, 0)
     np.testing.assert_allclose(means, [1000 * rise(0.5), 1000 * rise(1.0)], rtol=0.045)
 
@@ -114,16 +110,14 @@ def test_shares_stay_shares():
 
 
 @hypothesis.given(runs(), st.integers(1, 12), st.integers(1, 30))
-def test_value_at_is_the_point_of_a_grid(run, bins, window):
+def test_a_point_depends_on_the_one_before_it_alone(run, bins, window):
     steps, values, end = run
     grid = curves.frame_grid(max(end, 1), bins)
     curve = curves.on_grid(steps, values, grid, end=end, window=window)
     # The first bin also takes what lies at frame 0, as everything up to its edge.
-    for before, frame, point in list(zip(grid, grid[1:], curve[1:], strict=False)):
-        width = frame - before
-        got = curves.value_at(steps, values, frame, end=end, width=width, window=window)
-        if not np.any(np.isclose(steps, frame - width, rtol=1e-12, atol=1e-9)):
-            np.testing.assert_allclose(got, point, atol=1e-6)
+    for i, point in enumerate(curve[1:]):
+        got = curves.on_grid(steps, values, grid[i : i + 2], end=end, window=window)[1]
+        np.testing.assert_allclose(got, point, atol=1e-6)
 
 
 def test_a_run_that_ended_early_is_never_extrapolated():

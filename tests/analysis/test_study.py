@@ -178,25 +178,25 @@ def two_levels(tmp_path, logdir):
 def test_level_curves_have_a_row_a_seed_and_nan_for_what_is_missing(two_levels):
     grid = curves.frame_grid(40, 4)
     levels = ('3-1', '3-2')
-    got = study.level_curves(two_levels, 'pretrain', 'two', levels, grid, window=1)
+    got = study.level_curves(two_levels, ('pretrain', 'two', levels), grid, window=1)
     nan = math.nan
     np.testing.assert_array_equal(
         got,
         [[[1, 1, 1, 2], [nan, 5, 5, 5]], [[2, 2, 2, 3], [nan, 5, 5, 5]]],
     )
-    got = study.level_curves(two_levels, 'finetune', 'two', levels, grid, window=1)
+    got = study.level_curves(two_levels, ('finetune', 'two', levels), grid, window=1)
     np.testing.assert_array_equal(got, [[[nan] * 4, [nan, 7, nan, nan]]])
-    assert study.level_curves(two_levels, 'baseline', '', levels, grid).shape == (0, 2, 4)
+    assert study.level_curves(two_levels, ('baseline', '', levels), grid).shape == (0, 2, 4)
 
 
 def test_level_values_are_those_of_the_frame(two_levels):
     levels = ('3-1', '3-2')
     # Of fewer than five episodes it is their mean.
-    got = study.level_values(two_levels, 'pretrain', 'two', levels, 40)
+    got = study.level_values(two_levels, ('pretrain', 'two', levels), 40)
     np.testing.assert_array_equal(got, [[1.5, 5], [2.5, 5]])
-    got = study.level_values(two_levels, 'pretrain', 'two', levels, 20)
+    got = study.level_values(two_levels, ('pretrain', 'two', levels), 20)
     np.testing.assert_array_equal(got, [[1, 5], [2, 5]])
-    assert np.isnan(study.level_values(two_levels, 'pretrain', 'two', levels, 41)).all()
+    assert np.isnan(study.level_values(two_levels, ('pretrain', 'two', levels), 41)).all()
 
 
 def test_children_of_one_parent_are_one_row(tmp_path, logdir):
@@ -214,7 +214,7 @@ def test_children_of_one_parent_are_one_row(tmp_path, logdir):
             )
     data = study.read_study(tmp_path)
     assert study.independent_seeds(data, 'finetune', 'two') == [[0, 1], [2], [3]]
-    got = study.level_values(data, 'finetune', 'two', ('3-1', '3-2'), 40)
+    got = study.level_values(data, ('finetune', 'two', ('3-1', '3-2')), 40)
     np.testing.assert_array_equal(got, [[0.5, 5], [2, 20], [3, 30]])
     assert study.independent_seeds(data, 'baseline', '') == []
 

@@ -19,10 +19,13 @@ def kinds(cell):
     return {key for output in shown for key in output.get('data', {output.get('name'): ''})}
 
 
-@pytest.fixture(scope='module')
-def executed(tmp_path_factory):
-    """The notebooks, executed in one folder: later ones use what the first one trains."""
-    folder = tmp_path_factory.mktemp('notebooks')
+def execute(folder, budgets, timeout=500):
+    """The notebooks, executed in one folder: later ones use what the first one trains.
+
+    Args:
+        budgets: what is replaced in their cells, by what.
+        timeout: seconds for a cell.
+    """
     local = Config()
     local.KernelManager.transport = 'ipc'  # Nothing listens on the network.
     local.KernelManager.ip = str(folder / 'kernel')
@@ -31,13 +34,18 @@ def executed(tmp_path_factory):
         patch.setenv('PYTHONPATH', str(ROOT))
         for path in NOTEBOOKS:
             notebook = nbformat.read(path, 4)
-            for said, short in BUDGETS.items():
+            for said, short in budgets.items():
                 for cell in notebook.cells:
                     cell.source = cell.source.replace(said, short)
             place = {'metadata': {'path': str(folder)}}
-            NotebookClient(notebook, config=local, timeout=500, resources=place).execute()
+            NotebookClient(notebook, config=local, timeout=timeout, resources=place).execute()
             found[path] = notebook
     return found
+
+
+@pytest.fixture(scope='module')
+def executed(tmp_path_factory):
+    return execute(tmp_path_factory.mktemp('notebooks'), BUDGETS)
 
 
 @pytest.mark.parametrize('path', NOTEBOOKS, ids=lambda path: path.stem)

@@ -53,7 +53,7 @@ def make_run(path):
     path.mkdir()
     config = load_config(['--configs', 'mario', 'debug']).update({'logdir': str(path)})
     save_config(path, config)
-    description = describe_run(seed=0, environment={}, levels=['1-1'], device={}, command=['train'])
+    description = describe_run(0, {}, ['1-1'], {}, None, ['train'])
     write_durably(path / 'provenance.json', to_json(description))
     replay = Replay(path / 'train_episodes', levels=['1-1'])
     metrics = jsonl.JsonLines(path)

@@ -133,5 +133,5 @@ def test_one_that_a_living_run_drops_meanwhile_is_no_damage(run, monkeypatch):
         return read(file)
 
     monkeypatch.setattr(disk, 'read_episode', read_and_drop)
-    rows = episodes.check(run, None, True)
+    rows = episodes.check(run, None, True, None)
     assert [row.status for row in rows] == [OK, OK] and rows[0].seen.startswith('3 files')

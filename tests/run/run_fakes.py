@@ -211,11 +211,11 @@ def fake_parts(agents, length=10, levels=('a',), envs=1, seed=0, delay=0.0, step
             time.sleep(step_delay)
             return super().step(action)
 
-    def make_agent(obs_space, act_space):
+    def make_agent(obs_space, act_space, say):
         agents.append(NumpyAgent(obs_space, act_space, seed, delay))
         return agents[-1], Device('cpu', 'cpu', 'float32')
 
-    return lambda say: Parts(
+    return Parts(
         envs=lambda: in_process([SlowEnv(length, levels, seed + i) for i in range(envs)]),
         evaluation={level: (lambda level=level: CountingEnv(5, [level], 7)) for level in levels},
         agent=make_agent,

@@ -55,7 +55,7 @@ def test_episode_summary():
     assert (episode.progress, episode.completed, episode.furthest_x) == (1.0, 1.0, 8.0)
     assert episode.videos['image'].shape == (5, 8, 8, 1)
     assert list(episode.videos) == ['image']
-    values = episode_metrics(episode, sum_keys='reward', max_keys='log_x', mean_keys='log_.*')
+    values = episode_metrics(episode, {'sum': 'reward', 'max': 'log_x', 'mean': 'log_.*'})
     assert values['train_return'] == values[f'train_return/{episode.level}'] == episode.score
     assert values['train_length'] == 4
     assert values[f'train_progress/{episode.level}'] == 1

@@ -119,10 +119,10 @@ def test_a_stop_in_the_prefill_goes_on_with_the_prefill(tmp_path, policy):
     if policy == 'init':
         run(tmp_path / 'parent', steps=60)
         config['init'] = {'from': str(tmp_path / 'parent')}
-    made = fake_parts([])(print)
+    made = fake_parts([])
     for at in (25, 10):
         parts = Parts(lambda at=at: in_process([Asking(at)]), made.evaluation, made.agent)
-        assert train(small_config(path, **config), lambda say, parts=parts: parts) == STOPPED
+        assert train(small_config(path, **config), parts) == STOPPED
         saved = checkpoint.find(path)
         progress = saved.state['progress']
         assert progress['prefilled'] is False
@@ -149,9 +149,9 @@ def test_a_stop_in_the_prefill_waits_for_the_steps_under_way(tmp_path, parallel)
             workers.begin = begin_and_stop
             return workers
 
-        parts = Parts(envs, {}, fake_parts([])(print).agent)
+        parts = Parts(envs, {}, fake_parts([]).agent)
         config = small_config(tmp_path / name, steps=100, envs=2, envs_parallel=parallel)
-        return train(config, lambda say: parts)
+        return train(config, parts)
 
     # The first environment, which describes itself for the record, is at its step then.
     assert start('stopped', stop_at=13) == STOPPED

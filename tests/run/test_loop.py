@@ -44,7 +44,6 @@ class Trace(TrainingRun):
             None,
             envs=in_process([CountingEnv(seed=i) for i in range(envs)]),
             replay=Replay(None, seed=0),
-            turns=1,
             evaluator=Evaluator({'a': CountingEnv}),
             display=ProgressDisplay(steps),
             logger=Logger(),

@@ -131,13 +131,10 @@ class WrongAgent(NumpyAgent):
 
 
 def parts_of(agent):
-    def make(obs_space, act_space):
+    def make(obs_space, act_space, say):
         return agent(obs_space, act_space), Device('cpu', 'cpu', 'float32')
 
-    def parts(say):
-        return Parts(envs=lambda: in_process([CountingEnv(10)]), evaluation={}, agent=make)
-
-    return parts
+    return Parts(envs=lambda: in_process([CountingEnv(10)]), evaluation={}, agent=make)
 
 
 def test_a_run_that_cannot_go_on_leaves_what_it_has(tmp_path):

@@ -89,16 +89,14 @@ def test_metrics(tmp_path, capfd):
 
 
 def test_a_run_that_learns_nothing_any_more_ends(tmp_path):
-    def parts(say):
-        made = fake_parts([])(say)
+    made = fake_parts([])
 
-        def make(obs_space, act_space):
-            agent, device = made.agent(obs_space, act_space)
-            agent.skipping_from = 11
-            return agent, device
+    def make(obs_space, act_space, say):
+        agent, device = made.agent(obs_space, act_space, say)
+        agent.skipping_from = 11
+        return agent, device
 
-        return Parts(made.envs, made.evaluation, make)
-
+    parts = Parts(made.envs, made.evaluation, make)
     config = small_config(tmp_path, steps=2000, train_every=1, pretrain=0)
     with pytest.raises(UsageError, match='in a row were not finite') as error:
         train(config, parts)
@@ -154,24 +152,24 @@ def test_other_settings_are_refused_and_harmless_ones_taken(tmp_path):
 
 
 def test_a_logdir_without_anything_worth_keeping_takes_any_settings(tmp_path):
-    def fail(say):
+    def fail():
         raise RuntimeError('no environment')
 
     with pytest.raises(RuntimeError):
-        train(small_config(tmp_path), fail)
+        train(small_config(tmp_path), Parts(envs=fail, evaluation={}, agent=fail))
     small_config(tmp_path, train_every=7).save(tmp_path / 'config.yaml')
     assert run(tmp_path, steps=60)[0] == FINISHED
 
 
 def test_an_error_while_the_agent_is_made_surfaces_at_once(tmp_path):
-    def broken(obs_space, act_space):
+    def broken(obs_space, act_space, say):
         raise ValueError('the agent cannot be made')
 
     envs = in_process([CountingEnv()])
     with pytest.raises(ValueError, match='cannot be made'):
         train(
             small_config(tmp_path, prefill=10**9, steps=10**9),
-            lambda say: Parts(envs=lambda: envs, evaluation={}, agent=broken),
+            Parts(envs=lambda: envs, evaluation={}, agent=broken),
         )
     assert envs._envs[0].closed == 1
     assert not (tmp_path / 'lock').exists()
@@ -181,7 +179,7 @@ def test_prefill_runs_while_the_agent_is_made(tmp_path):
     env = CountingEnv()
     acted = []
 
-    def slow(obs_space, act_space):
+    def slow(obs_space, act_space, say):
         while not env.actions:
             time.sleep(0.001)
         acted.append(len(env.actions))
@@ -194,7 +192,7 @@ def test_prefill_runs_while_the_agent_is_made(tmp_path):
 
     train(
         small_config(tmp_path, steps=60),
-        lambda say: Parts(envs=lambda: in_process([env]), evaluation={}, agent=slow),
+        Parts(envs=lambda: in_process([env]), evaluation={}, agent=slow),
     )
     assert acted[0] >= 1
 
@@ -221,7 +219,7 @@ def test_a_crash_before_the_first_checkpoint_keeps_the_episodes(tmp_path):
         def policy(self, obs, state=None, mode='train'):
             raise Crash
 
-    def make(obs_space, act_space):
+    def make(obs_space, act_space, say):
         from dreamerv2.run.devices import Device
 
         return Failing(obs_space, act_space), Device('cpu', 'cpu', 'float32')
@@ -229,9 +227,7 @@ def test_a_crash_before_the_first_checkpoint_keeps_the_episodes(tmp_path):
     with pytest.raises(Crash):
         train(
             small_config(tmp_path),
-            lambda say: Parts(
-                envs=lambda: in_process([CountingEnv(10)]), evaluation={}, agent=make
-            ),
+            Parts(envs=lambda: in_process([CountingEnv(10)]), evaluation={}, agent=make),
         )
     assert len(with_key(lines(tmp_path), 'train_prefill')) == 4
     code, _ = run(tmp_path)
@@ -257,8 +253,8 @@ def test_api_trains_on_an_environment_of_ones_own(tmp_path, monkeypatch):
             return np.zeros((8, 8, 3), np.uint8), 1.0, self.steps == 10, False, {}
 
     agents = []
-    made = fake_parts(agents)(print)
-    monkeypatch.setattr(dreamerv2.api, 'agent_maker', lambda config, say: made.agent)
+    made = fake_parts(agents)
+    monkeypatch.setattr(dreamerv2.api, 'make_agent', lambda config, *spaces: made.agent(*spaces))
     config = dreamerv2.api.defaults.update(
         {
             'logdir': str(tmp_path / 'gym'),

@@ -35,10 +35,10 @@ class Unending(CountingEnv):
 
 
 def parts_of(envs, evaluation=None):
-    def make(obs_space, act_space):
+    def make(obs_space, act_space, say):
         return NumpyAgent(obs_space, act_space), Device('cpu', 'cpu', 'float32')
 
-    return lambda say: Parts(envs=lambda: in_process(envs), evaluation=evaluation or {}, agent=make)
+    return Parts(envs=lambda: in_process(envs), evaluation=evaluation or {}, agent=make)
 
 
 @pytest.mark.parametrize('count', [1, 2])

@@ -1,5 +1,6 @@
 """Where the repository is, and a study of twelve runs."""
 
+import dataclasses
 import pathlib
 
 import pytest
@@ -35,3 +36,9 @@ def study(tmp_path):
 @pytest.fixture
 def jobs(study, tmp_path):
     return make_jobs(study, tmp_path / 'root')
+
+
+@pytest.fixture
+def grid_jobs(study, tmp_path):
+    """The same twelve runs with each of two settings."""
+    return make_jobs(dataclasses.replace(study, grid={'kl.balance': [0.5, 0.8]}), tmp_path / 'root')

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -113,6 +114,30 @@ def test_a_study_is_killed_and_goes_on_to_its_end(command, tmp_path):
         path.write_bytes(made[1].read_bytes())
     assert [video.path for video in best_videos(read_study(root))] == made
     assert [list(path.parent.iterdir()) for path in made] == [[path] for path in made]
+
+
+def test_the_runs_of_a_grid_are_listed_and_a_wrong_one_leaves_nothing(command, tmp_path):
+    root, study = tmp_path / 'root', tmp_path / 'study.yaml'
+    study.write_text(f'{STUDY}grid: {{discount: [0.9, 9e-1]}}\n')
+    code, _, err = ended(command('study.py', study, '--logdir', root), 60)
+    assert code == 2 and len(err.splitlines()) == 1
+    assert f'{study} line 10: grid.discount 0.9: expected each value once' in err
+    study.write_text(f'{STUDY}grid: {{discount: [0.9, 0.99]}}\n')
+    code, out, err = ended(command('study.py', study, '--logdir', root, '--dry_run'), 60)
+    assert code == 0, err
+    rows = [line.split() for line in out.splitlines()]
+    assert [row[0] for row in rows[1:7]] == [
+        f'discount={value}/{stage}'
+        for value in ('0.9', '0.99')
+        for stage in ('baseline', 'pretrain', 'transfer')
+    ]
+    assert rows[7] == ['in', 'all', '6', '0', '3,600'] and not root.exists()
+    root.mkdir()
+    shutil.copy(study, root)
+    code, out, err = ended(command('status.py', root), 60)
+    assert code == 0, err
+    names = [f'discount={value}/{run}' for value in ('0.9', '0.99') for run in RUNS]
+    assert [line.split()[:2] for line in out.splitlines()[1:-1]] == [[x, 'waiting'] for x in names]
 
 
 def test_a_missing_parent_is_named(command, tmp_path):

@@ -1,8 +1,10 @@
 """Clusters: runs on Ray while a machine is lost, and on submitit while one is pre-empted."""
 
+import argparse
 import json
 import os
 import pathlib
+import re
 import signal
 import sys
 import time
@@ -13,7 +15,7 @@ from dreamerv2.errors import UsageError
 from dreamerv2.run import checkpoint
 from dreamerv2.run.logdir.lock import holder_of
 from dreamerv2.studies.definition import make_jobs, select
-from dreamerv2.studies.engines import RayEngine, SlurmEngine
+from dreamerv2.studies.engines import SlurmEngine, add_arguments, check_arguments, make_engine
 from dreamerv2.studies.process import end_run, run_process
 from dreamerv2.studies.runner import run_jobs
 from dreamerv2.studies.study_file import read_definition
@@ -35,6 +37,15 @@ sets: {pair: [1-1, 1-2]}
 def jobs(tmp_path):
     (tmp_path / 'study.yaml').write_text(STUDY)
     return make_jobs(read_definition(tmp_path / 'study.yaml'), tmp_path / 'root')
+
+
+def parse(flags, *more):
+    """The flags that choose an engine, checked."""
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    args = parser.parse_args([*flags.split(), *more])
+    check_arguments(args)
+    return args
 
 
 def metrics(job):
@@ -73,7 +84,7 @@ def check_finished(job):
     assert len(logged) == len(set(logged))
 
 
-def test_a_study_on_ray_survives_the_loss_of_a_machine(jobs):
+def test_a_study_on_ray_survives_the_loss_of_a_machine(jobs, tmp_path):
     from ray.cluster_utils import Cluster
 
     assert len(jobs) == 4
@@ -81,7 +92,9 @@ def test_a_study_on_ray_survives_the_loss_of_a_machine(jobs):
     said, lost = [], []
     try:
         nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
-        engine = RayEngine(cluster.address)
+        engine = make_engine(
+            parse('--engine ray --cpus_per_run 1 --address', cluster.address), tmp_path
+        )
 
         def say(line):
             said.append(line)
@@ -155,3 +168,20 @@ def test_ending_a_run_that_nobody_runs_does_nothing(tmp_path):
 def test_an_unknown_slurm_option_is_named(tmp_path):
     with pytest.raises(UsageError, match='--engine slurm'):
         SlurmEngine(tmp_path, cluster='local', options={'no_such_option': 1})
+
+
+def test_the_flags_of_the_cookbook_reach_slurm(jobs, tmp_path, monkeypatch):
+    """Up to the file that is handed to `sbatch`: no cluster is here."""
+    page = (pathlib.Path(__file__).parents[2] / 'docs' / 'cookbook.md').read_text()
+    (flags,) = re.findall(r'thesis (--engine slurm .+)', page.replace('\\\n', ''))
+    (tmp_path / 'srun').touch(0o755)
+    (tmp_path / 'sbatch').write_text('#!/bin/sh\necho Submitted batch job 7\n')
+    (tmp_path / 'sbatch').chmod(0o755)
+    monkeypatch.setenv('PATH', str(tmp_path), prepend=os.pathsep)
+    engine = make_engine(parse(flags), tmp_path)
+    engine.start(jobs[0])
+    (script,) = (tmp_path / 'slurm').glob('7_*.sh')
+    asked = dict(re.findall(r'^#SBATCH --(.+?)=(.+)$', script.read_text(), re.M))
+    expected = {'partition': 'gpu', 'time': '1440', 'cpus-per-task': '4', 'gpus-per-node': '1'}
+    assert expected.items() <= asked.items()
+    assert 'signal' in asked, 'without it a job is not told that its time is up'

@@ -120,6 +120,19 @@ def test_stopping_stops_the_runs_and_the_rest_waits(jobs):
     assert len(later.started) == len(jobs) - 2
 
 
+def test_a_grid_goes_on_where_it_was_stopped_and_parents_are_of_the_same_setting(grid_jobs):
+    engine = PretendEngine(room=2, looks=2, codes={'kl.balance=0.5/pretrain/pair/0': [2]})
+    run(grid_jobs, engine, stop=lambda: len(engine.started) > 9)
+    later = PretendEngine(codes={'kl.balance=0.5/pretrain/pair/0': [2]})
+    ended, said = run(grid_jobs, later)
+    assert len(ended['finished']) == 24 - 3
+    assert ended['blocked'] == [
+        f'kl.balance=0.5/{x}/0' for x in ('finetune/pair/1-1', 'transfer/pair/1-3')
+    ]
+    assert 'kl.balance=0.8/finetune/pair/1-1/0: finished' in said
+    assert len(later.started) < 24 - 2 and len(set(later.started)) == len(later.started)
+
+
 def test_further_runs_are_asked_for_and_those_not_wanted_any_more_are_dropped(jobs):
     first, second, third, *_ = select(jobs, stages=['baseline'])
     batches, unwanted = [[first], [second, third]], []

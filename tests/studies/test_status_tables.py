@@ -35,6 +35,21 @@ def test_tables_show_the_plan_and_the_runs(jobs, tmp_path):
     assert found[-1]['set'] == 'pair' and found[-1]['frames'] == 0
 
 
+def test_the_settings_of_a_grid_are_rows_of_their_own(grid_jobs):
+    states = read_states(grid_jobs)
+    rows = tables.plan_rows(grid_jobs, states)
+    assert [row[0] for row in rows[1:]] == [
+        *(f'kl.balance=0.5/{x}' for x in ('baseline', 'pretrain', 'finetune', 'transfer')),
+        *(f'kl.balance=0.8/{x}' for x in ('baseline', 'pretrain', 'finetune', 'transfer')),
+        'in all',
+    ]
+    assert rows[5] == ['kl.balance=0.8/baseline', '-', '3', '2', '6', '0', '12,000']
+    assert rows[-1] == ['in all', '', '', '', '24', '0', '48,000']
+    found = json.loads(tables.as_json(grid_jobs, states))
+    assert [row['run'] for row in found] == [job.name for job in grid_jobs]
+    assert found[0]['setting'] == 'kl.balance=0.5' and found[-1]['setting'] == 'kl.balance=0.8'
+
+
 @pytest.mark.parametrize(
     ('number', 'text'),
     [(0, '0'), (19_200, '19,200'), (999_999, '999,999'), (1_920_000, '1.92M'), (1e6, '1M'),

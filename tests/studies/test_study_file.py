@@ -127,6 +127,32 @@ def test_the_other_studies_can_be_planned(repository, name):
         ('prefill: 100', '"(?=x)": 1', 3, ['a key without "="']),
         ('prefill: 100', 'prefill: !!python/name:os.system 1', 3, ['tag']),
         ('prefill: 100', 'pred_discount: False', None, ['config: pred_discount is False']),
+        ('frames:', 'grid: 3\nframes:', 4, ['expected keys and values', '{kl.balance: [0.5']),
+        ('frames:', 'grid: {kl.balance: []}\nframes:', 4, ['kl.balance []', 'a list, such as']),
+        ('frames:', 'grid: {kl.balance: 0.8}\nframes:', 4, ['0.8', 'a list, such as [0.5, 0.8]']),
+        ('frames:', 'grid: {kl.balanc: [0.8]}\nframes:', 4, ['did you mean kl.balance?']),
+        ('frames:', 'grid: {kl: [0.8]}\nframes:', 4, ['kl is a group of keys', 'such as kl.']),
+        ('frames:', 'grid: {".*lr": [0.8]}\nframes:', 4, ["unknown key '.*lr'"]),
+        ('frames:', 'grid:\n  kl.balance:\n  - 0.8\n  - x\nframes:', 7, ["'x'", 'a number']),
+        ('frames:', 'grid: {kl.balance: [0.8, 2]}\nframes:', 4, ['kl.balance is 2', '0 to 1']),
+        ('frames:', 'grid: {discount: [1e-3, 0.001]}\nframes:', 4, ['0.001', 'value once']),
+        ('frames:', 'grid: {precision: [16, float16]}\nframes:', 4, ['float16', 'value once']),
+        ('frames:', 'grid: {prefill: [60, 70]}\nframes:', 4, ['line 3 too', 'keep one of them']),
+        ('rssm.deter: 16}', '"rssm.d.*": 16}\ngrid: {rssm.deter: [8]}', 4, ['is in line 3 too']),
+        ('frames:', 'grid: {seed: [0, 1]}\nframes:', 4, ['grid.seed is set by', 'use seeds']),
+        ('frames:', 'grid: {task: [mario_1-1]}\nframes:', 4, ['grid.task is set by', 'baseline']),
+        ('frames:', 'grid: {logdir: [x]}\nframes:', 4, ['grid.logdir is set by the study']),
+        ('frames:', 'grid: {steps: [500]}\nframes:', 4, ['grid.steps', 'use frames']),
+        ('frames:', 'grid: {init.from: [x]}\nframes:', 4, ['grid.init.from is set by the study']),
+        ('frames:', 'grid: {init.exclude: [a/b]}\nframes:', None, ['init.exclude=a/b', 'folder']),
+        ('frames:', f'grid: {{discount: {list(range(999))}}}\nframes:', 4, ['discount is 2']),
+        ('frames:', f'grid: {{log_every: {[*range(1, 1000)]}}}\nframes:', None, ['11988 runs']),
+        (
+            'frames:',
+            f'grid: {{envs: {[*range(1, 9)]}, imag_horizon: {[*range(3, 999)]}}}\nframes:',
+            None,
+            ['95616 runs, expected at most 10000', 'a smaller grid'],
+        ),
     ],
 )
 def test_a_mistake_is_named_with_its_line(tmp_path, old, new, line, words):
@@ -138,6 +164,46 @@ def test_a_mistake_is_named_with_its_line(tmp_path, old, new, line, words):
     assert message.startswith(f'{path} line {line}:' if line else str(path))
     for word in words:
         assert word in message
+
+
+def test_a_grid_plans_every_run_for_every_combination(tmp_path):
+    grid = 'grid: {model_opt.lr: [1e-4, 0.001], kl.balance: [0.8, 9e-1]}\n'
+    jobs = make_jobs(read_definition(write(tmp_path, SMALL + grid)), tmp_path)
+    plain = make_jobs(read_definition(write(tmp_path, SMALL)), tmp_path)
+    assert [job.setting for job in jobs[:: len(plain)]] == [
+        'model_opt.lr=0.0001,kl.balance=0.8',
+        'model_opt.lr=0.0001,kl.balance=0.9',
+        'model_opt.lr=0.001,kl.balance=0.8',
+        'model_opt.lr=0.001,kl.balance=0.9',
+    ]
+    assert len(jobs) == len({job.logdir for job in jobs}) == 4 * len(plain)
+    for job, alone in zip(jobs, 4 * plain, strict=True):
+        assert (job.place, job.task, job.frames) == (alone.place, alone.task, alone.frames)
+        assert job.name == f'{job.setting}/{alone.name}' and job.logdir == tmp_path / job.name
+        assert job.study == {**alone.study, 'setting': job.setting}
+        if job.parent:
+            assert job.parent in jobs and job.parent.setting == job.setting
+            config = load_config(job.arguments)
+            assert config['init.from'] == f'{job.parent.logdir}@2000'
+            lr, balance = (x.partition('=')[2] for x in job.setting.split(','))
+            assert (config.model_opt.lr, config.kl.balance) == (float(lr), float(balance))
+            assert (config.rssm.deter, config.prefill) == (16, 100)
+    assert len(select(jobs, stages=['transfer'], seeds=[5])) == 4
+
+
+def test_settings_are_checked_as_a_whole(tmp_path):
+    study = read_definition(write(tmp_path, SMALL + 'grid: {pred_discount: [True, False]}\n'))
+    with pytest.raises(UsageError, match='study.yaml: grid: pred_discount=False: .* grad_heads'):
+        make_jobs(study, tmp_path)
+
+
+def test_the_same_grid_written_otherwise_has_the_same_folders(tmp_path):
+    first, second = (
+        read_definition(write(tmp_path, f'{SMALL}grid: {{{key}: [{value}]}}\n'))
+        for key, value in (('model_opt.lr', '1e-3'), ('model_opt.lr', '0.0010'))
+    )
+    assert make_jobs(first, tmp_path) == make_jobs(second, tmp_path)
+    assert read_definition(write(tmp_path, SMALL + 'grid: {}\n')).grid == {}
 
 
 def test_overrides_may_need_each_other_and_hold_any_value(tmp_path):

@@ -20,14 +20,19 @@ if TYPE_CHECKING:
 
     from dreamerv2.analysis.study import Place, Study
 
+Rows = list[dict[str, Any]]
+
 
 class Drawn(NamedTuple):
     """A figure under a name, the rows of its table, and the places whose runs are missing."""
 
     name: str
     figure: Figure
-    rows: list[dict[str, Any]]
+    rows: Rows
     missing: Sequence[Place] = ()
+
+
+Pages = Iterator[Drawn | str]
 
 
 class Smooth(NamedTuple):
@@ -50,9 +55,7 @@ def find(name: str) -> Any:
     return importlib.import_module(f'{__name__}.{name}')
 
 
-def draw(
-    data: Study, chosen: Sequence[str] | None = None, smooth: Smooth | None = None
-) -> Iterator[Drawn | str]:
+def draw(data: Study, chosen: Sequence[str] | None = None, smooth: Smooth | None = None) -> Pages:
     """The chosen figures one after another (all by default), or a line on why one is not there."""
     for name in chosen or names():
         yield from find(name).draw(data, smooth or Smooth())

@@ -1,17 +1,16 @@
 """Figure 2 of the thesis: what each level looks like near its start, from recorded episodes."""
 
 import json
-import math
 import pathlib
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from dreamerv2 import npz
 from dreamerv2.analysis import plotting
-from dreamerv2.analysis.figures import Drawn, Smooth
+from dreamerv2.analysis.figures import Drawn, Pages, Rows, Smooth
 from dreamerv2.analysis.study import Study
 from dreamerv2.analysis.table import Run
 
@@ -34,22 +33,21 @@ class Frame(NamedTuple):
     episode: str
 
 
-def draw(data: Study, smooth: Smooth) -> Iterator[Drawn | str]:
+def draw(data: Study, smooth: Smooth) -> Pages:
     """One page, a grid of frames."""
     levels = data.plan.all_levels
-    columns = max(1, min(_COLUMNS, len(levels)))
-    lines = math.ceil(len(levels) / columns) or 1
-    figure, axes = plotting.new_figure(lines, columns, width=1.7, height=1.9)
-    rows: list[dict[str, Any]] = []
-    for ax in axes.flat[len(levels) :]:
-        ax.set_visible(False)
-    for ax, level in zip(axes.flat, levels, strict=False):
+    figure, axes = plotting.new_grid(len(levels), _COLUMNS, width=1.7, height=1.9)
+    rows: Rows = []
+    for ax, level in zip(axes, levels, strict=True):
         if found := find_frame(data, level):
             draw_image(ax, found.image)
             row = {'run': found.run, 'episode': found.episode, 'row': ROW}
             rows.append({'figure': 2, 'level': level, **row})
         else:
-            _draw_absence(ax)
+            ax.set(xlim=(0, 1), ylim=(0, 1), aspect='equal')
+            style = {'fontsize': plotting.FONT - 1, 'color': plotting.GREY}
+            ax.text(0.5, 0.5, 'no episode\nrecorded', ha='center', va='center', **style)
+            _bare(ax)
         ax.set_title(level, fontsize=plotting.FONT + 1, fontweight='bold')
     absence = 'figure2: not drawn, no run has recorded episodes'
     yield Drawn('figure2', figure, rows) if rows else absence
@@ -73,9 +71,7 @@ def level_names(run: Run) -> tuple[str, ...]:
         listed = json.loads((run.path / EPISODES / 'levels.json').read_bytes())
     except (OSError, ValueError, RecursionError):
         listed = None
-    if isinstance(listed, list) and listed:
-        return tuple(str(name) for name in listed)
-    return run.levels
+    return tuple(map(str, listed)) if isinstance(listed, list) and listed else run.levels
 
 
 def read_image(path: pathlib.Path, names: Sequence[str], level: str) -> np.ndarray | None:
@@ -100,14 +96,6 @@ def draw_image(ax: Axes, image: np.ndarray) -> None:
     # Of stacked gray frames the last is the newest.
     shown = image[..., :3] if image.shape[-1] == 3 else image[..., -1]
     ax.imshow(shown, cmap='gray', vmin=0, vmax=255, interpolation='nearest')
-    _bare(ax)
-
-
-def _draw_absence(ax: Axes) -> None:
-    """An empty square that says why it is empty."""
-    ax.set(xlim=(0, 1), ylim=(0, 1), aspect='equal')
-    style: dict[str, Any] = {'fontsize': plotting.FONT - 1, 'color': plotting.GREY}
-    ax.text(0.5, 0.5, 'no episode\nrecorded', ha='center', va='center', **style)
     _bare(ax)
 
 

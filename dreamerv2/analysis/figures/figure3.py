@@ -1,15 +1,14 @@
 """Figure 3 of the thesis: one agent on a set of levels against one agent per level."""
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from dreamerv2.analysis import curves, plotting, study
-from dreamerv2.analysis.figures import Drawn, Smooth
-from dreamerv2.analysis.plotting import AGENT, BASELINE, Line, counts, draw_lines
+from dreamerv2.analysis.figures import Drawn, Pages, Rows, Smooth
+from dreamerv2.analysis.plotting import AGENT, BASELINE, Line
 from dreamerv2.analysis.scores import FARMABLE_LEVELS, METRICS
 from dreamerv2.analysis.study import Study
 
@@ -22,7 +21,7 @@ QUESTION = 'pretrain'
 _LABELS = {'train_return': 'return', 'train_progress': 'progress', 'train_completed': 'completed'}
 
 
-def draw(data: Study, smooth: Smooth) -> Iterator[Drawn | str]:
+def draw(data: Study, smooth: Smooth) -> Pages:
     """One page per pre-training set."""
     for name in data.plan.sets:
         if data.of_stage('pretrain', name):
@@ -46,19 +45,15 @@ def _page(data: Study, set_name: str, smooth: Smooth) -> Drawn:
     grid = curves.frame_grid(total, smooth.bins)
     sides = {
         metric: study.against_baselines(
-            data, 'pretrain', set_name, levels, grid, metric=metric, window=smooth.window
+            data, ('pretrain', set_name, levels), grid, metric, smooth.window
         )
         for metric in METRICS
     }
     random = study.random_returns(data, levels)
-    zero = [
-        metric
-        for metric in METRICS[1:]
-        if not any(np.nan_to_num(stack).any() for stack in sides[metric])
-    ]
+    zero = [x for x in METRICS[1:] if not any(np.nan_to_num(stack).any() for stack in sides[x])]
     shown = [metric for metric in METRICS if metric not in zero]
     figure, axes = plotting.new_figure(len(levels), len(shown), width=3.5, height=1.9)
-    rows: list[dict[str, Any]] = []
+    rows: Rows = []
     for column, metric in enumerate(shown):
         agents, baselines = sides[metric]
         for i, level in enumerate(levels):
@@ -68,12 +63,10 @@ def _page(data: Study, set_name: str, smooth: Smooth) -> Drawn:
                 Line('baseline', grid, baselines[:, i], BASELINE, '--', 'one agent per level'),
             ]
             keys = {'figure': 3, 'set': set_name, 'level': level, 'metric': metric}
-            rows += draw_lines(ax, lines, keys)
-            title = f'{level}   {counts(lines)}'
-            plotting.style_axis(ax, title=title, ylabel=_LABELS[metric], end=total)
+            rows += plotting.draw_panel(ax, lines, keys, level, _LABELS[metric], total)
             plotting.draw_mark(ax, total / len(levels), 'T/N')
             if metric == 'train_return':
-                plotting.draw_random(ax, random[i])
+                plotting.draw_level(ax, random[i])
             else:
                 ax.set_ylim(-0.03, 1.03)
             if i + 1 < len(levels):

@@ -1,20 +1,17 @@
 """Figure 4 of the thesis: the image loss of all world models."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any
-
 import numpy as np
 from matplotlib.axes import Axes
 
 from dreamerv2.analysis import curves, plotting, table, text
-from dreamerv2.analysis.figures import Drawn, Smooth
+from dreamerv2.analysis.figures import Drawn, Pages, Rows, Smooth
 from dreamerv2.analysis.plotting import AGENT, Line, draw_lines
 from dreamerv2.analysis.study import Study
 
 CAPTION = 'Figure 4: image loss of pre-training runs and baselines.'
 
 
-def draw(data: Study, smooth: Smooth) -> Iterator[Drawn | str]:
+def draw(data: Study, smooth: Smooth) -> Pages:
     """One page: the pre-training runs, and every baseline on their levels.
 
     Losses are averages already and not smoothed further.
@@ -52,7 +49,7 @@ def draw(data: Study, smooth: Smooth) -> Iterator[Drawn | str]:
     yield Drawn('figure4', figure, rows, data.missing(wanted))
 
 
-def _skip_first_values(ax: Axes, rows: Sequence[dict[str, Any]], total: float) -> None:
+def _skip_first_values(ax: Axes, rows: Rows, total: float) -> None:
     """Ends the axis above all values past the first tenth: the first ones dwarf the rest."""
     later = [row['mean'] for row in rows if row['frames'] > 0.1 * total]
     values = np.array([value for value in later if np.isfinite(value)])

@@ -1,11 +1,8 @@
 """Figure 5 of the thesis: fine-tuning against baselines."""
 
-from collections.abc import Iterator
-from typing import Any
-
-from dreamerv2.analysis import answers, curves, plotting, study, text
-from dreamerv2.analysis.figures import Drawn, Smooth
-from dreamerv2.analysis.plotting import AGENT, BASELINE, SHIFTED, Line, counts, draw_lines
+from dreamerv2.analysis import answers, curves, plotting, study
+from dreamerv2.analysis.figures import Drawn, Pages, Rows, Smooth
+from dreamerv2.analysis.plotting import AGENT, BASELINE, SHIFTED, Line
 from dreamerv2.analysis.study import Place, Study
 
 CAPTION = (
@@ -15,14 +12,15 @@ CAPTION = (
 QUESTION = 'finetune'
 
 
-def draw(data: Study, smooth: Smooth) -> Iterator[Drawn | str]:
+def draw(data: Study, smooth: Smooth) -> Pages:
     """One page, a row a pre-training set and a column a level.
 
     The baseline is drawn a second time, T / M earlier: there it has cost what a fine-tuned agent
     with its share of the pre-training has. A mark stands at T - T / M, where that one ends.
     """
-    levels_of = {name: data.plan.levels_of('finetune', name) for name in data.plan.sets}
-    levels_of = {name: levels for name, levels in levels_of.items() if levels}
+    levels_of = {
+        name: levels for name in data.plan.sets if (levels := data.plan.levels_of('finetune', name))
+    }
     if not levels_of:
         yield 'figure5: not drawn, no fine-tuning run'
         return
@@ -31,13 +29,12 @@ def draw(data: Study, smooth: Smooth) -> Iterator[Drawn | str]:
     found = answers.by_question(data)
     columns = max(map(len, levels_of.values()))
     figure, axes = plotting.new_figure(len(levels_of), columns, width=3.4, height=2.7)
-    rows: list[dict[str, Any]] = []
+    rows: Rows = []
     wanted: list[Place] = []
     for j, (set_name, levels) in enumerate(levels_of.items()):
         share = total / len(levels)
-        agents, baselines = study.against_baselines(
-            data, 'finetune', set_name, levels, grid, window=smooth.window
-        )
+        side = 'finetune', set_name, levels
+        agents, baselines = study.against_baselines(data, side, grid, window=smooth.window)
         random = study.random_returns(data, levels)
         answer = found.get(('finetune', set_name))
         for i, level in enumerate(levels):
@@ -51,11 +48,9 @@ def draw(data: Study, smooth: Smooth) -> Iterator[Drawn | str]:
                 Line(name, *earlier, SHIFTED, '-.', f'{name} (equal cost)'),
             ]
             keys = {'figure': 5, 'set': set_name, 'level': level, 'metric': 'train_return'}
-            rows += draw_lines(ax, lines, keys)
-            title = f'{level} from {set_name}   {counts(lines[:2])}'
-            label = '' if i else text.metric_label('train_return')
-            plotting.style_axis(ax, title=title, ylabel=label, end=total)
-            plotting.draw_random(ax, random[i])
+            title, label = f'{level} from {set_name}', '' if i else 'training return'
+            rows += plotting.draw_panel(ax, lines, keys, title, label, total)
+            plotting.draw_level(ax, random[i])
             bottom, top = ax.get_ylim()
             ax.set_ylim(bottom, top + 0.1 * (top - bottom))  # for the mark's name
             plotting.draw_mark(ax, total - share, 'T − T/M')

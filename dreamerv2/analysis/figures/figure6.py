@@ -1,20 +1,17 @@
 """Figure 6 of the thesis: transfer to levels outside the set."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import numpy as np
 
 from dreamerv2.analysis import answers, curves, plotting, study, text
-from dreamerv2.analysis.figures import Drawn, Smooth
-from dreamerv2.analysis.plotting import AGENT, BASELINE, Line, counts, draw_lines
+from dreamerv2.analysis.figures import Drawn, Pages, Rows, Smooth
+from dreamerv2.analysis.plotting import AGENT, BASELINE, Line
 from dreamerv2.analysis.study import Study
 
 CAPTION = 'Figure 6: agents transferred to levels they have not seen, against baselines.'
 QUESTION = 'transfer'
 
 
-def draw(data: Study, smooth: Smooth) -> Iterator[Drawn | str]:
+def draw(data: Study, smooth: Smooth) -> Pages:
     """One page, a row a pre-training set and a column a level.
 
     Above each panel stand area ratio, jump-start and frames to a threshold.
@@ -22,20 +19,17 @@ def draw(data: Study, smooth: Smooth) -> Iterator[Drawn | str]:
     if not data.of_stage('transfer'):
         yield 'figure6: not drawn, no transfer run'
         return
-    levels = data.plan.transfer
+    levels, total = data.plan.transfer, data.plan.frames
     sets = [name for name in data.plan.sets if levels]
-    grid = curves.frame_grid(data.plan.frames, smooth.bins)
-    figure, axes = plotting.new_figure(
-        max(len(sets), 1), max(len(levels), 1), width=3.4, height=2.9
-    )
-    rows: list[dict[str, Any]] = []
+    grid = curves.frame_grid(total, smooth.bins)
+    figure, axes = plotting.new_figure(len(sets) or 1, len(levels) or 1, width=3.4, height=2.9)
+    rows: Rows = []
     wanted = data.plan.places('baseline', '', levels)
     found = answers.by_question(data)
     random = study.random_returns(data, levels)
     for j, set_name in enumerate(sets):
-        agents, baselines = study.against_baselines(
-            data, 'transfer', set_name, levels, grid, window=smooth.window
-        )
+        side = 'transfer', set_name, levels
+        agents, baselines = study.against_baselines(data, side, grid, window=smooth.window)
         answer = found.get(('transfer', set_name))
         for i, one in enumerate(answers.transfer_measures(data, set_name)):
             level = one.level
@@ -45,11 +39,9 @@ def draw(data: Study, smooth: Smooth) -> Iterator[Drawn | str]:
                 Line('baseline', grid, baselines[:, i], BASELINE, '--', 'baseline'),
             ]
             keys = {'figure': 6, 'set': set_name, 'level': level, 'metric': 'train_return'}
-            rows += draw_lines(ax, lines, keys)
-            title = f'{level} from {set_name}   {counts(lines)}'
-            label = '' if i else text.metric_label('train_return')
-            plotting.style_axis(ax, title=title, ylabel=label, end=data.plan.frames)
-            plotting.draw_random(ax, random[i])
+            title, label = f'{level} from {set_name}', '' if i else 'training return'
+            rows += plotting.draw_panel(ax, lines, keys, title, label, total)
+            plotting.draw_level(ax, random[i])
             area = answer.level(level).numbers if answer else 'none'
             plotting.subtitle(
                 ax, f'area {area}\njump-start {one.jump_start.numbers}\n{_frames_to_threshold(one)}'

@@ -1,12 +1,11 @@
 """Figure 7 of the thesis: everything against the total number of frames it has cost."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from dreamerv2.analysis import curves, plotting, study, text
-from dreamerv2.analysis.figures import Drawn, Smooth
+from dreamerv2.analysis.figures import Drawn, Pages, Rows, Smooth
 from dreamerv2.analysis.plotting import AGENT, BASELINE, Line, draw_lines
 from dreamerv2.analysis.scores import FARMABLE_LEVELS
 from dreamerv2.analysis.study import Place, Study
@@ -22,7 +21,7 @@ _METRICS = ('train_return', 'train_progress')
 Column = tuple[str, tuple[str, ...], tuple[str, ...]]
 
 
-def draw(data: Study, smooth: Smooth) -> Iterator[Drawn | str]:
+def draw(data: Study, smooth: Smooth) -> Pages:
     """One page: pre-training and then fine-tuning against baselines of the same total cost.
 
     A column a pre-training set, on the mean over the fine-tuned levels. A set with more levels
@@ -35,7 +34,7 @@ def draw(data: Study, smooth: Smooth) -> Iterator[Drawn | str]:
         return
     columns = _columns(data)
     figure, axes = plotting.new_figure(len(_METRICS), max(len(columns), 1), width=4.6, height=3.0)
-    rows: list[dict[str, Any]] = []
+    rows: Rows = []
     wanted: list[Place] = []
     for j, (set_name, levels, tuned) in enumerate(columns):
         for i, metric in enumerate(_METRICS):
@@ -58,24 +57,14 @@ def draw(data: Study, smooth: Smooth) -> Iterator[Drawn | str]:
     yield Drawn('figure7', figure, rows, data.missing(wanted))
 
 
-def cost_axis(stage: str, grid: np.ndarray, total: float, levels: int) -> np.ndarray:
-    """Frames that all runs of a stage have cost together when each is at `grid` `[B]`.
-
-    M baselines at t have cost M t. A pre-training run costs t. M agents fine-tuned for t have cost
-    T + M t with their pre-training; past T (M - 1) / M, where that is more than the M T of the
-    baselines, they have no place on the axis (NaN).
-
-    `total` is T, the frames of a whole run, and `levels` M, the agents that are trained at once.
-    """
-    cost = np.asarray(STAGES[stage].cost(grid, total, levels), np.float64)
-    return np.where(cost <= levels * total * (1 + 1e-9), cost, np.nan)
-
-
 def stage_grid(stage: str, total: float, levels: int, bins: int) -> np.ndarray:
     """Frames of each single run of a stage, to the last one that has a place on the axis.
 
-    That of M fine-tuned agents is T (M - 1) / M, whether or not it is one of `bins` points of T;
-    their points, `bins` up to T, are about as close as those of the others.
+    `total` is T, the frames of a whole run, and `levels` M, the agents that are trained at once.
+    M baselines at t have cost M t together, a pre-training run t, and M agents fine-tuned for t
+    T + M t with their pre-training. Those end at T (M - 1) / M, where that is the M T of the
+    baselines, whether or not it is one of `bins` points of T; their points, `bins` up to T, are
+    about as close as those of the others.
     """
     share = (levels - 1) / levels if STAGES[stage].bears_parent else 1.0
     return curves.frame_grid(share * total, max(round(share * bins), 1)) if share else np.zeros(0)
@@ -113,14 +102,10 @@ def _lines(
     lines = []
     for stage, name, color, style, label in stages:
         grid = stage_grid(stage, total, len(levels), smooth.bins)
-        stack = study.level_curves(
-            data, stage, name, shown, grid, metric=metric, window=smooth.window
-        )
-        curve = mean_over_levels(stack)
-        x = cost_axis(stage, grid, total, len(levels))
-        kept = np.isfinite(x)
+        stack = study.level_curves(data, (stage, name, shown), grid, metric, smooth.window)
+        curve, cost = mean_over_levels(stack), STAGES[stage].cost(grid, total, len(levels))
         label = f'{label}, n = {curves.count_curves(curve)}'
-        lines.append(Line(stage, x[kept], curve[:, kept], color, style, label))
+        lines.append(Line(stage, cost, curve, color, style, label))
     return lines
 
 

@@ -4,15 +4,14 @@ A run's `reconstructions.npz` has `frames` and `reconstructions` uint8 `[K, H, W
 they are of and the checkpoint's `step` in frames.
 """
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from dreamerv2 import npz
 from dreamerv2.analysis import plotting, text
-from dreamerv2.analysis.figures import Drawn, Smooth
+from dreamerv2.analysis.figures import Drawn, Pages, Rows, Smooth
 from dreamerv2.analysis.figures.figure2 import MOST_BYTES, draw_image
 from dreamerv2.analysis.study import Place, Study
 from dreamerv2.analysis.table import Run
@@ -32,7 +31,7 @@ class Reconstruction(NamedTuple):
     reconstructions: np.ndarray
 
 
-def draw(data: Study, smooth: Smooth) -> Iterator[Drawn | str]:
+def draw(data: Study, smooth: Smooth) -> Pages:
     """One page, and a line for each file that cannot be used.
 
     True frames stand above each checkpoint's reconstructions of them, with the error below each.
@@ -46,22 +45,19 @@ def draw(data: Study, smooth: Smooth) -> Iterator[Drawn | str]:
     found = []
     for place in sorted(data.runs, key=order):
         run = data.runs[place]
-        if not (run.path / RECONSTRUCTIONS).exists():
-            continue
         if one := read_reconstruction(place, run):
             found.append(one)
-        else:
+        elif (run.path / RECONSTRUCTIONS).exists():
             yield f'figure8: {run.name}: {RECONSTRUCTIONS} cannot be read'
     if not found:
         yield f'figure8: not drawn, no run has {RECONSTRUCTIONS}'
         return
     groups: dict[tuple, list[Reconstruction]] = {}
     for one in found:
-        key = (one.level, one.frames.shape, one.frames.tobytes())
-        groups.setdefault(key, []).append(one)
+        groups.setdefault((one.level, one.frames.shape, one.frames.tobytes()), []).append(one)
     columns = max(min(len(one.frames), _MOST_COLUMNS) for one in found)
     figure, axes = plotting.new_figure(len(groups) + len(found), columns, width=1.25, height=1.45)
-    rows: list[dict[str, Any]] = []
+    rows: Rows = []
     line = iter(axes)
     for group in groups.values():
         first = group[0]
@@ -77,11 +73,8 @@ def draw(data: Study, smooth: Smooth) -> Iterator[Drawn | str]:
             of = {'stage': one.place.stage, 'set': one.place.set, 'seed': one.place.seed}
             keys = {'figure': 8, 'level': one.level, **of, 'step': one.step}
             rows += [{**keys, 'frame': i, 'error': error} for i, error in enumerate(errors)]
-    figure.supxlabel(
-        'below each reconstruction: mean squared error of pixels from 0 to 1',
-        fontsize=plotting.FONT - 1,
-        color=plotting.GREY,
-    )
+    words = 'below each reconstruction: mean squared error of pixels from 0 to 1'
+    figure.supxlabel(words, fontsize=plotting.FONT - 1, color=plotting.GREY)
     yield Drawn('figure8', figure, rows)
 
 

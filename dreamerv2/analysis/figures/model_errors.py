@@ -1,11 +1,8 @@
 """What the world models see: the errors of Mario, of the enemies and of the rest over training."""
 
-from collections.abc import Iterator
-from typing import Any
-
 from dreamerv2.analysis import curves, plotting, table
-from dreamerv2.analysis.figures import Drawn, Smooth
-from dreamerv2.analysis.plotting import AGENT, BASELINE, Line, counts, draw_lines
+from dreamerv2.analysis.figures import Drawn, Pages, Rows, Smooth
+from dreamerv2.analysis.plotting import AGENT, BASELINE, Line
 from dreamerv2.analysis.study import Study
 
 CAPTION = (
@@ -22,14 +19,14 @@ _STAGES = {
 }
 
 
-def draw(data: Study, smooth: Smooth) -> Iterator[Drawn | str]:
+def draw(data: Study, smooth: Smooth) -> Pages:
     """One page, a row a region and a column a number of steps ahead; a line a stage."""
     if not any(_name(x, 0) in run.series for run in data.runs.values() for x in _REGIONS):
         yield 'model_errors: not drawn, no run was evaluated with sprite errors'
         return
     grid = curves.frame_grid(data.plan.frames, smooth.bins)
     figure, axes = plotting.new_figure(len(_REGIONS), len(_AHEAD), width=3.4, height=2.0)
-    rows: list[dict[str, Any]] = []
+    rows: Rows = []
     for i, region in enumerate(_REGIONS):
         for j, steps in enumerate(_AHEAD):
             ax, name = axes[i, j], _name(region, steps)
@@ -38,14 +35,12 @@ def draw(data: Study, smooth: Smooth) -> Iterator[Drawn | str]:
                 stack = table.stack(data.of_stage(stage).values(), name, grid)
                 lines.append(Line(stage, grid, stack, color, style, label))
             keys = {'figure': 'model_errors', 'region': region, 'steps_ahead': steps}
-            rows += draw_lines(ax, lines, keys)
-            title = f'{region}, {steps} steps ahead   {counts(lines)}'
-            plotting.style_axis(ax, title=title, end=data.plan.frames)
+            title, label = f'{region}, {steps} steps ahead', '' if j else 'share of blind error'
+            rows += plotting.draw_panel(ax, lines, keys, title, label, data.plan.frames)
             ax.set_ylim(-0.03, max(1.25, ax.get_ylim()[1]))
             plotting.draw_level(ax, 1.0, 'blind')
             if i + 1 < len(_REGIONS):
                 ax.set_xlabel('')
-        axes[i, 0].set_ylabel('share of blind error', fontsize=plotting.FONT)
     plotting.figure_legend(figure)
     yield Drawn('model_errors', figure, rows)
 

@@ -1,7 +1,7 @@
 """Training set against evaluated level: returns before and after training on the level itself."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from dreamerv2.analysis import curves, plotting, study, text
-from dreamerv2.analysis.figures import Drawn, Smooth
+from dreamerv2.analysis.figures import Drawn, Pages, Rows, Smooth
 from dreamerv2.analysis.scores import METRICS
 from dreamerv2.analysis.study import Study
 
@@ -21,7 +21,7 @@ _COLORS = colormaps['Blues']
 _DARKEST = 0.85
 
 
-def draw(data: Study, smooth: Smooth) -> Iterator[Drawn | str]:
+def draw(data: Study, smooth: Smooth) -> Pages:
     """One page of heat maps: returns, and progress and completion where they are known."""
     if all(place.stage == 'baseline' for place in data.runs):
         yield 'transfer_matrix: not drawn, no run but baselines'
@@ -44,13 +44,12 @@ def draw(data: Study, smooth: Smooth) -> Iterator[Drawn | str]:
         ax.spines[:].set_visible(False)
         label = text.metric_label(metric).replace('training ', '')
         plotting.set_title(ax, f'{label}, {when}')
-    figure.supxlabel(
+    words = (
         'rows: what the agent was trained on before; framed: the level was among it; '
         'hatched: no run, or not evaluated with actions drawn as in training.\n'
-        'Colour of returns: 0, as a random policy, to 1, as the baseline at T; others: 0 to 1.',
-        fontsize=plotting.FONT - 2,
-        color=plotting.GREY,
+        'Colour of returns: 0, as a random policy, to 1, as the baseline at T; others: 0 to 1.'
     )
+    figure.supxlabel(words, fontsize=plotting.FONT - 2, color=plotting.GREY)
     wanted = plan.places('baseline', '', levels)
     for name in plan.sets:
         wanted += plan.places('pretrain', name)
@@ -78,7 +77,7 @@ class Cell(NamedTuple):
     @property
     def mean(self) -> float:
         """Mean over the seeds present."""
-        return float(curves.seed_mean(self.values.reshape(-1, 1))[0][0])
+        return float(curves.seed_mean(self.values)[0])
 
     @property
     def n(self) -> int:
@@ -106,29 +105,26 @@ def cells(data: Study) -> list[Cell]:
     """
     levels = data.plan.all_levels
     random = study.random_returns(data, levels)
-    tops, _ = curves.seed_mean(_trained(data, 'baseline', '', levels, METRICS[0]).T)
+    baselines = 'baseline', '', levels
+    tops, _ = curves.seed_mean(study.level_values(data, baselines, data.plan.frames))
     found = []
     for metric in METRICS:
-        untrained = [study.random_policy_on(data, level, metric) for level in levels]
         by_row: dict[tuple[str, str], Sequence[np.ndarray] | np.ndarray] = {
-            (ZERO_SHOT, NOTHING): [np.array([x.mean if x else math.nan]) for x in untrained],
-            (TRAINED, NOTHING): _trained(data, 'baseline', '', levels, metric),
+            (ZERO_SHOT, NOTHING): study.random_returns(data, levels, metric)[:, None],
+            (TRAINED, NOTHING): _trained(data, baselines, metric),
         }
         for name, own in data.plan.sets.items():
             by_row[ZERO_SHOT, name] = _zero_shot(data, name, levels, metric)
-            tuned = _trained(data, 'finetune', name, levels, metric)
-            moved = _trained(data, 'transfer', name, levels, metric)
-            by_row[TRAINED, name] = [
-                (tuned if level in own else moved)[i] for i, level in enumerate(levels)
-            ]
+            tuned = _trained(data, ('finetune', name, levels), metric)
+            moved = _trained(data, ('transfer', name, levels), metric)
+            later = zip(levels, tuned, moved, strict=True)
+            by_row[TRAINED, name] = [x if level in own else y for level, x, y in later]
         for (when, name), row in by_row.items():
-            for i, level in enumerate(levels):
-                seen = level in data.plan.sets.get(name, ())
-                cell = Cell(name, level, when, metric, row[i], math.nan, seen)
-                if metric == METRICS[0]:
-                    score = curves.normalised_score(cell.mean, random[i], tops[i])
-                    cell = cell._replace(score=float(score))
-                found.append(cell)
+            for level, values, floor, top in zip(levels, row, random, tops, strict=True):
+                mean, seen = curves.seed_mean(values)[0], level in data.plan.sets.get(name, ())
+                of_return = float(curves.normalised_score(mean, floor, top))
+                score = of_return if metric == METRICS[0] else math.nan
+                found.append(Cell(name, level, when, metric, values, score, seen))
     return found
 
 
@@ -142,11 +138,9 @@ def _zero_shot(data: Study, set_name: str, levels: Sequence[str], metric: str) -
     return [np.array([x.values.mean() if x else math.nan for x in listed]) for listed in found]
 
 
-def _trained(
-    data: Study, stage: str, set_name: str, levels: Sequence[str], metric: str
-) -> np.ndarray:
-    """Values of a stage's runs at T `[L, S]`."""
-    return study.level_values(data, stage, set_name, levels, data.plan.frames, metric=metric).T
+def _trained(data: Study, side: study.Side, metric: str) -> np.ndarray:
+    """Values of one side's runs at T `[L, S]`."""
+    return study.level_values(data, side, data.plan.frames, metric).T
 
 
 def _draw_cell(ax: Axes, x: int, y: int, cell: Cell) -> None:
@@ -175,22 +169,12 @@ def _luminance(color: Sequence[float]) -> float:
     return float(linear @ [0.2126, 0.7152, 0.0722])
 
 
-def _rows(found: Sequence[Cell]) -> list[dict[str, Any]]:
+def _rows(found: Sequence[Cell]) -> Rows:
     rows = []
     for cell in found:
-        low, high = curves.mean_band(cell.values.reshape(-1, 1))
-        rows.append(
-            {
-                'training': cell.training,
-                'level': cell.level,
-                'when': cell.when,
-                'metric': cell.metric,
-                'mean': cell.mean,
-                'low': float(low[0]),
-                'high': float(high[0]),
-                'n': '' if cell.of_random else cell.n,
-                'normalised': cell.score,
-                'seen': int(cell.seen),
-            }
-        )
+        low, high = map(float, curves.mean_band(cell.values))
+        of = {'training': cell.training, 'level': cell.level, 'when': cell.when}
+        mean = {'metric': cell.metric, 'mean': cell.mean, 'low': low, 'high': high}
+        n = {'n': '' if cell.of_random else cell.n}
+        rows.append({**of, **mean, **n, 'normalised': cell.score, 'seen': int(cell.seen)})
     return rows

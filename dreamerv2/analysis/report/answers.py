@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from dreamerv2.analysis import answers, scores
+from dreamerv2.analysis import answers, curves, scores, study
 from dreamerv2.analysis import verdicts as judged
 from dreamerv2.analysis.scores import Answer, Headline
 from dreamerv2.analysis.study import Study
@@ -69,45 +69,24 @@ def plain_sentences(found: Answers) -> list[str]:
     ]
 
 
-def verdicts(stage: str, set_name: str, answer: Answer) -> list[dict[str, str]]:
-    """The plain sentence of each headline, its numbers, and what it decided, if anything."""
-    found = []
-    for headline in answer.headlines:
-        one = headline.together
-        numbers = (
-            f'{one.kind.capitalize()}, {one.name}: {one.numbers} '
-            f'({short(one.agent)} against {short(one.baseline)}, {one.runs}).'
-        )
-        found.append(
-            {
-                'sentence': tied(plain_sentence(stage, set_name, headline)),
-                'numbers': tied(numbers) if one.answered else '',
-                'decided': one.decided,
-            }
-        )
-    return found
-
-
-def question_sets(data: Study, stage: str, found: Answers) -> list[dict[str, Any]]:
-    """Everything about one question but its figures, set by set."""
-    sets = []
-    for name in data.plan.sets:
-        answer = found.get((stage, name))
-        one = {
-            'name': name,
-            'trained': f'{STAGES[stage].done} '.lstrip(),
-            'levels': data.plan.levels_of(stage, name),
-            'answered': answer is not None,
-        }
-        if answer is not None:
-            one |= {
-                'verdicts': verdicts(stage, name, answer),
-                'background': _background(answer),
-                'tables': [*_without_tables(answer), _level_table(answer)],
-                'measures': _transfer_table(data, name) if stage == 'transfer' else None,
-            }
-        sets.append(one)
-    return sets
+def tables_by_setting(studies: Mapping[str, Study], found: Mapping[str, Answers]) -> list[Table]:
+    """What the runs of each setting have got to at T, and every headline."""
+    reached: list[Sequence[Any]] = []
+    headlines: list[Sequence[Any]] = []
+    for setting, data in studies.items():
+        places = filter(data.plan.is_compared, data.plan.all_places())
+        for stage, name in dict.fromkeys((x.stage, x.set) for x in places):
+            side = stage, name, data.plan.levels_of(stage, name)
+            values = [study.level_values(data, side, data.plan.frames, x) for x in scores.METRICS]
+            means = [_known(float(curves.seed_mean(x)[0].mean())) for x in values]
+            n = len(data.of_stage(stage, name))
+            reached.append((setting, f'{STAGES[stage].noun} {name}', *means, n))
+        headlines += [(setting, *row) for row in headline_table(found[setting]).rows]
+    head = ('setting', 'agents', *scores.MEASURES, 'runs')
+    return [
+        Table('Means at T by setting', head, reached),
+        Table('Headlines by setting', ('setting', *headline_table({}).head), headlines),
+    ]
 
 
 def headline_table(found: Answers) -> Table:
@@ -128,7 +107,7 @@ def headline_table(found: Answers) -> Table:
     return Table('All headlines', head, rows)
 
 
-def _background(answer: Answer) -> list[str]:
+def background(answer: Answer) -> list[str]:
     """What each headline could have seen, and what it leaves out."""
     lines = []
     for headline in answer.headlines:
@@ -141,39 +120,32 @@ def _background(answer: Answer) -> list[str]:
     return [tied(line) for line in lines]
 
 
-def _without_tables(answer: Answer) -> list[Table]:
-    """Each headline with any one level left out; none where there is no level to leave out."""
+def tables(answer: Answer) -> list[Table]:
+    """Each headline with any one level left out, where there are several; and all levels."""
+    # The verdict stands early, where a phone shows it without scrolling.
+    head = ('level', 'measure', 'verdict', _ESTIMATE, 'agents', 'baselines', 'n')
+    single: list[Sequence[Any]] = []
+    for x in answer.levels:
+        numbers = x.numbers if x.answered else x.reason
+        means = _known(x.agent), _known(x.baseline)
+        single.append((x.label, x.measure, x, numbers, *means, x.runs.removeprefix('n = ')))
+    of_levels = Table(answer.question, head, single)
     levels = dict.fromkeys(one.name for x in answer.headlines for one in x.without)
     if not levels:
-        return []
+        return [of_levels]
     cells = [{one.name: one.numbers for one in x.without} for x in answer.headlines]
     rows = [
         ('none', *(x.together.numbers for x in answer.headlines)),
         *((level, *(column.get(level, 'not in it') for column in cells)) for level in levels),
     ]
-    head = ('level left out', *(x.together.measure for x in answer.headlines))
-    return [Table(f'{answer.question}: one level left out', head, rows)]
+    measures = ('level left out', *(x.together.measure for x in answer.headlines))
+    return [Table(f'{answer.question}: one level left out', measures, rows), of_levels]
 
 
-def _level_table(answer: Answer) -> Table:
-    # The verdict stands early, where a phone shows it without scrolling.
-    head = ('level', 'measure', 'verdict', _ESTIMATE, 'agents', 'baselines', 'n')
-    rows = []
-    for x in answer.levels:
-        numbers = x.numbers if x.answered else x.reason
-        means = _known(x.agent), _known(x.baseline)
-        rows.append((x.label, x.measure, x, numbers, *means, x.runs.removeprefix('n = ')))
-    return Table(answer.question, head, rows)
-
-
-def _transfer_table(data: Study, set_name: str) -> Table:
-    head = (
-        'level',
-        'jump-start [95 % interval]',
-        'threshold',
-        'agents: frames [95 % interval]',
-        'baselines: frames [95 % interval]',
-    )
+def transfer_table(data: Study, set_name: str) -> Table:
+    interval = '[95 % interval]'
+    reached = f'agents: frames {interval}', f'baselines: frames {interval}'
+    head = ('level', f'jump-start {interval}', 'threshold', *reached)
     rows = []
     for x in answers.transfer_measures(data, set_name):
         frames = tied(str(x.agent)), tied(str(x.baseline))

@@ -8,6 +8,7 @@ import datetime
 import functools
 import pathlib
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import jinja2
@@ -19,7 +20,7 @@ from dreamerv2.analysis.report import answers as parts
 from dreamerv2.analysis.report import run_table, videos
 from dreamerv2.analysis.report.introduction import introduction
 from dreamerv2.analysis.study import Study
-from dreamerv2.analysis.text import short_frames, without
+from dreamerv2.analysis.text import short_frames, tied, without
 from dreamerv2.studies.definition import STAGES, asked
 
 _BANDS = (
@@ -33,66 +34,76 @@ _FOLDER = pathlib.Path(__file__).parent
 _FORBIDDEN = re.compile('[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]')
 
 
-def write_report(data: Study, root: pathlib.Path, out: pathlib.Path, smooth: Smooth) -> list[str]:
-    """Writes the report of the study under `root` to `out`; returns its plain sentences.
+def write_report(
+    studies: Mapping[str, Study], root: pathlib.Path, out: pathlib.Path, smooth: Smooth
+) -> list[str]:
+    """Writes the report of the study under `root`, by its settings, to `out`.
 
-    Raises OSError where it cannot write there.
+    Returns its plain sentences. Raises OSError where it cannot write there.
     """
     # Before all the work, so that a path that cannot be written to is reported at once.
     out.parent.mkdir(parents=True, exist_ok=True)
-    found = answers.by_question(data)
-    out.write_text(report(data, root, found, smooth), encoding='utf-8', errors='replace')
-    return parts.plain_sentences(found)
-
-
-def report(data: Study, root: pathlib.Path, found: parts.Answers, smooth: Smooth) -> str:
-    """The whole page; `found` are the answers."""
-    drawn: dict[str, list[Any]] = {'': []}
-    for name in figures.names():
-        shown = [_figure(name, one) for one in figures.draw(data, [name], smooth)]
-        # Below its question, by itself, or among the further figures.
-        matrix = name if name == 'transfer_matrix' else ''
-        below = getattr(figures.find(name), 'QUESTION', matrix)
-        drawn.setdefault(below, []).extend(shown)
-    questions = [
-        {
-            'stage': stage,
-            'title': question.heading,
-            'asked': question.words,
-            'run': STAGES[stage].run,
-            'sets': parts.question_sets(data, stage, found),
-            'figures': drawn.get(stage, []),
-        }
-        for stage, question in asked()
+    found = answers.by_setting(studies)
+    out.write_text(report(studies, root, found, smooth), encoding='utf-8', errors='replace')
+    return [
+        f'{setting}: {sentence}' if setting else sentence
+        for setting, answered in found.items()
+        for sentence in parts.plain_sentences(answered)
     ]
-    rows = run_table.all_facts(data, root)
-    hours = [x for run in data.runs.values() if (x := run_table.training_hours(run)) is not None]
-    state = data.state
-    answered = {stage for stage, _ in found}
+
+
+def report(
+    studies: Mapping[str, Study],
+    root: pathlib.Path,
+    found: Mapping[str, parts.Answers],
+    smooth: Smooth,
+) -> str:
+    """The whole page; `found` are the answers by setting."""
     return (
         environment()
         .get_template('report.html')
         .render(
             name=root.resolve().name,
             style=markupsafe.Markup((_FOLDER / 'style.css').read_text(encoding='utf-8')),
-            introduction=introduction(data),
-            about=_about(data),
-            questions=questions,
-            verdicts_in_short=[x for key in found for x in parts.verdicts(*key, found[key])],
-            runs_not_there=[STAGES[stage].run for stage, _ in asked() if stage not in answered],
-            method=parts.METHOD,
-            headlines=parts.headline_table(found),
-            matrix=drawn['transfer_matrix'],
-            further=drawn[''],
-            videos=videos.best_videos(data),
+            studies=[
+                {'setting': setting} | _contents(data, root, found[setting], smooth)
+                for setting, data in studies.items()
+            ],
+            by_setting=parts.tables_by_setting(studies, found) if any(studies) else [],
+            parts=parts,
+            stages=STAGES,
+            asked=asked(),
+            now=f'{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M}',
+            short_frames=short_frames,
+            tied=tied,
             data_uri=data_uri,
-            state=state[0],
-            total=f'{len(rows)} runs' + f', {sum(hours):.1f} hours of training' * bool(hours),
-            runs=parts.Table('Runs and where they come from', run_table.HEAD, rows),
-            missing=state[1:],
-            notes=data.notes,
         )
     )
+
+
+def _contents(
+    data: Study, root: pathlib.Path, found: parts.Answers, smooth: Smooth
+) -> dict[str, Any]:
+    """What the page shows of a study, or of one of its settings."""
+    drawn: dict[str, list[Any]] = {'': []}
+    for name in figures.names():
+        # Below its question, by itself, or among the further figures.
+        matrix = name if name == 'transfer_matrix' else ''
+        below = drawn.setdefault(getattr(figures.find(name), 'QUESTION', matrix), [])
+        below += [_figure(name, one) for one in figures.draw(data, [name], smooth)]
+    rows = run_table.all_facts(data, root)
+    hours = [x for run in data.runs.values() if (x := run_table.training_hours(run)) is not None]
+    random = {level: study.random_policy_on(data, level) for level in data.plan.all_levels}
+    return {
+        'data': data,
+        'found': found,
+        'introduction': introduction(data),
+        'random': random_policy.sources(random),
+        'figures': drawn,
+        'videos': videos.best_videos(data),
+        'total': f'{len(rows)} runs' + f', {sum(hours):.1f} hours of training' * bool(hours),
+        'runs': parts.Table('Runs and where they come from', run_table.HEAD, rows),
+    }
 
 
 def printable(value: object) -> object:
@@ -119,26 +130,6 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-
-
-def _about(data: Study) -> list[tuple[str, Any]]:
-    """Terms with a text or a list of names each."""
-    plan = data.plan
-    random = {level: study.random_policy_on(data, level) for level in plan.all_levels}
-    now = datetime.datetime.now(datetime.timezone.utc)
-    return [
-        *((f'Set {name}', levels) for name, levels in plan.sets.items()),
-        *(
-            (stage.done.capitalize(), plan.trained_on[stage.name])
-            for stage in STAGES.values()
-            if stage.done
-        ),
-        ('Seeds', ' '.join(map(str, plan.seeds))),
-        ('Frames a run (T)', short_frames(plan.frames)),
-        ('Random policy', random_policy.sources(random)),
-        ('Runs', data.state[0].partition(': ')[2]),
-        ('Read', f'{now:%Y-%m-%d %H:%M} UTC'),
-    ]
 
 
 def _figure(name: str, drawn: Drawn | str) -> dict[str, Any] | str:

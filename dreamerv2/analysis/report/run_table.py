@@ -5,6 +5,8 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from dreamerv2.analysis.study import Place, Study
 from dreamerv2.analysis.table import Run
 from dreamerv2.analysis.text import short, short_frames
@@ -62,13 +64,10 @@ def training_hours(run: Run) -> float | None:
     speed = run.series.get('fps')
     if speed is None or not (speed.values > 0).any():
         return None
-    begin = max((int(series.steps[-1]) for series in run.prefill.values()), default=0)
-    seconds = 0.0
-    for frame, value in zip(speed.steps, speed.values, strict=True):
-        if value > 0 and frame > begin:
-            seconds += (frame - begin) / value
-            begin = int(frame)
-    return seconds / 3600
+    begin = max((series.steps[-1] for series in run.prefill.values()), default=0)
+    told = (speed.values > 0) & (speed.steps > begin)
+    seconds = np.diff(speed.steps[told], prepend=begin) / speed.values[told]
+    return float(seconds.sum()) / 3600
 
 
 def device(provenance: Mapping[str, Any]) -> str:
@@ -87,13 +86,12 @@ def parent(provenance: Mapping[str, Any], run: Run, root: pathlib.Path) -> str:
     recorded = _mapping(provenance.get('parent'))
     logdir, at = run.started_from
     logdir = str(recorded.get('logdir') or recorded.get('path') or logdir)
-    step = recorded.get('step', at)
     if not logdir:
         return ''
     name = os.path.relpath(os.path.realpath(logdir), os.path.realpath(root))
     if name.startswith('..'):
         name = os.sep.join(pathlib.PurePath(logdir).parts[-2:])
-    digits = str(step).lstrip('0')
+    digits = str(recorded.get('step', at)).lstrip('0')
     return f'{name} at {short_frames(int(digits))}' if digits.isdecimal() else name
 
 

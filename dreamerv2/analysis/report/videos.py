@@ -1,5 +1,6 @@
 """Videos of the best run of each stage, from `videos/` in the logdirs."""
 
+import contextlib
 import dataclasses
 import itertools
 import math
@@ -53,18 +54,18 @@ class Video:
         return f'{self.name}; normalised score {short(self.score)}' if known else self.name
 
 
-def best_videos(data: Study, *, most: int = MOST, largest: int = LARGEST) -> list[Video]:
-    """Videos of the best run of each stage that has any, at most `most` in all.
+def best_videos(data: Study) -> list[Video]:
+    """Videos of the best run of each stage that has any, at most `MOST` in all.
 
-    Files that are larger than `largest` bytes or not whole are passed over.
+    Files that are larger than `LARGEST` bytes or not whole are passed over.
     """
     shelves = [
-        [Video(place, run, path, content, score) for path, content in _whole_files(run, largest)]
-        for place, run, score in best_runs(data, lambda run: bool(_whole_files(run, largest)))
+        [Video(place, run, path, content, score) for path, content in _whole_files(run)]
+        for place, run, score in best_runs(data, lambda run: bool(_whole_files(run)))
     ]
     # One of each stage before a second one of any.
     chosen = [video for row in itertools.zip_longest(*shelves) for video in row if video]
-    return sorted(chosen[:most], key=lambda video: video.place.order)
+    return sorted(chosen[:MOST], key=lambda video: video.place.order)
 
 
 def best_runs(
@@ -77,7 +78,7 @@ def best_runs(
     """
     levels = tuple({level: None for run in data.runs.values() for level in run.levels})
     random = study.random_returns(data, levels)
-    tops, _ = curves.seed_mean(study.level_values(data, 'baseline', '', levels, data.plan.frames))
+    tops, _ = curves.seed_mean(study.level_values(data, ('baseline', '', levels), data.plan.frames))
     scale = dict(zip(levels, zip(random, tops, strict=True), strict=True))
     best: dict[str, tuple[tuple[bool, float], Place, Run, float]] = {}
     for place, run in sorted(data.runs.items(), key=lambda item: item[0].order):
@@ -92,33 +93,24 @@ def best_runs(
 
 def final_score(run: Run, scale: Mapping[str, tuple[float, float]]) -> tuple[float, float]:
     """(Normalised score, return) at a run's end, means over its levels; NaN where unknown."""
-    values = {
-        level: float(series.values[-20:].mean())
-        for level in run.levels
-        if (series := run.on_level('train_return', level))
-    }
+    series = {level: run.on_level('train_return', level) for level in run.levels}
+    values = {level: x.values[-20:].mean() for level, x in series.items() if x}
     if not values:
         return math.nan, -math.inf
     scores = [curves.normalised_score(value, *scale[level]) for level, value in values.items()]
     return float(np.mean(scores)), float(np.mean(list(values.values())))
 
 
-def _whole_files(run: Run, largest: int) -> list[tuple[pathlib.Path, bytes]]:
-    """Videos of a run up to `largest` bytes that are whole and what their name says."""
+def _whole_files(run: Run) -> list[tuple[pathlib.Path, bytes]]:
+    """Videos of a run up to `LARGEST` bytes that are whole and what their name says."""
     found = []
     for path in sorted((run.path / VIDEOS).glob('*')):
-        suffix = path.suffix.lower()
-        try:
-            usable = suffix in _MEDIA_TYPES and path.is_file()
-            if not usable or path.stat().st_size > largest:
-                continue
-            content = path.read_bytes()
-        except OSError:
-            continue
-        if suffix == '.gif':
-            whole = content[:6] in (b'GIF87a', b'GIF89a') and content.endswith(b';')
-        else:
-            whole = content[4:8] == b'ftyp' and b'moov' in content
-        if whole:
+        suffix, content = path.suffix.lower(), b''
+        with contextlib.suppress(OSError):
+            if suffix in _MEDIA_TYPES and path.is_file() and path.stat().st_size <= LARGEST:
+                content = path.read_bytes()
+        gif = content[:6] in (b'GIF87a', b'GIF89a') and content.endswith(b';')
+        mp4 = content[4:8] == b'ftyp' and b'moov' in content
+        if gif if suffix == '.gif' else mp4:
             found.append((path, content))
     return found

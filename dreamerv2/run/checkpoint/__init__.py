@@ -24,27 +24,17 @@ import math
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from dreamerv2.durable import (
-    SEAL,
-    explained,
-    fsync_folder,
-    make_folder,
-    read_json,
-    seal,
-    sha256,
-    to_json,
-    unseal,
-    write_durably,
-    write_new,
-)
+from dreamerv2 import durable
+from dreamerv2.durable import explained, fsync_folder, make_folder, to_json, write_new
 from dreamerv2.errors import UsageError
 from dreamerv2.run.checkpoint import tensors
+from dreamerv2.run.types import Say
 
 MANIFEST = 'manifest.json'
 ARRAYS = 'agent.safetensors'
@@ -106,7 +96,7 @@ class Manifest:
 
     def to_bytes(self) -> bytes:
         """The manifest's text."""
-        return seal({'format': FORMAT, **dataclasses.asdict(self)})
+        return durable.seal({'format': FORMAT, **dataclasses.asdict(self)})
 
 
 # Writing
@@ -141,14 +131,10 @@ def save(
         left and the others are unchanged; if only deleting an old one failed, it is complete.
     """
     target = root / folder_name(frames)
-    contents: dict[str, Iterable[Any]] = {
-        ARRAYS: tensors.chunks(arrays),
-        STATE: [to_json(dict(state))],
-        **{name: [data] for name, data in files.items()},
-    }
+    contents: dict[str, Any] = {ARRAYS: tensors.chunks(arrays), STATE: [to_json(dict(state))]}
+    contents |= {name: [data] for name, data in files.items()}
     needed = tensors.size_of(arrays) + sum(map(len, files.values())) + 4096
-    if not _is_score(score):
-        score = None
+    score = score if _is_score(score) else None
     with explained(target, needed):
         make_folder(root)
         recover(root)
@@ -206,8 +192,7 @@ def _put(temporary: Path, target: Path) -> None:
             os.rename(old, target)
         raise
     fsync_folder(target.parent)
-    if replaces:
-        shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def record_score(root: Path, frames: int, score: Score) -> None:
@@ -218,7 +203,7 @@ def record_score(root: Path, frames: int, score: Score) -> None:
     path = root / folder_name(frames)
     if _is_score(score):
         noted = dataclasses.replace(read_manifest(path), score=score)
-        write_durably(path / MANIFEST, noted.to_bytes())
+        durable.write_durably(path / MANIFEST, noted.to_bytes())
 
 
 # Reading
@@ -240,7 +225,7 @@ def load(path: Path) -> Checkpoint:
         name = ARRAYS
         tensors.check(path / name)
         name = STATE
-        state = read_json((path / name).read_bytes())
+        state = durable.read_json((path / name).read_bytes())
     except (ValueError, OSError) as error:
         raise DamagedCheckpointError(f'{path / name} cannot be read ({error})') from error
     return Checkpoint(path, manifest.frames, state, frozenset(manifest.files), manifest.score)
@@ -254,19 +239,16 @@ def read_manifest(folder: Path) -> Manifest:
     """
     try:
         text = (folder / MANIFEST).read_bytes()
-        document = read_json(text)
+        document = durable.read_json(text)
         if document['format'] not in (1, FORMAT):
             raise DamagedCheckpointError(
                 f'{folder} has format {document["format"]}, this version reads up to {FORMAT}'
             )
-        if document['format'] != 1 or SEAL in document:
-            document = unseal(text)
+        if document['format'] != 1 or durable.SEAL in document:
+            document = durable.unseal(text)
         score = document.get('score')
-        manifest = Manifest(
-            _count(document['frames']),
-            dict(document['files']),
-            tuple(score) if isinstance(score, list) else score,
-        )
+        score = tuple(score) if isinstance(score, list) else score
+        manifest = Manifest(_count(document['frames']), dict(document['files']), score)
         for name, file in manifest.files.items():
             if name in ('', '.', '..', MANIFEST) or set(name) & set('/\\\0'):
                 raise ValueError(f'{name!r} is not the name of a file in it')
@@ -293,9 +275,7 @@ def _is_score(value: Any) -> bool:
     if value is None:
         return True
     numbers = value if isinstance(value, tuple) else (value,)
-    return bool(numbers) and all(
-        isinstance(number, (int, float)) and math.isfinite(number) for number in numbers
-    )
+    return bool(numbers) and all(isinstance(x, (int, float)) and math.isfinite(x) for x in numbers)
 
 
 def _verify(file: Path, expected: Mapping[str, Any]) -> None:
@@ -309,7 +289,7 @@ def _verify(file: Path, expected: Mapping[str, Any]) -> None:
             raise DamagedCheckpointError(
                 f'{file} has {status.st_size} bytes instead of {expected["bytes"]}'
             )
-        if sha256(file) != expected['sha256']:
+        if durable.sha256(file) != expected['sha256']:
             raise DamagedCheckpointError(f'{file} is not what was written (SHA-256 differs)')
     except FileNotFoundError:
         raise DamagedCheckpointError(f'{file} is missing') from None
@@ -327,9 +307,8 @@ def folder_name(frames: int) -> str:
 
 def available(root: Path) -> list[Path]:
     """The checkpoints' folders, oldest first; not verified."""
-    if not root.is_dir():
-        return []
-    return sorted(path for path in root.iterdir() if path.is_dir() and path.name.isdigit())
+    folders = root.iterdir() if root.is_dir() else ()
+    return sorted(path for path in folders if path.is_dir() and path.name.isdigit())
 
 
 def by_score(root: Path) -> list[Path]:
@@ -363,41 +342,37 @@ def enclosing(path: Path) -> tuple[Path, int | None] | None:
     return None
 
 
-def load_newest(root: Path, say: Callable[[str], Any] = print) -> Checkpoint | None:
+def load_newest(root: Path, say: Say = print) -> Checkpoint | None:
     """The newest intact checkpoint, or None when there is none at all; `say` prints damaged ones.
 
     Raises:
         UsageError: there are checkpoints, but all of them are damaged.
     """
     paths = available(root)
-    for path in reversed(paths):
-        try:
-            return load(path)
-        except DamagedCheckpointError as error:
-            say(f'Damaged checkpoint: {error}; trying the one before it.')
-    if paths:
+    newest = _first_intact(paths[::-1], 'the one before it', say)
+    if paths and newest is None:
         raise UsageError(
             f'{root} holds {len(paths)} checkpoint(s), all of them damaged: restore one from a '
             'copy, or start again in another --logdir.'
         )
-    return None
+    return newest
 
 
-def load_best(root: Path, say: Callable[[str], Any] = print) -> Checkpoint | None:
+def load_best(root: Path, say: Say = print) -> Checkpoint | None:
     """The intact checkpoint with the highest score, or None; `say` prints each damaged one."""
-    for path in by_score(root):
+    return _first_intact(by_score(root), 'the next best', say)
+
+
+def _first_intact(paths: Iterable[Path], other: str, say: Say) -> Checkpoint | None:
+    for path in paths:
         try:
             return load(path)
         except DamagedCheckpointError as error:
-            say(f'Damaged checkpoint: {error}; trying the next best.')
+            say(f'Damaged checkpoint: {error}; trying {other}.')
     return None
 
 
-def find(
-    logdir: Path,
-    frames: int | Literal['best'] | None = None,
-    say: Callable[[str], Any] = print,
-) -> Checkpoint:
+def find(logdir: Path, frames: int | Literal['best'] | None = None, say: Say = print) -> Checkpoint:
     """A logdir's checkpoint at `frames`, the one with the best evaluation, or its newest.
 
     Raises:
@@ -407,10 +382,9 @@ def find(
         place, step = meant
         which = '' if step is None else f', and its step {step}'
         raise UsageError(f'{logdir} is inside a logdir: give the logdir {place}{which}.')
-    if not logdir.exists():
-        raise UsageError(f'{logdir} does not exist: expected the logdir of a training run.')
     if not logdir.is_dir():
-        raise UsageError(f'{logdir} is a file: expected the logdir of a training run.')
+        what = 'is a file' if logdir.exists() else 'does not exist'
+        raise UsageError(f'{logdir} {what}: expected the logdir of a training run.')
     root = logdir / 'checkpoints'
     paths = available(root)
     if not paths:
@@ -427,7 +401,7 @@ def find(
             return best
         raise UsageError(
             f'{logdir} has no intact checkpoint with an evaluation: choose one by its step,  '
-            f'or the newest.'
+            'or the newest.'
         )
     path = root / folder_name(frames)
     if path not in paths:

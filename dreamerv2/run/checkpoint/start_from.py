@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -82,7 +82,7 @@ def parse_source(text: str) -> tuple[Path, int | Literal['best'] | None]:
     return zoo.located(text), None
 
 
-def find_parent(source: str, own: Path, say: Callable[[str], Any] = print) -> Checkpoint:
+def find_parent(source: str, own: Path) -> Checkpoint:
     """The checkpoint that `--init.from` names, for the run in the logdir `own`.
 
     Raises:
@@ -103,7 +103,7 @@ def find_parent(source: str, own: Path, say: Callable[[str], Any] = print) -> Ch
             f'step, --init.from {name}'
         )
     try:
-        found = checkpoint.find(folder, step, say)
+        found = checkpoint.find(folder, step)
         Config.load(found.config_path)  # It may be untrusted: checked before anything is made.
     except UsageError as error:
         raise UsageError(f'--init.from {source}: {error}') from error
@@ -150,11 +150,10 @@ def recorded_parent(provenance: Path) -> dict[str, Any] | None:
 def parent_line(parent: Mapping[str, Any]) -> str:
     """One line about where a run started from."""
     # From a provenance file, which may be untrusted and hold anything.
-    values = {
-        key: printable(str(parent.get(key) or ''), 200) for key in ('logdir', 'step', 'sha256')
-    }
-    digest = f', manifest {values["sha256"][:12]}' if values['sha256'] else ''
-    return f'Started from {values["logdir"]} at {values["step"] or 0} frames{digest}.'
+    keys = ('logdir', 'step', 'sha256')
+    logdir, step, digest = (printable(str(parent.get(key) or ''), 200) for key in keys)
+    manifest = f', manifest {digest[:12]}' if digest else ''
+    return f'Started from {logdir} at {step or 0} frames{manifest}.'
 
 
 def whole_state(saved: Arrays, own: Arrays) -> dict[str, np.ndarray]:
@@ -164,17 +163,15 @@ def whole_state(saved: Arrays, own: Arrays) -> dict[str, np.ndarray]:
         saved: the checkpoint's arrays.
         own: the agent's current ones.
     """
-    optional = {name for name in {*saved, *own} if _NOT_ALWAYS.fullmatch(name)}
-    taken = {name: value for name, value in saved.items() if name in own or name not in optional}
-    fresh = {name: value for name, value in own.items() if name in optional}
-    return {**fresh, **taken}
+    fresh = {name: value for name, value in own.items() if _NOT_ALWAYS.fullmatch(name)}
+    useless = {name for name in saved if _NOT_ALWAYS.fullmatch(name) and name not in own}
+    return fresh | {name: value for name, value in saved.items() if name not in useless}
 
 
 def parameters_only(saved: Arrays, own: Arrays) -> dict[str, np.ndarray]:
     """The agent's current state with all parameters replaced by the saved ones."""
     kept = {name: value for name, value in own.items() if not name.startswith(PARAMETERS)}
-    taken = {name: value for name, value in saved.items() if name.startswith(PARAMETERS)}
-    return {**kept, **taken}
+    return kept | {name: value for name, value in saved.items() if name.startswith(PARAMETERS)}
 
 
 def inherit(saved: Arrays, own: Arrays, choice: Choice) -> tuple[dict[str, np.ndarray], str]:
@@ -227,13 +224,9 @@ def _check(saved: Arrays, own: Arrays, entries: set[str]) -> None:
     unequal = sorted(n for n in entries if n in saved and saved[n].shape != own[n].shape)
     if not missing and not unequal:
         return
-    groups = {
-        'of another shape': [
-            f'{name} is {list(saved[name].shape)}, here {list(own[name].shape)}' for name in unequal
-        ],
-        'missing': missing,
-        'only there': sorted(n for n in saved if n.startswith(PARAMETERS) and n not in own),
-    }
+    shapes = [f'{n} is {list(saved[n].shape)}, here {list(own[n].shape)}' for n in unequal]
+    extra = sorted(n for n in saved if n.startswith(PARAMETERS) and n not in own)
+    groups = {'of another shape': shapes, 'missing': missing, 'only there': extra}
     parts = [f'{what}: {_some(names)}' for what, names in groups.items() if names]
 
     def modules(names: Iterable[str]) -> list[str]:
@@ -264,15 +257,11 @@ def _some(names: list[str]) -> str:
 
 
 def _table(names: list[str], choice: Choice) -> str:
-    modules: dict[str, list[int]] = {}
-    for name in names:
-        counts = modules.setdefault(name.split('/')[0], [0, 0, 0])
-        counts[0 if choice.takes(name) else 1] += 1
-        counts[2] += choice.freezes(name)
-    width = max(map(len, (*modules, 'module')))
-    lines = [f'{"module":{width}}  {"loaded":>6}  {"fresh":>6}  {"frozen":>6}']
-    lines += [
-        f'{module:{width}}  {loaded:6}  {fresh:6}  {frozen:6}'
-        for module, (loaded, fresh, frozen) in modules.items()
-    ]
+    rows: list[tuple[Any, ...]] = [('module', 'loaded', 'fresh', 'frozen')]
+    for module in dict.fromkeys(map(_module, names)):
+        own = [name for name in names if _module(name) == module]
+        loaded, frozen = (sum(map(test, own)) for test in (choice.takes, choice.freezes))
+        rows.append((module, loaded, len(own) - loaded, frozen))
+    width = max(len(module) for module, *_ in rows)
+    lines = [f'{name:{width}}' + ''.join(f'  {n:>6}' for n in counts) for name, *counts in rows]
     return '\n'.join(lines)

@@ -24,9 +24,7 @@ _TYPES = {
 
 def size_of(arrays: Mapping[str, np.ndarray]) -> int:
     """About how many bytes the file takes."""
-    return sum(
-        np.asarray(value).nbytes + len(json.dumps(name)) + 80 for name, value in arrays.items()
-    )
+    return sum(np.asarray(x).nbytes + len(json.dumps(name)) + 80 for name, x in arrays.items())
 
 
 def chunks(arrays: Mapping[str, np.ndarray]) -> Iterator[Any]:
@@ -35,13 +33,12 @@ def chunks(arrays: Mapping[str, np.ndarray]) -> Iterator[Any]:
     names = sorted(values, key=lambda name: (-values[name].itemsize, name))
     header, end = {}, 0
     for name in names:
-        value = values[name]
-        start, end = end, end + value.nbytes
+        value, start = values[name], end
+        end += value.nbytes
+        shape, offsets = list(value.shape), [start, end]
         header[name] = {
-            'dtype': _TYPES[value.dtype.name],
-            'shape': list(value.shape),
-            'data_offsets': [start, end],
-        }
+            'dtype': _TYPES[value.dtype.name], 'shape': shape, 'data_offsets': offsets,
+        }  # fmt: skip
     text = json.dumps(header, separators=(',', ':')).encode()
     text += b' ' * (-len(text) % 8)
     yield len(text).to_bytes(8, 'little') + text
@@ -65,7 +62,5 @@ def read(path: Path) -> dict[str, np.ndarray]:
     Raises:
         ValueError: not a safetensors file, or its sizes disagree.
     """
-    try:
-        return dict(safetensors.numpy.load_file(path))
-    except safetensors.SafetensorError as error:
-        raise ValueError(' '.join(str(error).split())) from error
+    check(path)
+    return dict(safetensors.numpy.load_file(path))

@@ -8,7 +8,7 @@ import numpy as np
 
 from dreamerv2 import npz
 from dreamerv2.errors import UsageError
-from dreamerv2.run.types import Row
+from dreamerv2.run.types import Batch, Row
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -28,12 +28,10 @@ def pack(rows: Mapping[int, Arrays], policy: Arrays, arrived: Mapping[int, Row])
     return npz.encode(arrays)
 
 
-def unpack(
-    content: bytes,
-) -> tuple[dict[int, dict[str, np.ndarray]], dict[str, np.ndarray], dict[int, Row]]:
+def unpack(content: bytes) -> tuple[dict[int, Batch], Batch, dict[int, Row]]:
     """Inverse of `pack`. Raises UsageError where the content is invalid."""
-    rows: dict[int, dict[str, np.ndarray]] = {}
-    policy: dict[str, np.ndarray] = {}
+    rows: dict[int, Batch] = {}
+    policy: Batch = {}
     arrived: dict[int, Row] = {}
     try:
         for name, value in npz.decode(content).items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Mapping
@@ -17,15 +18,12 @@ def available_memory(root: Path = Path('/')) -> float | None:
     `root` is where `proc` and `sys` are.
     """
     limits = []
-    try:
-        found = re.search(r'MemAvailable:\s*(\d+) kB', (root / 'proc/meminfo').read_text())
-        if found:
+    with contextlib.suppress(OSError, ValueError):  # No such file, or no limit (`max`).
+        if found := re.search(r'MemAvailable:\s*(\d+) kB', (root / 'proc/meminfo').read_text()):
             limits.append(int(found[1]) * 1024.0)
         group = root / 'sys/fs/cgroup'
         limit, used = (float((group / f'memory.{name}').read_text()) for name in ('max', 'current'))
         limits.append(limit - used)
-    except (OSError, ValueError):  # No such file, or no limit (`max`).
-        pass
     return min(limits, default=None)
 
 

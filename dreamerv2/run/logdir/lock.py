@@ -122,24 +122,22 @@ class Lock:
         # Written under another name and linked, so that nobody ever reads half a lock.
         temporary = self.path.with_name(f'.lock.{self._owner["token"]}')
         content = to_json(self._owner)
-        with explained(self.path, len(content)):
+        with explained(self.path, len(content)), contextlib.suppress(FileExistsError):
             try:
                 temporary.write_bytes(content)
                 os.link(temporary, self.path)
             except FileExistsError:
-                return False
+                raise
             except OSError:
                 # No hard links here, as on many network drives. Created and written in two steps;
                 # in between it reads as a lock of an unknown owner.
-                try:
-                    with open(self.path, 'xb') as file:
-                        file.write(content)
-                except FileExistsError:
-                    return False
+                with open(self.path, 'xb') as file:
+                    file.write(content)
             finally:
                 with contextlib.suppress(OSError):
                     temporary.unlink(missing_ok=True)
-        return True
+            return True
+        return False
 
     def _remove(self, holder: dict[str, Any]) -> None:
         """Removes an abandoned lock, unless somebody else has taken it over meanwhile."""

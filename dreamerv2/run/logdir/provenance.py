@@ -9,11 +9,11 @@ import platform
 import re
 import socket
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import dreamerv2
 from dreamerv2.cores import usable_cores
 
 PACKAGES = (
@@ -34,13 +34,11 @@ def package_versions(names: Sequence[str] = PACKAGES) -> dict[str, str]:
 
 def git_revision(folder: Path) -> str | None:
     """The revision checked out in a folder, with `+changes` for edited files, or None."""
-
+    git = ['git', '-C', str(folder)]
     describe = ['describe', '--always', '--abbrev=40', '--exclude=*', '--dirty=+changes']
     try:
-        done = subprocess.run(
-            ['git', '-C', str(folder), *describe],
-            capture_output=True, text=True, timeout=10, check=True,
-        )  # fmt: skip
+        done = subprocess.run([*git, *describe], capture_output=True, text=True, timeout=10)
+        done.check_returncode()
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip() or None
@@ -55,29 +53,27 @@ def processor() -> str:
 
 
 def describe_run(
-    *,
     seed: int,
     environment: Mapping[str, Any],
     levels: Sequence[str],
     device: Mapping[str, Any],
-    parent: Mapping[str, Any] | None = None,
-    command: Sequence[str] | None = None,
+    parent: Mapping[str, Any] | None,
+    command: Sequence[str],
 ) -> dict[str, Any]:
     """How a run was made, ready for JSON.
 
     Args:
-        seed, levels: the run's seed and its levels' names.
+        seed: the run's.
         environment: what `env.describe()` returns (including the ROM's hash).
+        levels: their names.
         device: what the computation runs on.
         parent: the checkpoint the parameters came from, if any.
-        command: the command line; this process's by default.
+        command: the command line.
     """
-    import dreamerv2
-
     return {
         'version': dreamerv2.__version__,
         'revision': git_revision(Path(__file__).resolve().parent),
-        'command': list(sys.argv if command is None else command),
+        'command': list(command),
         'started': datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
         'seed': seed,
         'levels': list(levels),

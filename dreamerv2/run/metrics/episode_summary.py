@@ -43,56 +43,34 @@ def summarize(
 ) -> EpisodeSummary:
     """The summary of an episode's rows, the reset's row first."""
     first = rows[0]
-    entries = {
-        key: np.asarray([row[key] for row in rows], np.float64)
-        for key, value in first.items()
-        if (key == 'reward' or key.startswith('log_')) and np.ndim(value) == 0
-    }
+    kept = [key for key in first if key == 'reward' or key.startswith('log_')]
+    scalars = [key for key in kept if np.ndim(first[key]) == 0]
+    entries = {key: np.asarray([row[key] for row in rows], np.float64) for key in scalars}
+    pictures = [key for key in video_keys if key in first and np.ndim(first[key]) == 3]
+    videos = {key: np.stack([row[key] for row in rows]) for key in pictures}
     level = int(first.get('level', 0))
-
-    def furthest(key: str) -> float | None:
-        return float(np.max(entries[key])) if key in entries else None
-
-    return EpisodeSummary(
-        level=levels[level] if level < len(levels) else str(level),
-        score=float(entries['reward'].sum()),
-        length=len(rows) - 1,
-        progress=furthest('log_progress'),
-        completed=furthest('log_completed'),
-        furthest_x=furthest('log_x'),
-        worker=worker,
-        entries=entries,
-        videos={
-            key: np.stack([row[key] for row in rows])
-            for key in video_keys
-            if key in first and np.ndim(first[key]) == 3
-        },
+    name = levels[level] if level < len(levels) else str(level)
+    score, length = float(entries['reward'].sum()), len(rows) - 1
+    progress, completed, x = (
+        float(np.max(entries[key])) if key in entries else None
+        for key in ('log_progress', 'log_completed', 'log_x')
     )
+    return EpisodeSummary(name, score, length, progress, completed, x, worker, entries, videos)
 
 
-def episode_metrics(
-    episode: EpisodeSummary,
-    *,
-    sum_keys: str = '^$',
-    mean_keys: str = '^$',
-    max_keys: str = '^$',
-) -> dict[str, float]:
+def episode_metrics(episode: EpisodeSummary, patterns: Mapping[str, str]) -> dict[str, float]:
     """The scalars of one training episode, by the names of `metrics.jsonl`.
 
-    The others are regular expressions; the sum, mean or maximum of each matching entry of
+    `patterns` are regular expressions by `sum`, `mean` and `max`: that of each matching entry of
     `episode.entries` is included.
     """
-    values: dict[str, float] = {
-        'train_return': episode.score,
-        'train_length': float(episode.length),
-        f'train_return/{episode.level}': episode.score,
-        f'train_length/{episode.level}': float(episode.length),
-    }
-    if episode.progress is not None:
-        values[f'train_progress/{episode.level}'] = episode.progress
-    if episode.completed is not None:
-        values[f'train_completed/{episode.level}'] = episode.completed
-    for name, pattern in ('sum', sum_keys), ('mean', mean_keys), ('max', max_keys):
+    found = {'return': episode.score, 'length': float(episode.length)}
+    values = {f'train_{name}': value for name, value in found.items()}
+    of_level = {**found, 'progress': episode.progress, 'completed': episode.completed}
+    for name, value in of_level.items():
+        if value is not None:
+            values[f'train_{name}/{episode.level}'] = value
+    for name, pattern in patterns.items():
         for key, entry in episode.entries.items():
             if re.match(pattern, key):
                 values[f'{name}_train_{key}'] = float(getattr(np, name)(entry))

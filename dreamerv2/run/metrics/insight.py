@@ -202,10 +202,9 @@ def deaths_foreseen(
             orders.append(1 - (above.mean() + ties.mean() / 2))
             recalls.append((above | ties).mean() <= FALSE_ALARMS)
             means.append(score[row])
-        if orders:
-            found[f'auc_{steps}'] = float(np.mean(orders))
-            found[f'recall_{steps}'] = float(np.mean(recalls))
-            found[f'mean_{steps}'] = float(np.mean(means))
+        for name, values in ('auc', orders), ('recall', recalls), ('mean', means):
+            if values:
+                found[f'{name}_{steps}'] = float(np.mean(values))
         found[f'deaths_{steps}'] = float(len(orders))
         rows = known & np.isfinite(outcome)
         if rows.any() and 0 < outcome[rows].mean() < 1:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import operator
 import queue
 import threading
 import time
@@ -49,18 +48,13 @@ class MetricMeans:
     def get_state(self) -> dict[str, list[float | int | None]]:
         """What is collected: sum (None where it is not finite) and count by name."""
         self._add_up()
-        return {
-            name: [total if math.isfinite(total) else None, count]
-            for name, (total, count) in self._sums.items()
-        }
+        return {k: [s if math.isfinite(s) else None, n] for k, (s, n) in self._sums.items()}
 
     def set_state(self, state: Mapping[str, Sequence[Any]]) -> None:
         """Takes what `get_state` gave."""
         self._values = {}
-        self._sums = {
-            name: (math.nan if total is None else float(total), int(count))
-            for name, (total, count) in state.items()
-        }
+        nan = math.nan
+        self._sums = {k: (nan if s is None else float(s), int(n)) for k, (s, n) in state.items()}
 
     def _add_up(self) -> None:
         values, self._values = self._values, {}
@@ -131,15 +125,10 @@ class Logger:
         self._outputs = list(outputs)
         self._thread.start()
 
-    def write(
-        self,
-        step: int,
-        scalars: Mapping[str, Any] | None = None,
-        videos: Mapping[str, np.ndarray] | None = None,
-    ) -> None:
+    def write(self, step: int, scalars: Mapping[str, Any], videos: Mapping[str, Any] = {}) -> None:
         """Queues scalars and videos (uint8 `[T, H, W, C]`) of a step, in frames."""
         self._check()
-        self._queue.put((step, dict(scalars or {}), dict(videos or {})))
+        self._queue.put((step, dict(scalars), dict(videos)))
 
     def flush(self) -> None:
         """Waits until everything queued is written."""
@@ -178,12 +167,12 @@ class Logger:
             if isinstance(item, threading.Event):
                 item.set()
             else:
-                self._each(operator.methodcaller('write', *item))
-        self._each(operator.methodcaller('close'))
+                self._each('write', *item)
+        self._each('close')
 
-    def _each(self, action: Callable[[Output], Any]) -> None:
+    def _each(self, method: str, *arguments: Any) -> None:
         for output in self._outputs:
             try:
-                action(output)
+                getattr(output, method)(*arguments)
             except Exception as error:  # Raised again in the main thread.
                 self._error = self._error or error

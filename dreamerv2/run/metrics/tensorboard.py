@@ -28,10 +28,10 @@ class EventFile:
         self._summary = summary_pb2.Summary
         name = f'events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}'
         self._records = RecordWriter((logdir / name).open('ab'))
-        self._put(self._event(wall_time=time.time(), file_version='brain.Event:2'))
+        self._put(file_version='brain.Event:2')
         if step:
             start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
-            self._put(self._event(wall_time=time.time(), step=step + 1, session_log=start))
+            self._put(step=step + 1, session_log=start)
 
     def write(self, step: int, scalars: Mapping[str, Any], videos: Mapping[str, Any]) -> None:
         """Appends scalars, and videos uint8 `[T, H, W, C]` as GIFs."""
@@ -42,12 +42,13 @@ class EventFile:
             _, height, width, channels = videos[name].shape
             image = {'height': height, 'width': width, 'colorspace': 1 if channels == 1 else 3}
             summary.value.add(tag=tag(name), image={**image, 'encoded_image_string': gif})
-        self._put(self._event(wall_time=time.time(), step=step, summary=summary))
+        self._put(step=step, summary=summary)
         self._records.flush()
 
     def close(self) -> None:
         """Closes the file."""
         self._records.close()
 
-    def _put(self, event: Any) -> None:
+    def _put(self, **fields: Any) -> None:
+        event = self._event(wall_time=time.time(), **fields)
         self._records.write(event.SerializeToString())

@@ -12,7 +12,6 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
-PLAIN_SECONDS = 30.0
 RECENT_EPISODES = 10
 RATE_SHARE = 0.1  # Fraction of that time needed to estimate a rate.
 
@@ -22,19 +21,6 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(max(0, int(seconds)), 60)
     hours, minutes = divmod(minutes, 60)
     return f'{hours}:{minutes:02d}:{rest:02d}' if hours else f'{minutes:02d}:{rest:02d}'
-
-
-def progress_line(
-    frames: int, total: int, rate: float, updates: int, returns: list[float], phase: str
-) -> str:
-    """One plain line of progress; `rate` is in frames a second, `returns` the last episodes'."""
-    speed = f'{rate:.0f} frames/s' if rate >= 10 else f'{rate:.1f} frames/s'
-    parts = [phase, f'{frames}/{total} frames', speed, f'{updates} updates']
-    if returns:
-        parts.append(f'return {sum(returns) / len(returns):.1f} (last {len(returns)})')
-    if rate > 0 and frames < total:
-        parts.append(f'{clock((total - frames) / rate)} left')
-    return '  '.join(parts)
 
 
 def print_line(text: str, stream: TextIO | None = None) -> None:
@@ -64,12 +50,7 @@ class _Display:
     unit: str  # what is counted
 
     def __init__(
-        self,
-        total: int,
-        initial: int = 0,
-        *,
-        stream: TextIO | None = None,
-        interval: float = PLAIN_SECONDS,
+        self, total: int, initial: int = 0, *, stream: TextIO | None = None, interval: float = 30.0
     ) -> None:
         self._stream = sys.stderr if stream is None else stream
         self._total = total
@@ -88,9 +69,7 @@ class _Display:
             unit=self.unit,
             unit_scale=self.unit == 'frame',
             miniters=0,  # The text next to the bar may change while it does not move.
-            dynamic_ncols=sized,
-            ncols=None if sized else 100,
-            nrows=None if sized else 24,
+            **({'dynamic_ncols': True} if sized else {'ncols': 100, 'nrows': 24}),
             file=self._stream,
         )
 
@@ -107,7 +86,7 @@ class _Display:
         if self._bar is not None:
             self._bar.close()
 
-    def _evaluation_line(self, level: str, played: int, total: int, steps: int) -> None:
+    def _evaluation_line(self, level: str, played: int, steps: int, total: int) -> None:
         now = time.monotonic()
         if now - self._written >= self._interval:
             self.line(f'evaluation  {played}/{total} episodes  {level}, step {steps} of this one')
@@ -133,10 +112,10 @@ class ProgressDisplay(_Display):
         if self._bar is not None:
             self._bar.set_description_str(name)
 
-    def evaluating(self, level: str, played: int, total: int, steps: int) -> None:
+    def evaluating(self, level: str, played: int, steps: int, total: int) -> None:
         """Shows how far an evaluation is, if it is due: episodes of all levels, and where now."""
         if self._bar is None:
-            self._evaluation_line(level, played, total, steps)
+            self._evaluation_line(level, played, steps, total)
             return
         self._bar.set_description_str(f'evaluation {played}/{total}', refresh=False)
         self._bar.update(0)
@@ -147,20 +126,25 @@ class ProgressDisplay(_Display):
 
     def update(self, frames: int, updates: int) -> None:
         """Shows the current counts, if it is due."""
+        new, self._frames = frames - self._frames, frames
+        recent = self._returns
+        mean = f'{sum(recent) / len(recent):.1f}' if recent else '-'
         if self._bar is not None:
-            recent = list(self._returns)
-            shown = f'{sum(recent) / len(recent):.1f}' if recent else '-'
-            self._bar.set_postfix_str(f'updates {updates}, return {shown}', refresh=False)
-            self._bar.update(frames - self._frames)
-            self._frames = frames
+            self._bar.set_postfix_str(f'updates {updates}, return {mean}', refresh=False)
+            self._bar.update(new)
             return
-        self._frames = frames
         now, (before, frames_before) = time.monotonic(), self._since
-        if now - self._written >= self._interval and now - before >= self._interval * RATE_SHARE:
-            rate = (frames - frames_before) / max(now - before, 1e-9)
-            returns = list(self._returns)
-            self.line(progress_line(frames, self._total, rate, updates, returns, self._phase))
-            self._written, self._since = now, (now, frames)
+        if now - self._written < self._interval or now - before < self._interval * RATE_SHARE:
+            return
+        rate = (frames - frames_before) / max(now - before, 1e-9)
+        speed = f'{rate:.0f} frames/s' if rate >= 10 else f'{rate:.1f} frames/s'
+        parts = [self._phase, f'{frames}/{self._total} frames', speed, f'{updates} updates']
+        if recent:
+            parts.append(f'return {mean} (last {len(recent)})')
+        if rate > 0 and frames < self._total:
+            parts.append(f'{clock((self._total - frames) / rate)} left')
+        self.line('  '.join(parts))
+        self._written, self._since = now, (now, frames)
 
 
 class EvaluationDisplay(_Display):
@@ -171,7 +155,7 @@ class EvaluationDisplay(_Display):
     def update(self, level: str, played: int, steps: int) -> None:
         """Shows the current counts, if it is due."""
         if self._bar is None:
-            self._evaluation_line(level, played, self._total, steps)
+            self._evaluation_line(level, played, steps, self._total)
             return
         self._bar.set_description_str(level, refresh=False)
         self._bar.set_postfix_str(f'step {steps}', refresh=False)

@@ -279,7 +279,8 @@ def test_charts_follow_dark_mode_and_frames_of_the_game_do_not(made):
 def test_long_lists_are_folded(root):
     data = study.read_study(root)
     notes = tuple(f'note {i}' for i in range(50))
-    folded = report.report(study.Study(data.plan, {}, notes), root, {}, figures.Smooth(4))
+    studies = {'': study.Study(data.plan, {}, notes)}
+    folded = report.report(studies, root, {'': {}}, figures.Smooth(4))
     details = Page(folded).all('details')
     assert [('open' in x) for x in details] == [True, False, False]
 

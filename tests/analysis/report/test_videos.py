@@ -22,8 +22,8 @@ def baselines(tmp_path, logdir):
     return tmp_path
 
 
-def names(root, **options):
-    found = videos.best_videos(study.read_study(root), **options)
+def names(root):
+    found = videos.best_videos(study.read_study(root))
     return [f'{video.run.name}/{video.path.name}' for video in found]
 
 
@@ -40,7 +40,7 @@ def test_the_best_run_of_a_stage_that_has_any(baselines):
     assert found[0].score == pytest.approx((1500 - 259.1) / (1000 - 259.1))
 
 
-def test_torn_false_and_large_files_are_passed_over(baselines):
+def test_torn_false_and_large_files_are_passed_over(baselines, monkeypatch):
     synthetic.add_video(baselines / '0')
     folder = baselines / '1' / 'videos'
     folder.mkdir()
@@ -52,15 +52,18 @@ def test_torn_false_and_large_files_are_passed_over(baselines):
     assert names(baselines) == ['0/play.gif']
     (folder / 'e.gif').write_bytes(whole)
     assert names(baselines) == ['1/e.gif']
-    assert names(baselines, largest=len(whole) - 1) == []
+    monkeypatch.setattr(videos, 'LARGEST', len(whole) - 1)
+    assert names(baselines) == []
 
 
-def test_one_of_each_stage_comes_first(root, baselines):
+def test_one_of_each_stage_comes_first(root, baselines, monkeypatch):
     assert names(root)[0].startswith('b/3-1') and names(root)[1].startswith('p/')
-    assert len(names(root)) == 2 and len(names(root, most=1)) == 1
+    assert len(names(root)) == 2
     for i in range(9):
         synthetic.add_video(baselines / '1', f'{i}.gif')
     assert names(baselines) == [f'1/{i}.gif' for i in range(6)]
+    monkeypatch.setattr(videos, 'MOST', 1)
+    assert len(names(root)) == 1
 
 
 def test_a_level_without_a_scale_goes_by_its_return(tmp_path, logdir):

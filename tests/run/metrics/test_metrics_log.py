@@ -267,7 +267,7 @@ def test_an_evaluation_shows_how_far_it_is(monkeypatch):
     training = terminal.ProgressDisplay(4000, 0, stream=plain, interval=30)
     alone = terminal.EvaluationDisplay(6, stream=plain, interval=30)
     for now[0] in (29.0, 30.0, 31.0, 60.0):
-        training.evaluating('1-1', 2, 6, 100)
+        training.evaluating('1-1', 2, 100, total=6)
         alone.update('1-2', 4, int(now[0]))
     alone.close()
     assert plain.getvalue().splitlines() == [
@@ -295,7 +295,7 @@ def test_an_evaluation_on_a_terminal():
     display = terminal.ProgressDisplay(4000, 400, stream=stream)
     display._bar.mininterval = 0
     display.phase('evaluation')
-    display.evaluating('1-1', 2, 6, 100)
+    display.evaluating('1-1', 2, 100, total=6)
     display.close()
     assert 'evaluation 2/6' in stream.getvalue()
 

@@ -11,9 +11,10 @@ import pytest
 
 from dreamerv2.config import load_config
 from dreamerv2.errors import UsageError
-from dreamerv2.run.metrics import jsonl, outputs, wandb_run
+from dreamerv2.run.metrics import jsonl, trackers
 from dreamerv2.run.metrics.logger import Logger
-from dreamerv2.run.metrics.tracker import Tracker, check_installed, place
+from dreamerv2.run.metrics.tensorboard import EventFile
+from dreamerv2.run.metrics.trackers import Tracker, check_installed, place
 
 ROWS = {4: {'train_return': 1.5, 'train_return/1-1': 2.0}, 8: {'model_kl': 3.0}, 12: {'fps': 4.0}}
 
@@ -22,9 +23,10 @@ def log(logdir, rows, *, start=0, videos=None, **keys):
     """A start of a run, or a resume from a checkpoint at `start`, that logs these rows."""
     jsonl.truncate(logdir, start)
     config = load_config().update({'task': 'mario_1-1', 'logdir': str(logdir), **keys})
-    with Logger(outputs.make_outputs(config, logdir, start)) as logger:
+    outputs = [jsonl.JsonLines(logdir), EventFile(logdir, start)]
+    with Logger([*outputs, *trackers.trackers(config, logdir)]) as logger:
         for step, metrics in rows.items():
-            logger.write(step, metrics, (videos or {}).get(step))
+            logger.write(step, metrics, (videos or {}).get(step, {}))
     if wandb := sys.modules.get('wandb'):
         wandb.teardown()  # Waits for its files, as the end of the program does.
 
@@ -32,7 +34,7 @@ def log(logdir, rows, *, start=0, videos=None, **keys):
 def starts(logdir):
     """Of each start in order its W&B run, and its rows by step."""
     for path in sorted(logdir.glob('wandb/offline-run-*/run-*.wandb')):
-        records = list(wandb_run.records(path))
+        records = list(trackers.records(path))
         rows = {}
         for record in records:
             if record.HasField('history'):
@@ -103,7 +105,7 @@ def test_a_resume_is_the_same_run_and_repeats_no_step(tmp_path):
 def test_what_a_kill_lost_is_sent_at_the_resume(tmp_path):
     log(tmp_path, ROWS, wandb='offline', mlflow=True)
     (path,) = tmp_path.glob('wandb/offline-run-*/run-*.wandb')
-    *_, record = (r for r in wandb_run.records(path) if r.HasField('history'))
+    *_, record = (r for r in trackers.records(path) if r.HasField('history'))
     os.truncate(path, path.read_bytes().index(record.SerializeToString()[20:]))
     (metrics,) = tmp_path.glob('mlruns/*/*/metrics')
     (metrics / 'frames').write_text((metrics / 'frames').read_text().splitlines()[0] + '\n')
@@ -182,10 +184,10 @@ def test_a_broken_package_ends_no_run(tmp_path, monkeypatch, caplog, keys):
 @pytest.mark.parametrize('keys', [{'wandb': 'offline'}, {'wandb': 'online'}, {'mlflow': True}])
 def test_a_missing_package_is_named_before_the_start(tmp_path, monkeypatch, keys):
     ((key, value),) = keys.items()
-    outputs.check_loggers(load_config())
+    trackers.check_loggers(load_config())
     monkeypatch.setitem(sys.modules, key, None)
     with pytest.raises(UsageError, match=rf"--{key} {value} needs .*pip install '.\[{key}\]'"):
-        outputs.check_loggers(load_config().update(keys))
+        trackers.check_loggers(load_config().update(keys))
 
 
 def test_online_needs_a_login(monkeypatch):
@@ -193,7 +195,7 @@ def test_online_needs_a_login(monkeypatch):
 
     monkeypatch.setattr(wandb, 'login', lambda **options: options['prompt'])
     with pytest.raises(UsageError, match='--wandb online: no API key; run `wandb login`'):
-        outputs.check_loggers(load_config().update({'wandb': 'online'}))
+        trackers.check_loggers(load_config().update({'wandb': 'online'}))
 
 
 def test_a_folder_called_wandb_is_no_package(tmp_path, monkeypatch):
