@@ -25,7 +25,7 @@ from dreamerv2.paths import expand_home
 from dreamerv2.run.checkpoint import zoo
 
 EVALUATION = 'evaluation.json'
-LARGEST = 12_000_000  # Bytes of one agent.
+LARGEST = 12 * 2**20  # Bytes of one agent.
 # Of the provenance: nothing that names a machine, a folder or a person.
 KEPT = ('version', 'revision', 'seed', 'levels', 'environment', 'packages', 'python')
 

@@ -39,4 +39,4 @@ echo
 echo "Learning curve: $logdir/curve.png"
 echo "Agent playing:  $logdir/play.mp4"
 printf 'Watch it:       %q -m dreamerv2.play %q\n' "$python" "$logdir"
-printf 'Longer trained: %q -m dreamerv2.play zoo:mario-1-1\n' "$python"
+printf 'One that finishes the level: %q -m dreamerv2.play zoo:mario-1-1-five-actions\n' "$python"
