@@ -91,22 +91,14 @@ def _add(args: argparse.Namespace) -> None:
     own = target.with_name(f'.{args.name}.tmp')
     shutil.rmtree(own, ignore_errors=True)
     try:
-        arrays = {k: v for k, v in saved.arrays().items() if k.startswith('parameters/')}
         provenance = json.loads(saved.file('provenance.json') or b'{}')
         kept = {key: provenance[key] for key in KEPT if key in provenance}
         own.mkdir(parents=True)
         config = config.update({'logdir': f'zoo/{args.name}'})
         config.save(own / 'config.yaml')
-        checkpoint.save(
-            own / 'checkpoints',
-            saved.frames,
-            arrays=arrays,
-            state={},
-            files={
-                'config.yaml': (own / 'config.yaml').read_bytes(),
-                'provenance.json': to_json(kept),
-            },
-            keep=0,
+        files = {'config.yaml': (own / 'config.yaml').read_bytes()}
+        checkpoint.save_weights(
+            saved, own / 'checkpoints', files | {'provenance.json': to_json(kept)}
         )
         (own / 'config.yaml').unlink()
         size = sum(file.stat().st_size for file in own.rglob('*') if file.is_file())

@@ -10,6 +10,7 @@ import logging
 import pathlib
 from collections.abc import Iterator, Sequence
 
+from dreamerv2 import archive
 from dreamerv2.analysis import figures, study, text
 from dreamerv2.cli import Parser, exit_code_of, whole_number
 from dreamerv2.errors import UsageError
@@ -40,13 +41,18 @@ def _make_figures(argv: Sequence[str]) -> None:
     )
     add_smoothing(parser)
     args = parser.parse_args(argv)
-    studies = study.read_studies(args.root)
+    with archive.opened(args.root) as root:
+        _draw(root, args, args.out or args.root / 'figures')
+
+
+def _draw(root: pathlib.Path, args: argparse.Namespace, folder: pathlib.Path) -> None:
+    studies = study.read_studies(root)
     hide_font_cache()
     from dreamerv2.analysis import answers, plotting
 
     for setting, answered in answers.by_setting(studies).items():
         data, found = studies[setting], list(answered.values())
-        out = (args.out or args.root / 'figures') / setting
+        out = folder / setting
         state = data.state
         with writing_to(out, 'folder'):
             out.mkdir(parents=True, exist_ok=True)
@@ -75,13 +81,14 @@ def _make_report(argv: Sequence[str]) -> None:
     out = args.out or args.root / 'report.html'
     if out.is_dir():
         raise UsageError(f'{out}: a folder; give the name of a file with --out')
-    studies = study.read_studies(args.root)
-    hide_font_cache()
-    from dreamerv2.analysis.report import page
+    with archive.opened(args.root) as root:
+        studies = study.read_studies(root)
+        hide_font_cache()
+        from dreamerv2.analysis.report import page
 
-    with writing_to(out, 'file'):
-        smooth = figures.Smooth(args.bins, args.window)
-        sentences = page.write_report(studies, args.root, out, smooth)
+        with writing_to(out, 'file'):
+            smooth = figures.Smooth(args.bins, args.window)
+            sentences = page.write_report(studies, root, out, smooth)
     print(f'{out} ({out.stat().st_size / 1e6:.1f} MB)', *sentences, sep='\n')
 
 
@@ -97,7 +104,9 @@ def figure_name(text: str) -> str:
 def parser_of_root(prog: str, description: str) -> Parser:
     """A parser that takes the folder with the logdirs."""
     parser = Parser(prog=prog, description=description)
-    parser.add_argument('root', metavar='ROOT', type=expand_home, help='folder with the logdirs')
+    parser.add_argument(
+        'root', metavar='ROOT', type=expand_home, help='folder with the logdirs, or an archive'
+    )
     return parser
 
 

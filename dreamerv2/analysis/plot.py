@@ -10,6 +10,7 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
+from dreamerv2 import archive
 from dreamerv2.analysis import commands, table
 from dreamerv2.analysis.table import Run
 from dreamerv2.cli import did_you_mean, exit_code_of
@@ -36,7 +37,8 @@ def run(argv: Sequence[str]) -> None:
     )
     args = parser.parse_args(argv)
     stem = output_stem(args.root, args.metric, args.out)
-    runs = table.read_runs(args.root)
+    with archive.opened(args.root) as root:
+        runs = table.read_runs(root)
     notes = [f'{run.name}: {note}' for run in runs for note in run.notes]
     for note in notes[:_MOST_NOTES]:
         print(note)

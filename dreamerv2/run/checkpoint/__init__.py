@@ -44,6 +44,7 @@ BATCH = 'batch.npz'
 UNFINISHED = 'unfinished.npz'
 FORMAT = 2
 DIGITS = 10
+PARAMETERS = 'parameters/'  # begins the names of weights among the arrays
 
 # How good an agent's evaluation was, higher is better: a number, or several that are compared
 # lexicographically.
@@ -157,6 +158,20 @@ def save(
                 os.rename(path, dying)
                 shutil.rmtree(dying, ignore_errors=True)
     return target
+
+
+def save_weights(saved: Checkpoint, root: Path, files: Mapping[str, bytes]) -> Path:
+    """Writes what agents start from and act with: a checkpoint's weights, without a run's state.
+
+    Args:
+        saved: the checkpoint.
+        root: another folder `checkpoints`.
+        files: its further files by name, `config.yaml` among them.
+
+    Returns and raises as `save` does.
+    """
+    arrays = {k: v for k, v in saved.arrays().items() if k.startswith(PARAMETERS)}
+    return save(root, saved.frames, arrays=arrays, state={}, files=files, score=saved.score)
 
 
 def _same(path: Path, state: Mapping[str, Any]) -> bool:

@@ -22,10 +22,9 @@ from dreamerv2.durable import sha256
 from dreamerv2.errors import UsageError, printable, shown
 from dreamerv2.paths import expand_home
 from dreamerv2.run import checkpoint
-from dreamerv2.run.checkpoint import Checkpoint, zoo
+from dreamerv2.run.checkpoint import PARAMETERS, Checkpoint, zoo
 
 Arrays = Mapping[str, np.ndarray]
-PARAMETERS = 'parameters/'
 # The state of float16's loss scaling exists only in that precision and is useless in another. The
 # counts of skipped updates are not in older checkpoints.
 _NOT_ALWAYS = re.compile(r'\w+_opt/(scale|clean|skipped)|skipped/\w+')
