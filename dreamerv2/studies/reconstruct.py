@@ -3,6 +3,8 @@
 Plays the level at random, filters every frame through the model, and writes some frames and their
 reconstructions to `reconstructions.npz` in the logdir, from which `experiments/figures.py` draws
 figure 8 of the thesis. `frames` and `reconstructions` are uint8 `[K, height, width, channels]`.
+In Mario `player_error` and `enemies_error` tell over all steps how well those are drawn: squared
+error relative to a drawing without them.
 """
 
 from __future__ import annotations
@@ -42,6 +44,7 @@ def run(argv: Sequence[str]) -> int:
     from dreamerv2.envs import check_task
     from dreamerv2.run import build, checkpoint, devices, random_streams
     from dreamerv2.run.checkpoint import zoo
+    from dreamerv2.run.model_evaluation import KEYS
     from dreamerv2.trained import load_agent
 
     logdir = zoo.located(args.logdir)
@@ -61,7 +64,8 @@ def run(argv: Sequence[str]) -> int:
         device = devices.configure(config.precision, device=config.device, say=say)
         agent = load_agent(saved, config, env, device, config.seed)
     env.close()
-    images = agent.reconstruct(window)['image'][0]
+    seen = {key: rows for key, rows in window.items() if not key.startswith('log_')}
+    images = agent.reconstruct(seen)['image'][0]
     rows = np.linspace(0, len(images) - 1, args.frames).round().astype(int)
     out = args.out or logdir / FILE
     arrays = {
@@ -70,6 +74,8 @@ def run(argv: Sequence[str]) -> int:
         'level': np.array(levels[0]),
         'step': np.array(saved.frames),
     }
+    if set(KEYS) <= set(window):
+        arrays |= sprite_errors(*(window[key][0] for key in KEYS), images)
     with open(out, 'wb') as file:
         np.savez_compressed(file, **arrays)
     print(f'Reconstructions: {out}')
@@ -90,8 +96,23 @@ def play(env: Any, steps: int, rng: np.random.Generator) -> dict[str, np.ndarray
             action = rng.uniform(-1, 1, size).astype(np.float32)
             obs = env.step(action)
         rows.append({**obs, 'action': action})
-    keys = [key for key in rows[0] if not key.startswith('log_')]
-    return {key: np.stack([row[key] for row in rows])[None] for key in keys}
+    return {key: np.stack([row[key] for row in rows])[None] for key in rows[0]}
+
+
+def sprite_errors(
+    frames: np.ndarray, players: np.ndarray, enemies: np.ndarray, images: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Errors of images uint8 `[steps, ...]` where Mario and enemies are, see `SpriteErrors`.
+
+    What is not there, or hard to tell from its background, is left out.
+    """
+    from dreamerv2.run.metrics.insight import SpriteErrors
+
+    sprites = SpriteErrors()
+    for frame, player, others, image in zip(frames, players, enemies, images, strict=True):
+        sprites.add(frame / np.float32(255), player, others, {0: image / np.float32(255)})
+    found = sprites.metrics()
+    return {f'{x}_error': np.array(found[x]) for x in ('player', 'enemies') if x in found}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

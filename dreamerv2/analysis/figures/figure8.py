@@ -1,7 +1,8 @@
 """Figure 8 of the thesis: an unseen level as several checkpoints' world models show it.
 
 A run's `reconstructions.npz` has `frames` and `reconstructions` uint8 `[K, H, W, C]`, the `level`
-they are of and the checkpoint's `step` in frames.
+they are of and the checkpoint's `step` in frames; `player_error` and `enemies_error` where they are
+known, see `dreamerv2.studies.reconstruct`.
 """
 
 from typing import NamedTuple
@@ -18,6 +19,7 @@ from dreamerv2.analysis.table import Run
 
 CAPTION = 'Figure 8: frames of a level and their reconstructions by several checkpoints.'
 RECONSTRUCTIONS = 'reconstructions.npz'
+SPRITES = ('player', 'enemies')
 _MOST_COLUMNS = 8
 
 
@@ -29,6 +31,7 @@ class Reconstruction(NamedTuple):
     step: int
     frames: np.ndarray
     reconstructions: np.ndarray
+    sprites: dict[str, float]  # error by name, of `SPRITES`: 0 is perfect, 1 blind
 
 
 def draw(data: Study, smooth: Smooth) -> Pages:
@@ -69,11 +72,15 @@ def draw(data: Study, smooth: Smooth) -> Pages:
             errors = squared_errors(one.frames, one.reconstructions)
             name = f'{one.place.set or one.place.level} seed {one.place.seed}'
             label = f'{name}\n{text.short_frames(one.step)} frames'
+            label += ''.join(f'\n{sprite} {value:.2f}' for sprite, value in one.sprites.items())
             _draw_row(next(line), one.reconstructions[shown], label, errors[shown])
             of = {'stage': one.place.stage, 'set': one.place.set, 'seed': one.place.seed}
             keys = {'figure': 8, 'level': one.level, **of, 'step': one.step}
+            keys |= {f'{sprite}_error': one.sprites.get(sprite, '') for sprite in SPRITES}
             rows += [{**keys, 'frame': i, 'error': error} for i, error in enumerate(errors)]
     words = 'below each reconstruction: mean squared error of pixels from 0 to 1'
+    if any(one.sprites for one in found):
+        words += '\nbeside: error where the sprites are, relative to a drawing without them'
     figure.supxlabel(words, fontsize=plotting.FONT - 1, color=plotting.GREY)
     yield Drawn('figure8', figure, rows)
 
@@ -91,11 +98,13 @@ def read_reconstruction(place: Place, run: Run) -> Reconstruction | None:
         frames, others = arrays['frames'], arrays['reconstructions']
         level = str(np.ravel(arrays['level'])[0])
         step = int(np.ravel(arrays['step'])[0])
-    except (OSError, ValueError, KeyError, IndexError):
+        known = {x: arrays.get(f'{x}_error', np.zeros(0)) for x in SPRITES}
+        sprites = {x: float(value) for x, value in known.items() if value.size == 1}
+    except (OSError, ValueError, KeyError, IndexError, TypeError):
         return None
     pictures = frames.dtype == others.dtype == np.uint8 and frames.ndim == 4 and frames.size > 0
     usable = pictures and frames.shape == others.shape
-    return Reconstruction(place, level, step, frames, others) if usable else None
+    return Reconstruction(place, level, step, frames, others, sprites) if usable else None
 
 
 def _draw_row(

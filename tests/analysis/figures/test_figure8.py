@@ -34,6 +34,24 @@ def test_a_row_a_checkpoint_below_the_true_frames(root):
     assert drawn.rows[0]['error'] == pytest.approx((10 / 255) ** 2)
 
 
+def test_errors_of_sprites_stand_beside_and_in_the_table(tmp_path, logdir):
+    study_of = {'stage': 'pretrain', 'set': 'two', 'seed': 0}
+    path = logdir(
+        tmp_path / '0',
+        task='mario_3-1+3-2',
+        study=study_of,
+        lines=[{'step': 4, 'train_return': 1.0}],
+    )
+    frames = synthetic.level_frames(2, 0)
+    arrays = {'frames': frames, 'reconstructions': frames, 'level': np.array('4-1'), 'step': 8}
+    np.savez(path / 'reconstructions.npz', **arrays, player_error=np.array(0.432))
+    (drawn,) = figures.draw(study.read_study(tmp_path), ['figure8'])
+    labels = [ax.get_ylabel() for ax in drawn.figure.axes if ax.get_ylabel()]
+    assert labels == ['4-1\ntrue frames', 'two seed 0\n8 frames\nplayer 0.43']
+    assert [(row['player_error'], row['enemies_error']) for row in drawn.rows] == [(0.432, '')] * 2
+    assert 'beside: error where the sprites are' in drawn.figure._supxlabel.get_text()
+
+
 def test_other_frames_get_a_true_row_of_their_own_and_long_ones_are_thinned(tmp_path, logdir):
     for seed, count in enumerate((30, 30, 5)):
         path = logdir(
