@@ -22,7 +22,7 @@ from dreamerv2.studies import status_tables
 from dreamerv2.studies.archive import Archive
 from dreamerv2.studies.definition import Job, make_jobs, select
 from dreamerv2.studies.engines import add_arguments, check_arguments, make_engine
-from dreamerv2.studies.evaluations import evaluate_parents
+from dreamerv2.studies.evaluations import evaluate_finished
 from dreamerv2.studies.runner import conclude, run_jobs, write_plan
 from dreamerv2.studies.state import State, read_state, read_states
 from dreamerv2.studies.study_file import read_definition
@@ -77,7 +77,7 @@ def run_study(argv: Sequence[str], stages: Sequence[str] = ()) -> int:
         for folder in [root, kept.path] if kept else [root]:
             write_plan(definition, folder)
             write_durably(folder / DEFINITION, args.study.read_bytes())
-        evaluate = evaluate_parents(definition, say)
+        evaluate = evaluate_finished(definition, say)
 
         def after(job: Job) -> None:
             evaluate(job)

@@ -1,4 +1,8 @@
-"""Evaluates pre-trained agents on every level of the study before they are trained on it."""
+"""Evaluates finished agents on levels that they have never, or no longer, trained on.
+
+Pre-trained agents play every level of the study, zero-shot where it is not of their set. Agents
+that began from one of those play the levels of its set, which they may have forgotten.
+"""
 
 from __future__ import annotations
 
@@ -18,19 +22,21 @@ EPISODES = 10
 POLICY = 'train'  # These results are shown next to training returns.
 
 
-def evaluate_parents(definition: Definition, say: Callable[[str], Any]) -> Callable[[Job], None]:
-    """Makes a function that evaluates a finished pre-training run on every level of the study.
+def evaluate_finished(definition: Definition, say: Callable[[str], Any]) -> Callable[[Job], None]:
+    """Makes a function that evaluates a finished run of a set.
 
-    The results are `evaluations.jsonl` in its logdir, one row per level, and `reconstructions.npz`
-    of the first unseen level. Existing results are kept. Actions are sampled as in training,
-    because they are compared with training returns.
+    A pre-training run is evaluated on every level of the study, a run that began from one on the
+    levels of its set. The results are `evaluations.jsonl` in its logdir, one row per level, and
+    for pre-training `reconstructions.npz` of the first unseen level. Existing results are kept.
+    Actions are sampled as in training, because they are compared with training returns.
     """
-    levels = definition.all_levels
 
     def evaluate(job: Job) -> None:
         place = job.place
-        if place is None or not STAGES[place.stage].on_set:
+        if place is None or not STAGES[place.stage].of_set:
             return
+        own, pretrained = definition.sets[place.set], STAGES[place.stage].on_set
+        levels = definition.all_levels if pretrained else own
         file = job.logdir / FILE
         before = file.read_bytes() if file.exists() else b''
         # Evaluations of older studies are not with the training policy.
@@ -42,7 +48,7 @@ def evaluate_parents(definition: Definition, say: Callable[[str], Any]) -> Calla
             else:
                 lines = ''.join(json.dumps(row) + '\n' for row in rows)
                 write_durably(file, before + lines.encode())
-        unseen = [level for level in levels if level not in definition.sets[place.set]]
+        unseen = [level for level in levels if level not in own]
         if unseen and not (job.logdir / RECONSTRUCTIONS).exists():
             task = definition.task(unseen[:1])
             failure = run_module('dreamerv2.studies.reconstruct', job.logdir, '--task', task)

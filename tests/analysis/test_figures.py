@@ -287,6 +287,9 @@ def test_what_cannot_be_drawn_is_said(tmp_path, logdir):
         'figure6: not drawn, no transfer run',
         'figure7: not drawn, no pre-training run',
         'figure8: not drawn, no run has reconstructions.npz',
+        'break_even: not drawn, no pre-training run',
+        'by_level: not drawn, no fine-tuning run or transfer run',
+        'forgetting: not drawn, no fine-tuning run or transfer run',
         'model_errors: not drawn, no run was evaluated with sprite errors',
         'transfer_matrix: not drawn, no run but baselines',
     ]
@@ -316,6 +319,11 @@ def test_figures_with_hardly_any_runs_are_drawn(tmp_path, logdir):
         'figure6',
         'figure7',
         'figure8: not drawn, no run has reconstructions.npz',
+        'break_even_two: not drawn, no agents of two have cost as much as baselines',
+        'by_level_finetune: not drawn, no fine-tuning run and baseline at equal cost',
+        'by_level_transfer: not drawn, no transfer run and baseline at equal cost',
+        'forgetting: fine-tuning two, transfer two not drawn, not evaluated on the set before and '
+        'after',
         'model_errors: not drawn, no run was evaluated with sprite errors',
         'transfer_matrix',
     ]
@@ -330,6 +338,9 @@ def test_figures_with_hardly_any_runs_are_drawn(tmp_path, logdir):
 def test_figures_are_found_by_their_names_and_have_captions():
     assert figures.names() == (
         *(f'figure{number}' for number in range(2, 9)),
+        'break_even',
+        'by_level',
+        'forgetting',
         'model_errors',
         'transfer_matrix',
     )

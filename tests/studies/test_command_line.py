@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import numpy as np
@@ -57,7 +59,8 @@ def wait_until(condition, seconds=300):
 
 def test_a_study_is_killed_and_goes_on_to_its_end(command, tmp_path):
     root = tmp_path / 'root'
-    arguments = (tmp_path / 'study.yaml', '--logdir', root)
+    kept = '--archive', tmp_path / 'kept' / 'root'
+    arguments = (tmp_path / 'study.yaml', '--logdir', root, *kept)
     first = command('study.py', *arguments)
     second_run = root / RUNS[1]
     wait_until(lambda: list((second_run / 'train_episodes').glob('*.npz')))
@@ -84,21 +87,27 @@ def test_a_study_is_killed_and_goes_on_to_its_end(command, tmp_path):
     assert study.unfinished(study.runs) == []
     parent = json.loads((root / RUNS[2] / 'provenance.json').read_text())['parent']
     assert parent['logdir'] == str(root / RUNS[1]) and parent['step'] == 600
-    rows = [json.loads(line) for line in (second_run / 'evaluations.jsonl').read_text().split('\n')
-            if line]  # fmt: skip
-    assert [row['level'] for row in rows] == ['1-1', '1-2', '1-3']
-    assert {row['policy'] for row in rows} == {'train'}
-    assert all(len(row['returns']) == len(row['progress']) == 10 for row in rows)
+    # The pre-trained agent plays all levels, the transferred one those of the set it came from.
+    for name, levels in ((RUNS[1], ['1-1', '1-2', '1-3']), (RUNS[2], ['1-1', '1-2'])):
+        lines = (root / name / 'evaluations.jsonl').read_text().splitlines()
+        rows = [json.loads(line) for line in lines]
+        assert [row['level'] for row in rows] == levels
+        assert {row['policy'] for row in rows} == {'train'}
+        assert {row['step'] for row in rows} == {600}
+        assert all(len(row['returns']) == len(row['progress']) == 10 for row in rows)
+    assert not (root / RUNS[0] / 'evaluations.jsonl').exists()
+    assert not (root / RUNS[2] / 'reconstructions.npz').exists()
     with np.load(second_run / 'reconstructions.npz', allow_pickle=False) as found:
         assert found['frames'].shape == found['reconstructions'].shape == (6, 64, 64, 1)
         assert str(found['level']) == '1-3'
+        assert found['player_error'] > 0
 
     code, out, _ = ended(command('status.py', root, '--json'), 60)
     assert code == 0
     assert {row['run']: row['kind'] for row in json.loads(out)} == dict.fromkeys(RUNS, 'finished')
     started = time.monotonic()
     code, out, _ = ended(command('study.py', *arguments), 60)
-    assert code == 0 and ': starts' not in out
+    assert code == 0 and ': starts' not in out and ': evaluating' not in out
     assert time.monotonic() - started < 20
 
     made = [root / name / 'videos' / '600.mp4' for name in RUNS]
@@ -114,6 +123,36 @@ def test_a_study_is_killed_and_goes_on_to_its_end(command, tmp_path):
         path.write_bytes(made[1].read_bytes())
     assert [video.path for video in best_videos(read_study(root))] == made
     assert [list(path.parent.iterdir()) for path in made] == [[path] for path in made]
+    check_the_archive(command, tmp_path, arguments)
+
+
+def check_the_archive(command, tmp_path, arguments):
+    """Report and figures need the archive alone, and a lost study goes on from it."""
+    root, path = tmp_path / 'root', tmp_path / 'kept' / 'root'
+    code, out, err = ended(command('study.py', *arguments), 60)
+    assert code == 0, err
+    said = [line.partition(',')[0] for line in out.splitlines() if 'archived' in line]
+    assert said == [f'{name}: archived' for name in RUNS]  # again, with the videos
+    code, _, err = ended(command('report.py', root, '--out', tmp_path / 'of_root.html'))
+    assert code == 0, err
+    root.rename(tmp_path / 'lost')
+    for script in ('report.py', 'figures.py'):
+        code, _, err = ended(command(script, path))
+        assert code == 0, err
+    assert (path / 'figures' / 'figure2.png').exists()
+    places = rf'{re.escape(str(root))}|{re.escape(tempfile.gettempdir())}/[^/ "<]*/root'
+    texts = [
+        re.sub(r'\d\d:\d\d UTC', 'TIME', re.sub(places, 'ROOT', file.read_text()))
+        for file in (tmp_path / 'of_root.html', path / 'report.html')
+    ]
+    assert texts[0] == texts[1]
+    code, out, err = ended(command('status.py', path, '--json'), 60)
+    assert code == 0, err
+    assert {row['run']: row['kind'] for row in json.loads(out)} == dict.fromkeys(RUNS, 'finished')
+    code, out, err = ended(command('study.py', *arguments), 60)
+    assert code == 0, err
+    assert [f'{name}: from {path / name}.zip' in out for name in RUNS] == [True] * 3
+    assert ': starts' not in out and (root / RUNS[0] / 'done.json').exists()
 
 
 def test_the_runs_of_a_grid_are_listed_and_a_wrong_one_leaves_nothing(command, tmp_path):

@@ -47,7 +47,8 @@ class Smooth(NamedTuple):
 
 def names() -> tuple[str, ...]:
     """All figures: those of the thesis by number, then others."""
-    return tuple(sorted(path.stem for path in pathlib.Path(__file__).parent.glob('[!_]*.py')))
+    found = [path.stem for path in pathlib.Path(__file__).parent.glob('[!_]*.py')]
+    return tuple(sorted(found, key=lambda name: (not name.startswith('figure'), name)))
 
 
 def find(name: str) -> Any:

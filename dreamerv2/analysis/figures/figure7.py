@@ -16,7 +16,7 @@ CAPTION = (
     'return can be farmed are left out of the mean return.'
 )
 QUESTION = 'finetune'
-_METRICS = ('train_return', 'train_progress')
+METRICS = ('train_return', 'train_progress')
 
 Column = tuple[str, tuple[str, ...], tuple[str, ...]]
 
@@ -33,18 +33,16 @@ def draw(data: Study, smooth: Smooth) -> Pages:
         yield 'figure7: not drawn, no pre-training run'
         return
     columns = _columns(data)
-    figure, axes = plotting.new_figure(len(_METRICS), max(len(columns), 1), width=4.6, height=3.0)
+    figure, axes = plotting.new_figure(len(METRICS), max(len(columns), 1), width=4.6, height=3.0)
     rows: Rows = []
     wanted: list[Place] = []
     for j, (set_name, levels, tuned) in enumerate(columns):
-        for i, metric in enumerate(_METRICS):
-            ax = axes[i, j]
-            left_out = FARMABLE_LEVELS if metric == 'train_return' else frozenset()
-            shown = [level for level in levels if level not in left_out]
+        for i, metric in enumerate(METRICS):
+            ax, shown = axes[i, j], levels_shown(levels, metric)
             lines = _lines(data, columns[j], shown, metric, smooth)
             keys = {'figure': 7, 'set': set_name, 'levels': '+'.join(shown), 'metric': metric}
             rows += draw_lines(ax, lines, keys)
-            title = f'{set_name}: mean over {_name(levels, shown)}'
+            title = f'{set_name}: mean over {name_levels(levels, shown)}'
             label = '' if j else text.metric_label(metric)
             plotting.style_axis(ax, title=title, ylabel=label, end=len(levels) * data.plan.frames)
             ax.set_xlabel(f'{ax.get_xlabel()} of all agents together', fontsize=plotting.FONT)
@@ -68,6 +66,12 @@ def stage_grid(stage: str, total: float, levels: int, bins: int) -> np.ndarray:
     """
     share = (levels - 1) / levels if STAGES[stage].bears_parent else 1.0
     return curves.frame_grid(share * total, max(round(share * bins), 1)) if share else np.zeros(0)
+
+
+def levels_shown(levels: Sequence[str], metric: str) -> list[str]:
+    """The levels that enter the mean of a metric: not those whose return can be farmed."""
+    left_out = FARMABLE_LEVELS if metric == 'train_return' else frozenset()
+    return [level for level in levels if level not in left_out]
 
 
 def mean_over_levels(stack: np.ndarray) -> np.ndarray:
@@ -109,7 +113,8 @@ def _lines(
     return lines
 
 
-def _name(levels: Sequence[str], shown: Sequence[str]) -> str:
+def name_levels(levels: Sequence[str], shown: Sequence[str]) -> str:
+    """Those that are shown, and which of the levels are not."""
     name = ' '.join(shown) if len(shown) <= 4 else f'{len(shown)} levels'
     without = [level for level in levels if level not in shown]
     return f'{name} (not {" ".join(without)})' if without else name

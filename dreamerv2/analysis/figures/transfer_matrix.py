@@ -13,6 +13,7 @@ from dreamerv2.analysis import curves, plotting, study, text
 from dreamerv2.analysis.figures import Drawn, Pages, Rows, Smooth
 from dreamerv2.analysis.scores import METRICS
 from dreamerv2.analysis.study import Study
+from dreamerv2.analysis.table import Run
 
 CAPTION = 'Training set against evaluated level, before and after training on the level itself.'
 NOTHING = 'nothing'
@@ -31,17 +32,13 @@ def draw(data: Study, smooth: Smooth) -> Pages:
     levels, names = plan.all_levels, [NOTHING, *plan.sets]
     known = {METRICS[0], *(cell.metric for cell in found if cell.n)}
     panels = [(x, when) for x in METRICS if x in known for when in (ZERO_SHOT, TRAINED)]
-    width = max(0.66 * len(levels) + 1.4, 5.0)
-    figure, axes = plotting.new_figure(len(panels), 1, width=width, height=0.42 * len(names) + 0.75)
+    width, height = matrix_size(levels, names)
+    figure, axes = plotting.new_figure(len(panels), 1, width=max(width, 5.0), height=height)
     for ax, (metric, when) in zip(axes[:, 0], panels, strict=True):
         for cell in found:
             if (cell.metric, cell.when) == (metric, when):
                 _draw_cell(ax, levels.index(cell.level), names.index(cell.training), cell)
-        ax.set(xlim=(-0.5, max(len(levels), 1) - 0.5), ylim=(len(names) - 0.5, -0.5))
-        ax.set_xticks(range(len(levels)), levels)
-        ax.set_yticks(range(len(names)), names)
-        ax.tick_params(labelsize=plotting.FONT - 1, length=0)
-        ax.spines[:].set_visible(False)
+        style_matrix(ax, levels, names)
         label = text.metric_label(metric).replace('training ', '')
         plotting.set_title(ax, f'{label}, {when}')
     words = (
@@ -114,7 +111,8 @@ def cells(data: Study) -> list[Cell]:
             (TRAINED, NOTHING): _trained(data, baselines, metric),
         }
         for name, own in data.plan.sets.items():
-            by_row[ZERO_SHOT, name] = _zero_shot(data, name, levels, metric)
+            parents = data.present(data.plan.places('pretrain', name))
+            by_row[ZERO_SHOT, name] = evaluated(parents, levels, metric)
             tuned = _trained(data, ('finetune', name, levels), metric)
             moved = _trained(data, ('transfer', name, levels), metric)
             later = zip(levels, tuned, moved, strict=True)
@@ -128,13 +126,13 @@ def cells(data: Study) -> list[Cell]:
     return found
 
 
-def _zero_shot(data: Study, set_name: str, levels: Sequence[str], metric: str) -> list[np.ndarray]:
-    """Means over episodes of each pre-training run's evaluations on each level, `[S]` each.
+def evaluated(runs: Sequence[Run | None], levels: Sequence[str], metric: str) -> list[np.ndarray]:
+    """Means over episodes of each run's evaluations on each level, `[S]` each; NaN without one.
 
     Those of the most probable action have no place beside training, which draws actions: NaN.
     """
-    runs = data.present(data.plan.places('pretrain', set_name))
-    found = [[run.evaluations.get(f'{metric}/{level}') for run in runs] for level in levels]
+    keys = [f'{metric}/{level}' for level in levels]
+    found = [[run.evaluations.get(key) if run else None for run in runs] for key in keys]
     return [np.array([x.values.mean() if x else math.nan for x in listed]) for listed in found]
 
 
@@ -144,22 +142,43 @@ def _trained(data: Study, side: study.Side, metric: str) -> np.ndarray:
 
 
 def _draw_cell(ax: Axes, x: int, y: int, cell: Cell) -> None:
-    if cell.seen:
+    known = math.isfinite(cell.shade)
+    color = _COLORS(_DARKEST * cell.shade) if known else (0.95, 0.95, 0.95, 1.0)
+    n = 0 if cell.of_random else cell.n
+    draw_cell(ax, x, y, text.short(cell.mean) if cell.n else '', n, color, framed=cell.seen)
+
+
+def matrix_size(columns: Sequence[str], rows: Sequence[str]) -> tuple[float, float]:
+    """Width and height in inches of a panel of cells."""
+    return 0.66 * len(columns) + 1.4, 0.42 * len(rows) + 0.75
+
+
+def style_matrix(ax: Axes, columns: Sequence[str], rows: Sequence[str]) -> None:
+    """Names of columns and rows around a panel of cells."""
+    ax.set(xlim=(-0.5, max(len(columns), 1) - 0.5), ylim=(len(rows) - 0.5, -0.5))
+    ax.set_xticks(range(len(columns)), columns)
+    ax.set_yticks(range(len(rows)), rows)
+    ax.tick_params(labelsize=plotting.FONT - 1, length=0)
+    ax.spines[:].set_visible(False)
+
+
+def draw_cell(
+    ax: Axes, x: int, y: int, words: str, n: int, color: Sequence[float], *, framed: bool
+) -> None:
+    """A cell with words, and below them n where it is above 0; hatched without words."""
+    if framed:
         # Above the boxes, so that no neighbour covers it.
         frame: dict[str, Any] = {'fill': False, 'ec': '#D55E00', 'lw': 1.6, 'zorder': 1.5}
         ax.add_patch(Rectangle((x - 0.46, y - 0.45), 0.92, 0.9, **frame))
-    if not cell.n:
+    if not words:
         box = Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, fc='white', ec='#D4D4D4', lw=0)
         box.set_hatch('////')
         ax.add_patch(box)
         return
-    known = math.isfinite(cell.shade)
-    color = _COLORS(_DARKEST * cell.shade) if known else (0.95, 0.95, 0.95, 1.0)
     ax.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, fc=color, ec='white', lw=1.5))
-    words = text.short(cell.mean) if cell.of_random else f'{text.short(cell.mean)}\nn = {cell.n}'
     style: dict[str, Any] = {'fontsize': plotting.FONT - 2, 'linespacing': 1.1}
     style['color'] = 'white' if _luminance(color) < 0.18 else 'black'
-    ax.text(x, y, words, ha='center', va='center', **style)
+    ax.text(x, y, f'{words}\nn = {n}' if n else words, ha='center', va='center', **style)
 
 
 def _luminance(color: Sequence[float]) -> float:
