@@ -220,7 +220,7 @@ def test_what_cannot_be_loaded_is_said(tmp_path):
 
 def test_presets_are_configurations():
     assert set(dv2.presets) >= {'defaults', 'mario', 'mario_small', 'atari', 'debug'}
-    assert dv2.presets['mario_small'].rssm.deter == 128
+    assert dv2.presets['mario_small'].rssm.deter == 256
     assert dv2.presets['defaults'].flat == dv2.defaults.flat
     assert 'mario_small' in dv2.presets and len(dv2.presets) == len(list(dv2.presets))
     with pytest.raises(KeyError, match='expected one of defaults, '):

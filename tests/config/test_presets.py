@@ -7,7 +7,8 @@ from dreamerv2.config.files import default_file, descriptions, read_presets
 from dreamerv2.config.schema import SCHEMA
 
 PRESETS = (
-    'defaults', 'atari', 'control', 'mario', 'mario_small', 'mario_small_v1', 'robust', 'debug',
+    'defaults', 'atari', 'control', 'mario', 'mario_small', 'mario_small_v2', 'mario_small_v1',
+    'robust', 'debug',
 )  # fmt: skip
 
 # The keys of DreamerV2 with its defaults, but for logdir, task, precision and replay.
