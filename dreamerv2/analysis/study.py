@@ -31,6 +31,7 @@ from dreamerv2.studies.definition import (
     Place,
     by_stage,
     level_sets,
+    planned_settings,
     read_plan,
 )
 
@@ -98,7 +99,10 @@ def read_studies(root: str | os.PathLike) -> dict[str, Study]:
         setting = str(run.study.get('setting', ''))
         # It names folders of figures, which no file may choose.
         runs.setdefault(setting if SETTING.fullmatch(setting) else '', []).append(run)
-    return {setting: _study_of(root, listed) for setting, listed in runs.items()}
+    absent = tuple(
+        f'setting {name}: no run yet' for name in planned_settings(root / PLAN) if name not in runs
+    )
+    return {setting: _study_of(root, listed, absent) for setting, listed in runs.items()}
 
 
 def read_study(root: str | os.PathLike) -> Study:
@@ -109,9 +113,9 @@ def read_study(root: str | os.PathLike) -> Study:
     return found.popitem()[1]
 
 
-def _study_of(root: pathlib.Path, runs: Sequence[Run]) -> Study:
-    """Finds the place of each run."""
-    notes = [f'{run.name}: {note}' for run in runs for note in run.notes]
+def _study_of(root: pathlib.Path, runs: Sequence[Run], absent: Sequence[str] = ()) -> Study:
+    """Finds the place of each run; `absent` are remarks on what has no runs."""
+    notes = [*absent, *(f'{run.name}: {note}' for run in runs for note in run.notes)]
     by_path = {os.path.realpath(run.path): run for run in runs}
     placed: dict[Place, Run] = {}
     for run in runs:

@@ -313,6 +313,7 @@ def plan_of(definition: Definition) -> dict[str, Any]:
         **{stage: list(names) for stage, names in definition.trained_on.items()},
         'seeds': list(definition.seeds),
         'frames': definition.frames,
+        **({'settings': list(combinations(definition.grid))} if definition.grid else {}),
     }
 
 
@@ -343,6 +344,14 @@ def read_plan(path: Path) -> Definition:
             f'{later} (lists of levels), seeds (list), frames (from 1)'
         ) from None
     return Definition(sets, by_stage(sets, given), seeds, frames, path=path)
+
+
+def planned_settings(path: Path) -> tuple[str, ...]:
+    """The settings of a study's grid by its `plan.json`; none without a grid, or a plan."""
+    try:
+        return tuple(x for x in json.loads(path.read_bytes())['settings'] if SETTING.fullmatch(x))
+    except (OSError, ValueError, KeyError, TypeError):
+        return ()
 
 
 def _names(levels: Any) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import contextlib
 import logging
 import math
 import os
+import re
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 from dreamerv2.cli import whole_number
 from dreamerv2.cores import usable_cores
 from dreamerv2.doctor.installation import driver_gpus
-from dreamerv2.errors import UsageError
+from dreamerv2.errors import UsageError, printable
 from dreamerv2.studies.definition import Job
 from dreamerv2.studies.process import end_run, python_path, run_process, start_process
 
@@ -214,8 +215,9 @@ class SlurmEngine(Engine):
         try:
             self._executor = submitit.AutoExecutor(folder=str(folder), cluster=cluster)
             self._executor.update_parameters(**{'timeout_min': 24 * 60, **(options or {})})
-        except (RuntimeError, NameError, TypeError, ValueError) as error:
-            raise UsageError(f'--engine slurm: {error}') from error
+        # Values of the wrong type are asserted.
+        except (RuntimeError, NameError, TypeError, ValueError, AssertionError) as error:
+            raise UsageError(f'--engine slurm: {printable(str(error), 300)}') from error
         # Jobs inherit the environment, and must be able to import this module.
         os.environ['PYTHONPATH'] = python_path()
 
@@ -340,13 +342,14 @@ def _check_gpus(gpus: list[int], share: float | None) -> None:
         raise UsageError(f'{given}: there is no GPU {missing[0]}; this machine has {there}')
 
 
-def _slurm_options(text: str) -> dict[str, str | int]:
-    options: dict[str, str | int] = {}
+def _slurm_options(text: str) -> dict[str, str | int | float]:
+    options: dict[str, str | int | float] = {}
     for option in filter(None, text.split(',')):
         key, equals, value = option.partition('=')
         if not key or not equals:
             raise UsageError(f'--slurm {option}: expected KEY=VALUE')
-        options[key] = int(value) if value.isdigit() else value
+        kind = int if value.isdecimal() else float if re.fullmatch(r'\d+\.\d+', value) else str
+        options[key] = kind(value)
     return options
 
 

@@ -75,7 +75,8 @@ def run(argv: Sequence[str]) -> int:
         'step': np.array(saved.frames),
     }
     if set(KEYS) <= set(window):
-        arrays |= sprite_errors(*(window[key][0] for key in KEYS), images)
+        frames, players, enemies = (window[key][0] for key in KEYS)
+        arrays |= sprite_errors(frames, players, enemies, images)
     with open(out, 'wb') as file:
         np.savez_compressed(file, **arrays)
     print(f'Reconstructions: {out}')

@@ -1,6 +1,7 @@
 """A study with a grid: every setting by itself, corrected for all of them, never mixed."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -49,6 +50,16 @@ def test_every_setting_is_a_study_of_its_own(grid):
     with pytest.raises(UsageError, match='a study of 2 settings; give the folder of one'):
         study.read_study(grid)
     assert study.read_study(grid / 'kl.balance=0.5').runs.keys() == studies[setting].runs.keys()
+
+
+def test_a_setting_without_runs_is_named(grid, tmp_path):
+    shutil.copytree(grid, tmp_path, dirs_exist_ok=True)
+    plan = json.loads((grid / 'plan.json').read_text())
+    (tmp_path / 'plan.json').write_text(
+        json.dumps({**plan, 'settings': [*SETTINGS, 'kl.balance=1']})
+    )
+    for data in study.read_studies(tmp_path).values():
+        assert data.notes == ('setting kl.balance=1: no run yet',)
 
 
 def test_questions_are_answered_by_setting_and_corrected_for_all_of_them(grid):

@@ -15,6 +15,7 @@ from dreamerv2.studies.definition import (
     by_stage,
     make_jobs,
     plan_of,
+    planned_settings,
     read_plan,
     select,
 )
@@ -166,3 +167,25 @@ def test_a_new_stage_is_declared_in_one_place(monkeypatch, tmp_path):
     wrong = dataclasses.replace(more, trained_on={**more.trained_on, 'longer': ('1-3',)})
     with pytest.raises(UsageError, match='longer/pair/1-3/3 starts from .*add 1-3 to finetune'):
         make_jobs(dataclasses.replace(wrong, configs=('mario', 'debug')), tmp_path)
+
+
+def test_a_plan_names_the_settings_of_a_grid(study, tmp_path):
+    path = tmp_path / 'plan.json'
+    assert planned_settings(path) == ()
+    for grid, names in (
+        ({}, ()),
+        ({'kl.balance': [0.5, 0.8]}, ('kl.balance=0.5', 'kl.balance=0.8')),
+    ):
+        planned = dataclasses.replace(study, grid=grid)
+        path.write_text(json.dumps(plan_of(planned)))
+        assert planned_settings(path) == names
+        assert read_plan(path).seeds == study.seeds
+    for text in (
+        '[]',
+        '{"settings": 3}',
+        '{"settings": ["../x", 3]}',
+        '{"settings": ["../x"]}',
+        '{',
+    ):
+        path.write_text(text)
+        assert planned_settings(path) == ()

@@ -15,7 +15,13 @@ from dreamerv2.errors import UsageError
 from dreamerv2.run import checkpoint
 from dreamerv2.run.logdir.lock import holder_of
 from dreamerv2.studies.definition import make_jobs, select
-from dreamerv2.studies.engines import SlurmEngine, add_arguments, check_arguments, make_engine
+from dreamerv2.studies.engines import (
+    SlurmEngine,
+    _slurm_options,
+    add_arguments,
+    check_arguments,
+    make_engine,
+)
 from dreamerv2.studies.process import end_run, run_process
 from dreamerv2.studies.runner import run_jobs
 from dreamerv2.studies.study_file import read_definition
@@ -168,6 +174,30 @@ def test_ending_a_run_that_nobody_runs_does_nothing(tmp_path):
 def test_an_unknown_slurm_option_is_named(tmp_path):
     with pytest.raises(UsageError, match='--engine slurm'):
         SlurmEngine(tmp_path, cluster='local', options={'no_such_option': 1})
+
+
+@pytest.mark.parametrize(
+    ('given', 'words'),
+    [
+        ('timeout_min=4h', ['timeout_min', '4h']),
+        ('mem_gb=much', ['mem_gb', 'much']),
+        ('tasks_per_node=1.5', ['tasks_per_node', '1.5']),
+        ('nonsense=3', ['nonsense', 'prefixed']),
+    ],
+)
+def test_a_slurm_option_of_a_wrong_kind_is_one_line(tmp_path, given, words):
+    with pytest.raises(UsageError) as caught:
+        SlurmEngine(tmp_path / 'slurm', cluster='local', options=_slurm_options(given))
+    text = str(caught.value)
+    assert text.startswith('--engine slurm: ') and '\n' not in text
+    assert all(word in text for word in words)
+
+
+def test_numbers_of_slurm_options_are_numbers():
+    found = _slurm_options('timeout_min=60,mem_gb=1.5,slurm_partition=gpu,slurm_time=04:00:00')
+    assert found == {
+        'timeout_min': 60, 'mem_gb': 1.5, 'slurm_partition': 'gpu', 'slurm_time': '04:00:00'
+    }  # fmt: skip
 
 
 def test_the_flags_of_the_cookbook_reach_slurm(jobs, tmp_path, monkeypatch):
