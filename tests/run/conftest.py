@@ -18,9 +18,13 @@ def root():
 
 @pytest.fixture(scope='session')
 def python_env():
-    """Environment variables with which a new Python finds the package."""
+    """Environment variables with which a new Python finds the package.
+
+    Without XLA's flags, in which a run in this process may have named a cache of its own.
+    """
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get('PYTHONPATH')]))
-    return {**os.environ, 'PYTHONPATH': path}
+    own = {key: value for key, value in os.environ.items() if key != 'TF_XLA_FLAGS'}
+    return own | {'PYTHONPATH': path}
 
 
 @pytest.fixture(scope='session')
