@@ -50,7 +50,9 @@ def test_blocks_of_pixels_are_those_of_tensorflow(height, width, block):
     ('size', 'side', 'inputs'),
     [(4, 64, 1), (4, 64, 3), (4, 31, 8), (4, 6, 8), (4, 5, 2), (3, 9, 1)],
 )
-@pytest.mark.parametrize('dtype', [tf.float32, tf.float64])  # Only the latter in blocks.
+@pytest.mark.parametrize(
+    'dtype', [tf.float32, tf.float64]
+)  # Other than 3 inputs only the latter in blocks.
 @pytest.mark.parametrize('kernels', [PLAIN, CpuKernels()], ids=['plain', 'cpu'])
 def test_conv_equals_tensorflows(size, side, inputs, dtype, kernels):
     rng = np.random.default_rng(size + side)
@@ -76,7 +78,7 @@ def test_two_convolutions_in_blocks_equal_one_after_the_other(side, inputs):
     for layer in layers:
         layer.bias.assign(rng.normal(size=layer.bias.shape))
     x = tf.constant(rng.normal(size=(2, side, side, inputs)), tf.float32)
-    assert can_pair(*layers, x)
+    assert can_pair(*layers, x) == (inputs != 3)  # in float32, where blocks of colors do not pay
     assert_same(
         lambda x: conv_pair(*layers, x, tf.nn.elu, tf.identity),
         lambda x: layers[1](tf.nn.elu(layers[0](x))),
