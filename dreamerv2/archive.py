@@ -88,6 +88,11 @@ def described(name: str, content: bytes, root: Path) -> bytes:
     return _rewritten(name, content, lambda text: text.replace(str(root), ROOT))
 
 
+def placed(name: str, content: bytes, root: Path) -> bytes:
+    """A kept file as it is in a study at `root`."""
+    return _rewritten(name, content, lambda text: text.replace(ROOT, str(root)))
+
+
 def read(file: Path) -> dict[str, bytes]:
     """A run's files by name, as they are kept.
 
@@ -121,8 +126,7 @@ def unpack(file: Path, logdir: Path, root: Path) -> None:
     try:
         for name, content in contents.items():
             (temporary / name).parent.mkdir(parents=True, exist_ok=True)
-            moved = _rewritten(name, content, lambda text: text.replace(ROOT, str(root)))
-            write_durably(temporary / name, moved)
+            write_durably(temporary / name, placed(name, content, root))
         os.rename(temporary, logdir)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

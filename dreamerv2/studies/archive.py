@@ -83,7 +83,9 @@ class Archive:
                 raise UsageError(f'{job.logdir} has no {missing[0]}')
             if file.exists() and not self._may_replace(job, files, say):
                 return
-            contents = {name: path.read_bytes() for name, path in files.items()}
+            # What has been deleted since stays in the archive.
+            contents = archive.read(file) if job in self._finished else {}
+            contents |= {name: path.read_bytes() for name, path in files.items()}
             size = archive.pack(file, contents | self._weights(job), self.root)
             say(f'{job.name}: archived, {size / 1e6:.2f} MB')
         except (OSError, StorageError, UsageError) as error:
@@ -100,10 +102,9 @@ class Archive:
             step = int(json.loads(contents[DONE])['step'])
             with tempfile.TemporaryDirectory() as temporary:
                 path = Path(temporary) / 'config.yaml'
-                text = contents['config.yaml'].decode().replace(archive.ROOT, str(self.root))
-                path.write_text(text)
+                path.write_bytes(archive.placed('config.yaml', contents['config.yaml'], self.root))
                 own, wanted = Config.load(path), load_config(job.arguments)
-        except (ValueError, KeyError, TypeError, UnicodeDecodeError, UsageError) as error:
+        except (ValueError, KeyError, TypeError, UsageError) as error:
             raise UsageError(
                 f'{file} cannot be used ({printable(str(error), 200)}): delete it to make it anew'
             ) from None

@@ -83,7 +83,7 @@ def filled(jobs, tmp_path):
 
 
 def test_a_new_machine_has_the_finished_runs_from_the_archive(study, filled, tmp_path):
-    elsewhere = tmp_path / 'with "quotes" and ünicode'
+    elsewhere = tmp_path / "it's: 'a' \"root\" #1, ünicode"
     study = dataclasses.replace(study, seeds=(0,))
     jobs = make_jobs(study, elsewhere)
     kept, said = opened(jobs, filled, elsewhere)
@@ -136,6 +136,12 @@ def test_what_is_made_later_is_added_and_another_run_is_not(jobs, filled, tmp_pa
     kept.keep(job, said.append)
     found = archive.read(archive.file_of(filled, job.name))
     assert found['videos/2000.mp4'] == b'a video' and found['evaluations.jsonl'] == b'{}\n'
+    (job.logdir / 'videos' / '2000.mp4').unlink()
+    (job.logdir / 'evaluations.jsonl').write_text('{}\n{}\n')
+    kept, said = opened(jobs, filled, root)
+    kept.keep(job, said.append)
+    found = archive.read(archive.file_of(filled, job.name))
+    assert found['videos/2000.mp4'] == b'a video' and found['evaluations.jsonl'] == b'{}\n{}\n'
     before = archive.file_of(filled, job.name).read_bytes()
     (job.logdir / 'done.json').write_text(json.dumps({'step': job.frames, 'updates': 7}))
     kept.keep(job, said.append)
