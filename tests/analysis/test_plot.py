@@ -227,7 +227,7 @@ def test_reading_and_drawing_need_no_tensorflow():
         'assert "matplotlib.pyplot" not in sys.modules; '
         'own = ("dreamerv2.analysis", "dreamerv2.config"); '
         'others = {p.removeprefix("dreamerv2.") for p in parts if not p.startswith(own)}; '
-        'read = {"cli", "durable", "errors", "paths", "plugins", "quiet", "studies"};'
+        'read = {"archive", "cli", "durable", "errors", "paths", "plugins", "quiet", "studies"};'
         'read |= {"studies.definition"};'
         'assert others == read, others'
     )
