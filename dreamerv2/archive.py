@@ -121,8 +121,9 @@ def unpack(file: Path, logdir: Path, root: Path) -> None:
     Raises UsageError as `read` does.
     """
     contents = read(file)
-    temporary = logdir.with_name(f'.{logdir.name}.{os.getpid()}.tmp')
+    temporary = logdir.with_name(f'.{logdir.name}.tmp')
     make_folder(logdir.parent)
+    shutil.rmtree(temporary, ignore_errors=True)  # of a process that was killed
     try:
         for name, content in contents.items():
             (temporary / name).parent.mkdir(parents=True, exist_ok=True)

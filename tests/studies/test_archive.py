@@ -86,8 +86,11 @@ def test_a_new_machine_has_the_finished_runs_from_the_archive(study, filled, tmp
     elsewhere = tmp_path / "it's: 'a' \"root\" #1, ünicode"
     study = dataclasses.replace(study, seeds=(0,))
     jobs = make_jobs(study, elsewhere)
+    killed = jobs[0].logdir.with_name(f'.{jobs[0].logdir.name}.tmp')
+    killed.mkdir(parents=True)
+    (killed / 'metrics.jsonl').write_text('')  # left by a process that was killed
     kept, said = opened(jobs, filled, elsewhere)
-    assert len(said) == len(jobs)
+    assert len(said) == len(jobs) and not killed.exists()
     assert {read_state(job).kind for job in jobs} == {'finished'}
     for job, old in zip(jobs, make_jobs(study, tmp_path / 'root'), strict=True):
         run, before = read_run(job.logdir), read_run(old.logdir)

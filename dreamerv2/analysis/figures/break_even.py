@@ -67,11 +67,11 @@ def stays_above(cost: np.ndarray, values: np.ndarray) -> float:
 
 
 def draw(data: Study, smooth: Smooth) -> Pages:
-    """A page a set with agents, a row a case and a column a metric."""
-    begun = [name for name in data.plan.sets if any(x.set == name for x in data.runs)]
-    for set_name in begun:
+    """One page per set that has agents, one row per case, one column per metric."""
+    started = [name for name in data.plan.sets if any(x.set == name for x in data.runs)]
+    for set_name in started:
         yield _page(data, set_name, smooth)
-    if not begun:
+    if not started:
         yield 'break_even: not drawn, no pre-training run'
 
 

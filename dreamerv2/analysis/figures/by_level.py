@@ -26,13 +26,13 @@ CAPTION = (
 
 
 def draw(data: Study, smooth: Smooth) -> Pages:
-    """A page a stage whose runs began from one on a set: a row a set, a column a measure."""
+    """One page per stage that starts from a set: one row per set, one column per measure."""
     found = answers.by_question(data)
     later = [stage for stage in STAGES.values() if stage.question and not stage.on_set]
-    begun = [stage.name for stage in later if any(stage.name == name for name, _ in found)]
-    for stage in begun:
+    started = [stage.name for stage in later if any(stage.name == name for name, _ in found)]
+    for stage in started:
         yield _page(data, stage, {name: x for (of, name), x in found.items() if of == stage})
-    if not begun:
+    if not started:
         yield f'by_level: not drawn, no {" or ".join(stage.run for stage in later)}'
 
 

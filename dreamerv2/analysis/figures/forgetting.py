@@ -69,17 +69,17 @@ class Cell(NamedTuple):
 
 
 def draw(data: Study, smooth: Smooth) -> Pages:
-    """A page a set and a stage whose runs began from one on a set, a panel a recorded measure."""
+    """One page per set and stage that starts from it, one panel per recorded measure."""
     later = [stage for stage in STAGES.values() if stage.of_set and not stage.on_set]
-    begun = [(x, y) for x in data.plan.sets for y in later if data.of_stage(y.name, x)]
+    started = [(x, y) for x in data.plan.sets for y in later if data.of_stage(y.name, x)]
     unknown = []
-    for set_name, stage in begun:
+    for set_name, stage in started:
         found = cells(data, stage.name, set_name)
         if any(cell.n for cell in found):
             yield _page(data, stage.name, set_name, found)
         else:
             unknown.append(f'{stage.noun} {set_name}')
-    if not begun:
+    if not started:
         yield f'forgetting: not drawn, no {" or ".join(stage.run for stage in later)}'
     if unknown:
         which = text.first_few(unknown)
