@@ -72,7 +72,7 @@ class Archive:
                 archive.unpack(self._file(job), job.logdir, self.root)
                 say(f'{job.name}: from {self._file(job)}')
             elif read_state(job).kind != 'finished':
-                say(f'{job.name}: goes on; delete {job.logdir} to have {self._file(job)} instead')
+                say(f'{job.name}: resumes; delete {job.logdir} to use {self._file(job)} instead')
 
     def keep(self, job: Job, say: Callable[[str], Any]) -> None:
         """Adds a finished run, or what has been made of it since; says why it cannot."""

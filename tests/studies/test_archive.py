@@ -152,11 +152,11 @@ def test_what_is_made_later_is_added_and_another_run_is_not(jobs, filled, tmp_pa
     assert archive.file_of(filled, job.name).read_bytes() == before
 
 
-def test_an_unfinished_run_goes_on_and_says_how_to_take_the_archived_one(jobs, filled, tmp_path):
+def test_an_unfinished_run_resumes_and_says_how_to_use_the_archived_one(jobs, filled, tmp_path):
     (jobs[0].logdir / 'done.json').unlink()
     _, said = opened(jobs, filled, tmp_path / 'root')
     assert said == [
-        f'{jobs[0].name}: goes on; delete {jobs[0].logdir} to have '
+        f'{jobs[0].name}: resumes; delete {jobs[0].logdir} to use '
         f'{archive.file_of(filled, jobs[0].name)} instead'
     ]
 

@@ -127,7 +127,7 @@ def test_a_study_is_killed_and_goes_on_to_its_end(command, tmp_path):
 
 
 def check_the_archive(command, tmp_path, arguments):
-    """Report and figures need the archive alone, and a lost study goes on from it."""
+    """Report and figures need the archive alone, and a lost study is restored from it."""
     root, path = tmp_path / 'root', tmp_path / 'kept' / 'root'
     code, out, err = ended(command('study.py', *arguments), 60)
     assert code == 0, err
