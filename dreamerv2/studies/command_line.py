@@ -136,7 +136,10 @@ def _parse(argv: Sequence[str], stages: Sequence[str]) -> argparse.Namespace:
         help='keep finished runs here in compact form, and take those that are missing from here',
     )  # fmt: skip
     parser.add_argument('--dry_run', action='store_true', help='only show the plan')
-    parser.add_argument('--sets', nargs='+', default=[], metavar='SET', help='only these')
+    parser.add_argument(
+        '--sets', nargs='+', default=[], metavar='SET',
+        help='only the runs of these, and baselines on the levels of those runs',
+    )  # fmt: skip
     parser.add_argument('--levels', nargs='+', default=[], metavar='LEVEL', help='only these')
     parser.add_argument(
         '--seeds', nargs='+', type=whole_number(), default=[], metavar='N', help='only these'

@@ -376,6 +376,11 @@ class Job:
     setting: str = ''  # of a study's grid
 
     @property
+    def levels(self) -> list[str]:
+        """The levels that it is trained on."""
+        return self.task.partition('_')[2].split('+')
+
+    @property
     def study(self) -> dict[str, Any]:
         """The content of `study.json` in its logdir; empty outside studies."""
         if self.place is None:
@@ -440,11 +445,15 @@ def select(
 ) -> list[Job]:
     """The selected jobs of a study; an empty collection selects all.
 
+    A set selects the runs that belong to it, and the baselines on the levels of these.
+
     Raises UsageError where something selected is in none of them.
     """
     found = [job for job in jobs if not stages or job.study['stage'] in stages]
+    of_sets = [job for job in jobs if job.study['set'] in sets]
+    theirs = {level for job in of_sets for level in job.levels}
     for key, wanted in (('set', sets), ('level', levels), ('seed', seeds)):
-        known = dict.fromkeys(job.study[key] for job in found)
+        known = dict.fromkeys(job.study[key] for job in (jobs if key == 'set' else found))
         for value in wanted:
             if value not in known:
                 names = [str(name) for name in known if name != '']
@@ -455,5 +464,10 @@ def select(
                     f'{hint}'
                 )
         if wanted:
-            found = [job for job in found if job.study[key] in wanted]
+            found = [
+                job
+                for job in found
+                if job.study[key] in wanted
+                or (key == 'set' and not job.study['set'] and theirs.issuperset(job.levels))
+            ]
     return found

@@ -50,6 +50,25 @@ def test_the_thesis_study_has_the_thesis_runs(repository):
     assert {job.parent.place.set for job in jobs if job.parent} == {'e4', 'e10'}
 
 
+def test_a_set_selects_its_runs_and_the_baselines_on_their_levels(repository):
+    study = read_definition(repository / 'experiments' / 'laptop.yaml')
+    jobs = make_jobs(study, repository / 'nowhere')
+    assert len(jobs) == 160
+    assert all(job.frames == 200_000 for job in jobs)
+    chosen = select(jobs, sets=['e4'])
+    assert len(chosen) == 85
+    assert {job.place.set for job in chosen} == {'', 'e4'}
+    baselines = select(jobs, stages=['baseline'], sets=['e4'], seeds=[2])
+    assert [job.place.level for job in baselines] == [
+        *('3-1', '3-2', '3-3', '3-4'),
+        *('1-1', '1-2', '1-3', '1-4'),
+    ]
+    assert len(select(jobs, sets=['e4'], levels=['3-2'], seeds=[0])) == 2
+    assert select(jobs, sets=['e10', 'e4']) == jobs
+    with pytest.raises(UsageError, match='--sets e5: not in this study; there are e4, e10'):
+        select(jobs, stages=['baseline'], sets=['e5'])
+
+
 def test_a_budget_below_the_prefill_is_refused(tmp_path):
     study = read_definition(write(tmp_path, SMALL.replace('2000', '400')))
     with pytest.raises(UsageError, match='prefill of 100'):

@@ -66,7 +66,7 @@ def test_the_thesis_plan_is_shown_as_plain_text(repository, tmp_path):
     assert not (tmp_path / 'root').exists()
 
 
-@pytest.mark.parametrize('name', ['mini', 'atari'])
+@pytest.mark.parametrize('name', ['mini', 'atari', 'laptop'])
 def test_the_other_studies_can_be_planned(repository, name):
     study = read_definition(repository / 'experiments' / f'{name}.yaml')
     jobs = make_jobs(study, repository / 'nowhere')

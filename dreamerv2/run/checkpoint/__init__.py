@@ -415,7 +415,7 @@ def find(logdir: Path, frames: int | Literal['best'] | None = None, say: Say = p
         if best := load_best(root, say):
             return best
         raise UsageError(
-            f'{logdir} has no intact checkpoint with an evaluation: choose one by its step,  '
+            f'{logdir} has no intact checkpoint with an evaluation: choose one by its step, '
             'or the newest.'
         )
     path = root / folder_name(frames)
