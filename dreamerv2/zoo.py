@@ -91,10 +91,12 @@ def _add(args: argparse.Namespace) -> None:
     own = target.with_name(f'.{args.name}.tmp')
     shutil.rmtree(own, ignore_errors=True)
     try:
-        provenance = json.loads(saved.file('provenance.json') or b'{}')
-        kept = {key: provenance[key] for key in KEPT if key in provenance}
+        kept = public(json.loads(saved.file('provenance.json') or b'{}'))
         own.mkdir(parents=True)
-        config = config.update({'logdir': f'zoo/{args.name}'})
+        changes = {'logdir': f'zoo/{args.name}'}
+        if not config['init.from'].startswith(zoo.PREFIX):
+            changes['init.from'] = ''  # It names a folder.
+        config = config.update(changes)
         config.save(own / 'config.yaml')
         files = {'config.yaml': (own / 'config.yaml').read_bytes()}
         checkpoint.save_weights(
@@ -128,6 +130,40 @@ def _export(args: argparse.Namespace) -> None:
         print(folder / source.name)
 
 
+def public(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """What the zoo keeps of a checkpoint's provenance.
+
+    `parent` is the agent that it started from, `changed` has what was changed on a resume, by step.
+    """
+    kept = {key: provenance[key] for key in KEPT if key in provenance}
+    if parent := provenance.get('parent'):
+        kept['parent'] = {key: value for key, value in parent.items() if key != 'logdir'}
+    changed = {
+        str(resume['step']): resume['changed']
+        for resume in provenance.get('resumes', [])
+        if resume.get('changed')
+    }
+    return {**kept, 'changed': changed} if changed else kept
+
+
+def origin(config: Config, provenance: Mapping[str, Any]) -> str:
+    """What a card says of the agent that it started from, and of changes on the way; or nothing."""
+    parts = []
+    if parent := provenance.get('parent'):
+        source = config['init.from'].partition('@')[0]
+        name = f' (`{printable(source, 100)}` of that time)' if source else ''
+        parts.append(
+            f'It started from an agent trained on {printable(parent["task"], 200)} for '
+            f'{parent["step"]} frames{name}, seed {parent["seed"]}.'
+        )
+    for step, changed in provenance.get('changed', {}).items():
+        values = ', '.join(
+            printable(f'{key} from {old} to {new}', 100) for key, (old, new) in changed.items()
+        )
+        parts.append(f'Changed at {step} frames: {values}.')
+    return ' '.join(parts)
+
+
 def summary(entry: Mapping[str, Any]) -> str:
     """How an agent did on a level, in a few words."""
     said = f'return {entry["return"]["mean"]:.0f}'
@@ -150,7 +186,7 @@ def card(
         name: in the zoo.
         config: it was trained with.
         document: what `evaluate.py --json` writes.
-        provenance: of the checkpoint.
+        provenance: what is `public` of the checkpoint's.
         known: its known failures.
     """
     results = []
@@ -178,7 +214,7 @@ def card(
         '',
         f'A DreamerV2 agent trained on {printable(config.task, 200)} for {document["step"]} frames '
         f'({document["step"] // config.action_repeat} agent steps), seed {config.seed}, revision '
-        f'{provenance.get("revision", "unknown")}.',
+        f'{provenance.get("revision", "unknown")}. {origin(config, provenance)}'.rstrip(),
         '',
         '| level | episodes | result, with 95 % interval |',
         '| --- | --- | --- |',

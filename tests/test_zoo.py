@@ -15,7 +15,8 @@ from dreamerv2.errors import UsageError
 from dreamerv2.run import checkpoint
 from dreamerv2.run.checkpoint import zoo as places
 from dreamerv2.run.checkpoint.start_from import find_parent, parse_source
-from dreamerv2.zoo import EVALUATION, LARGEST, main, run
+from dreamerv2.zoo import EVALUATION, LARGEST, main, origin, public, run
+from tests.test_api import TINY
 
 REPOSITORY_ZOO, AGENTS = (
     places.ROOT,
@@ -62,6 +63,34 @@ def test_its_card_is_one_of_the_hub(zoo):
     assert len(returns) == 3 and mean == pytest.approx(np.mean(returns), abs=0.1)
     assert '| 1-1 | 3 | 0 of 3 completed [0, 71 %], return' in body
     assert 'Known failures: It does nothing.' in body
+
+
+def test_a_card_says_where_an_agent_started_and_what_was_changed(zoo, mario_run, tmp_path):
+    logdir = tmp_path / 'later'
+    changes = {'logdir': str(logdir), 'task': 'mario_1-1', 'steps': 50, 'prefill': 40}
+    changes.update(action_repeat=4, eval_every=0, log_every=0, time_limit=10)
+    changes.update({'init.from': str(mario_run)})
+    config = dv2.defaults.update({**TINY, **changes})
+    assert dv2.train(None, config) == 0
+    config = config.update({'steps': 60, 'actor_ent': 0.5, 'accept_changes': True})
+    assert dv2.train(None, config) == 0
+    run(['add', str(logdir), 'later', '--episodes', '2'])
+    folder = zoo / 'later'
+    try:
+        card = (folder / 'README.md').read_text()
+        assert 'It started from an agent trained on mario_1-1 for 240 frames, seed 0.' in card
+        old = dv2.defaults['actor_ent']
+        assert f'Changed at 200 frames: actor_ent from {old} to 0.5, steps from 50 to 60.' in card
+        for path in folder.rglob('*'):
+            assert path.is_dir() or str(tmp_path).encode() not in path.read_bytes()
+            assert path.is_dir() or str(mario_run).encode() not in path.read_bytes()
+        assert checkpoint.find(folder).frames == 240
+        named = config.update({'init.from': 'zoo:tiny@240'})
+        provenance = public(json.loads((logdir / 'provenance.json').read_text()))
+        assert ' for 240 frames (`zoo:tiny` of that time), seed 0.' in origin(named, provenance)
+        assert origin(config, {}) == ''
+    finally:
+        shutil.rmtree(folder)
 
 
 def test_commands_take_it_for_a_logdir(zoo, tmp_path, capsys):
