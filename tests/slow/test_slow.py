@@ -112,7 +112,7 @@ def test_the_notebooks_run_at_their_full_budgets(folder):
 
 def test_the_quickstart_runs_in_a_fresh_copy(folder):
     root, logdir = folder / 'copy', folder / 'logdir'
-    for name in ('dreamerv2', 'scripts'):
+    for name in ('dreamerv2', 'scripts', 'zoo'):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns('__pycache__'))
     for name in ('configs.yaml', 'setup.py', 'pyproject.toml', *ROOT.glob('requirements*.lock')):
         shutil.copy(ROOT / name, root)
@@ -122,5 +122,5 @@ def test_the_quickstart_runs_in_a_fresh_copy(folder):
     )  # fmt: skip
     assert (root / '.venv' / 'setup-stamp').is_file()
     assert json.loads((logdir / 'done.json').read_text())['step'] == 4 * 5200
-    for made in ('curve.png', 'play.mp4'):
+    for made in ('curve.png', 'play.mp4', 'zoo.mp4'):
         assert (logdir / made).stat().st_size > 1000 and str(logdir / made) in said
