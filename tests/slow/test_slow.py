@@ -118,9 +118,9 @@ def test_the_quickstart_runs_in_a_fresh_copy(folder):
         shutil.copy(ROOT / name, root)
     said = run(
         root / 'scripts' / 'quickstart.sh', logdir,
-        folder=folder, PYTHON=sys.executable, QUICKSTART_STEPS='5200',
+        folder=folder, PYTHON=sys.executable, QUICKSTART_STEPS='1200',
     )  # fmt: skip
     assert (root / '.venv' / 'setup-stamp').is_file()
-    assert json.loads((logdir / 'done.json').read_text())['step'] == 4 * 5200
+    assert json.loads((logdir / 'done.json').read_text())['step'] == 4 * 1200
     for made in ('curve.png', 'play.mp4', 'zoo.mp4'):
         assert (logdir / made).stat().st_size > 1000 and str(logdir / made) in said
