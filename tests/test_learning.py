@@ -9,8 +9,8 @@ from dreamerv2.envs import make_env
 from dreamerv2.run.training import train
 
 FLAGS = """
---task pixel --seed 0 --steps 4000 --prefill 400 --train_every 4 --eval_every 0 --log_every 500
---save_every 0 --dataset.batch 8 --dataset.length 16 --imag_horizon 8 --discount 0.9
+--task pixel --seed 0 --steps 2600 --prefill 400 --train_every 4 --eval_every 0 --log_every 500
+--save_every 0 --dataset.batch 4 --dataset.length 16 --imag_horizon 8 --discount 0.9
 --rssm.deter 64 --rssm.hidden 64 --rssm.stoch 8 --rssm.discrete 8 --encoder.cnn_depth 8
 --decoder.cnn_depth 8 --model_opt.lr 1e-3 --actor_opt.lr 1e-3 --critic_opt.lr 1e-3
 --actor_ent 3e-2 --expl_noise 0.0 --precision float32 --action_repeat 1 --sticky 0
