@@ -33,7 +33,9 @@ def test_quickstart_trains_evaluates_and_plots(sandbox, tmp_path):
     assert (code, err) == (0, '')
     train, evaluate, plot, play = sandbox.calls()[-4:]
     assert train[:6] == ['-m', 'dreamerv2.train', '--configs', 'mario_small', '--task', 'mario_1-1']
-    assert train[-4:] == ['--steps', '77', '--logdir', str(logdir)]
+    of_the_zoo = ['--mario_actions', 'right_only', '--sticky', '0']
+    assert train[6:10] == of_the_zoo and train[10:12] == ['--prefill', '1000']
+    assert train[12:] == ['--steps', '77', '--logdir', str(logdir)]
     assert evaluate[:3] == ['-m', 'dreamerv2.evaluate', str(logdir)]
     assert '--record' in evaluate
     assert evaluate[-2:] == ['--video', f'{logdir}/play.mp4']
