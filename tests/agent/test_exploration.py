@@ -43,7 +43,7 @@ def test_random_actions_of_a_box_fill_it():
 
 
 def test_random_collects_and_the_actor_learns_as_with_greedy():
-    agents = make_agent(), make_agent(expl_behavior='random')
+    agents = make_agent(jit=False), make_agent(expl_behavior='random', jit=False)
     for agent in agents:
         agent.train(make_batch())
     one, other = (agent.get_state() for agent in agents)

@@ -41,7 +41,7 @@ def test_updates_come_to_the_same_metrics(options):
 
 
 def test_an_agent_goes_on_with_other_kernels():
-    first, other = (make_agent(kernels=kernels(name)) for name in KERNELS)
+    first, other = (make_agent(kernels=kernels(name), jit=False) for name in KERNELS)
     first.train(make_batch())
     other.set_state(first.get_state())
     obs = observation(make_batch(), 2)

@@ -364,7 +364,8 @@ def test_the_learning_rate_rises_linearly():
 
 
 def test_learning_rates_follow_schedules_of_agent_steps():
-    agent = make_agent(model_opt={'lr': 'linear(1e-3,1e-4,100)'}, critic_opt={'lr': 'exp(1,0,50)'})
+    rates = {'model_opt': {'lr': 'linear(1e-3,1e-4,100)'}, 'critic_opt': {'lr': 'exp(1,0,50)'}}
+    agent = make_agent(**rates, jit=False)
     state = None
     for step, model, critic in ((0, 1e-3, 1), (50, 5.5e-4, 0.5), (300, 1e-4, 1 / 64)):
         state, metrics = agent.train(make_batch(), state, step)
@@ -425,8 +426,8 @@ def trained(agent, updates=3):
 
 
 def test_switched_off_they_change_nothing():
-    plain, _ = trained(make_agent())
-    off, _ = trained(make_agent(**OFF))
+    plain, _ = trained(make_agent(jit=False))
+    off, _ = trained(make_agent(**OFF, jit=False))
     assert plain.keys() == off.keys()
     for key, value in plain.items():
         np.testing.assert_array_equal(value, off[key], err_msg=key)
@@ -434,7 +435,7 @@ def test_switched_off_they_change_nothing():
 
 @pytest.mark.parametrize('discrete', [True, False])
 def test_an_agent_with_every_option_learns_and_goes_on_from_its_state(discrete):
-    options = EVERY_OPTION
+    options = {**EVERY_OPTION, 'jit': False}
     if not discrete:
         options = {**options, 'encoder': {'symlog': True}, 'decoder': {'symlog': True}}
     kinds = {'discrete': discrete, 'image': discrete}
@@ -454,7 +455,7 @@ def test_an_agent_with_every_option_learns_and_goes_on_from_its_state(discrete):
 
 def test_levels_have_ranges_of_their_own_in_an_update():
     scope = {'scope': 'level', 'rate': 0.01, 'low': 0.05, 'high': 0.95, 'least': 1e-6}
-    agent = make_agent(return_norm=scope, levels=['a', 'b', 'c'])
+    agent = make_agent(return_norm=scope, levels=['a', 'b', 'c'], jit=False)
     batch = make_batch()
     batch['level'][:] = [[0] * 8, [2] * 8, [2] * 8]
     agent.train(batch)
