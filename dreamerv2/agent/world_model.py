@@ -87,6 +87,8 @@ class WorldModel(tf.Module):
         ValueError: `grad_heads` or `loss_scales` name heads or losses that do not exist.
     """
 
+    LOSSES = ('kl',)  # Those that are not the loss of a head.
+
     def __init__(self, shapes: Shapes, action_size: int, config: Mapping[str, Any], **made: Any):
         super().__init__()
         self._config, self._kernels = config, made.get('kernels', PLAIN)
@@ -106,7 +108,8 @@ class WorldModel(tf.Module):
     def _check(self, config: Mapping[str, Any]):
         for name in sorted(set(config['grad_heads']) - set(self.heads)):
             raise ValueError(f'grad_heads names {name}, but the heads are {", ".join(self.heads)}')
-        losses = ['kl', 'image', *self.decoder.cnn_keys, *self.decoder.mlp_keys, *self._targets]
+        losses = [*self.LOSSES, 'image', *self.decoder.cnn_keys, *self.decoder.mlp_keys]
+        losses += self._targets
         known = ', '.join(dict.fromkeys(losses))
         for name, scale in config['loss_scales'].items():
             if name not in losses and scale != 1:

@@ -15,6 +15,7 @@ from dreamerv2.doctor import mario_endings
 from dreamerv2.doctor.rows import FAILED, Check, Row, failed, ok, warning, words_of
 from dreamerv2.envs import check_task, make_env, parse_task
 from dreamerv2.envs.contract import ContractError, Environment, check_env, sample_action
+from dreamerv2.envs.tasks import is_foreign
 from dreamerv2.run import build, random_streams
 
 PRESETS = {'mario': 'mario', 'atari': 'atari', 'gym': 'control'}  # by family; else the defaults
@@ -49,7 +50,7 @@ def configuration(task: str, flags: Sequence[str]) -> Config:
     sets = build.task_sets(config)
     family = parse_task(task, sets).family
     # Atari's check is about the installation, and a row of the table.
-    if family not in ('mario', 'atari', 'pixel'):
+    if is_foreign(family):
         check_task(task, sets)
     if '--configs' not in flags:
         config = load_config(['--configs', PRESETS.get(family, 'defaults'), *flags, '--task', task])

@@ -115,7 +115,7 @@ def check_task(task: str, sets: Mapping[str, Sequence[str]] | None = None) -> Ta
     check_makeable(parsed)
     if parsed.family == 'atari':
         check_installed(task)
-    if parsed.family not in ('mario', 'atari', 'pixel'):
+    if is_foreign(parsed.family):
         from dreamerv2.envs.gym_env import GymEnv, added
 
         make = GymEnv if parsed.family == 'gym' else functools.partial(added, parsed.family)
@@ -124,6 +124,11 @@ def check_task(task: str, sets: Mapping[str, Sequence[str]] | None = None) -> Ta
                 if isinstance(env, GymEnv):
                     env.probe()
     return parsed
+
+
+def is_foreign(family: str) -> bool:
+    """Whether environments of a family are code that is not ours: Gym's, or a package's."""
+    return family == 'gym' or family not in FAMILIES
 
 
 def check_installed(task: str) -> None:

@@ -55,7 +55,7 @@ class Stage:
     # that one is trained on levels; empty for training from scratch.
     parent: str = ''
     within_set: bool = False  # whether it is only about levels of the parent's set
-    bears_parent: bool = False  # whether its runs share the cost of their parent
+    bears_parent: bool = False  # whether its runs share the cost of those that they start from
     question: Question | None = None  # what it answers; None for the baselines of others
     done: str = ''  # what was done to an agent, before the levels: `fine-tuned on`
     task: str = ''  # what to do with a pre-trained agent: `fine-tune it to each of them`
@@ -75,18 +75,27 @@ class Stage:
 
         `frames` is a number or an array, `total` is T, the frames of a whole run.
         """
-        return (1 if self.on_set else levels) * frames + (total if self.bears_parent else 0)
+        paid = STAGES[self.parent].cost(total, total, levels) if self.bears_parent else 0
+        return (1 if self.on_set else levels) * frames + paid
 
     def equal_cost(self, total: float, levels: int) -> tuple[float, float]:
         """Frames of its runs and of one baseline per level at which both sides cost the same.
 
         The largest such frames up to T, `total`: the cheaper side is taken at T.
+
+        Raises:
+            ValueError: the runs that it starts from alone cost more than baselines at T.
         """
         levels = max(levels, 1)
-        cost = self.cost(total, total, levels)
+        cost, paid = (self.cost(frames, total, levels) for frames in (total, 0))
+        if paid > levels * total:
+            raise ValueError(
+                f'{self.name} has no equal cost on {levels} levels: what its runs start from costs '
+                f'{paid:g} frames, baselines at most {levels * total:g}'
+            )
         if cost <= levels * total:
             return total, cost / levels
-        return total - total / levels, total
+        return total - paid / levels, total
 
 
 STAGES: dict[str, Stage] = {

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from dreamerv2.agent.world_model import WorldModel
 from tests.agent.tiny import ACTIONS, KERNELS, kernels, make_agent, make_batch
 
 
@@ -177,6 +178,11 @@ def test_observations_that_the_encoder_cannot_see_are_refused():
 def test_losses_and_heads_that_there_are_not_are_named(changes):
     with pytest.raises(ValueError, match='loss_scales.imag?.*but the losses|discount|rewards'):
         make_agent(**changes)
+
+
+def test_a_loss_that_is_declared_may_have_a_scale(monkeypatch):
+    monkeypatch.setattr(WorldModel, 'LOSSES', ('kl', 'smooth'))
+    make_agent(loss_scales={'smooth': 0.0})
 
 
 def test_every_observation_may_have_a_scale():

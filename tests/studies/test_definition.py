@@ -120,6 +120,13 @@ def test_sides_are_compared_where_they_have_cost_the_same(stage, levels, agents,
     assert STAGES[stage].equal_cost(1000, levels) == (agents, baselines)
 
 
+def test_a_stage_bears_the_cost_of_all_that_it_starts_from():
+    longer = definition.Stage('longer', 'longer run', parent='finetune', bears_parent=True)
+    assert longer.cost(0.0, 1000.0, 2) == 1000 + 2 * 1000
+    with pytest.raises(ValueError, match='starts? from costs 3000 frames, baselines at most 2000'):
+        longer.equal_cost(1000, 2)
+
+
 def small_definition():
     sets = {'pair': ('1-1', '1-2'), 'other': ('2-1', '2-2')}
     given = {'finetune': ('1-1', '2-1'), 'transfer': ('1-3',)}
