@@ -108,8 +108,8 @@ class WorldModel(tf.Module):
     def _check(self, config: Mapping[str, Any]):
         for name in sorted(set(config['grad_heads']) - set(self.heads)):
             raise ValueError(f'grad_heads names {name}, but the heads are {", ".join(self.heads)}')
-        losses = [*self.LOSSES, 'image', *self.decoder.cnn_keys, *self.decoder.mlp_keys]
-        losses += self._targets
+        observed = *self.decoder.cnn_keys, *self.decoder.mlp_keys
+        losses = [*self.LOSSES, 'image', *observed, *self._targets]
         known = ', '.join(dict.fromkeys(losses))
         for name, scale in config['loss_scales'].items():
             if name not in losses and scale != 1:
