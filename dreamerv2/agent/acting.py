@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from dreamerv2.agent.calls import compiled, split_seed
-from dreamerv2.agent.exploration import add_noise, repeat_last
+from dreamerv2.agent.exploration import add_noise
 from dreamerv2.agent.world_model import WorldModel
 from dreamerv2.nets.layers import Layer
 from dreamerv2.nets.mlp import Head
@@ -30,8 +30,7 @@ class Acting:
         world_model, actor: what acts.
         explorer: acts in the mode `explore`; may be the actor itself.
         discrete: whether actions are one-hot vectors.
-        config: the configuration, of which `expl_noise`, `expl_repeat`, `eval_noise` and
-            `eval_state_mean` count.
+        config: the configuration, of which `expl_noise`, `eval_noise` and `eval_state_mean` count.
         own_copy: act with a copy of the weights, which `sync` renews. It holds kernels and biases
             in the computation's type: with few environments, casting them takes as long as the
             rest of a call.
@@ -52,7 +51,6 @@ class Acting:
     ):
         self._world_model, self._discrete = world_model, discrete
         self._expl_noise, self._eval_noise = config['expl_noise'], config['eval_noise']
-        self._expl_repeat = config['expl_repeat']
         self._eval_state_mean = config['eval_state_mean']
         learned: dict[str, Any] = {'encoder': world_model.encoder, 'rssm': world_model.rssm}
         learned.update(actor=actor, explorer=explorer)
@@ -88,17 +86,16 @@ class Acting:
         """
         collects = mode in ('train', 'explore')
         amount = self._expl_noise if collects else self._eval_noise
-        repeat = self._expl_repeat if collects else 0
         draw_state = collects or not self._eval_state_mean
 
         def act(obs: Mapping[str, tf.Tensor], state: ActState, seed: tf.Tensor):
-            latent, last = state
-            envs, size = last.shape
-            seeds = split_seed(seed, 5 if repeat else 4)
+            latent, action = state
+            envs, size = action.shape
+            seeds = split_seed(seed, 4)
             rssm = self.modules['rssm']
             embed = self.modules['encoder'](self._world_model.preprocess(obs))
             noise = rssm.noise([envs], seeds[0]) if draw_state else None
-            latent = rssm.observe_step(embed, last, obs['is_first'], latent, noise)
+            latent = rssm.observe_step(embed, action, obs['is_first'], latent, noise)
             actor = self.modules['explorer' if mode == 'explore' else 'actor']
             policy = actor(rssm.features(latent))
             if mode == 'eval':
@@ -106,9 +103,6 @@ class Acting:
             else:
                 shape = [envs] if self._discrete else [envs, size]
                 action = policy.sample(tf.random.stateless_uniform(shape, seeds[1]))
-            if repeat:
-                pick = tf.random.stateless_uniform([envs], seeds[4])
-                action = repeat_last(action, last, obs['is_first'], repeat, pick)
             if amount:
                 uniform = tf.random.stateless_uniform([envs, size], seeds[2])
                 pick = tf.random.stateless_uniform([envs], seeds[3])

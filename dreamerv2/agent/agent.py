@@ -139,8 +139,8 @@ class Agent:
         Args:
             obs: stacked observations `[envs, ...]` with `is_first`; other entries are ignored.
             state: what the last call returned, or None at the start.
-            mode: `train` (draw, `expl_repeat`, `expl_noise`), `explore` (the same of
-                `expl_behavior`), `eval` (mode, `eval_noise`) or `eval_sample` (draw, `eval_noise`).
+            mode: `train` (draw, `expl_noise`), `explore` (the same of `expl_behavior`), `eval`
+                (mode, `eval_noise`) or `eval_sample` (draw, `eval_noise`).
 
         Returns:
             Actions `[envs, actions]` float32, one-hot or in [-1, 1], and the next state.

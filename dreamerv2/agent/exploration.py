@@ -1,4 +1,4 @@
-"""What collects while the agent explores: behaviors by name, and what is done to their actions.
+"""What collects while the agent explores: behaviors by name, and noise on top of their actions.
 
 A behavior is a class of this module, found by its name (`expl_behavior: random` is `Random`; a new
 one needs its name in `dreamerv2.config.schema`, too), or of an installed package
@@ -96,26 +96,6 @@ def behavior_called(name: str) -> type[Greedy]:
             'dreamerv2.agent.exploration.Greedy'
         )
     return behavior
-
-
-def repeat_last(
-    action: tf.Tensor, last: tf.Tensor, is_first: tf.Tensor, share: float, pick: tf.Tensor
-) -> tf.Tensor:
-    """The last action again in a share of the steps, so that some actions are held for longer.
-
-    Exploration that persists reaches what single random actions seldom do, such as a full jump
-    (Dabney et al., "Temporally-Extended epsilon-Greedy Exploration", arXiv:2006.01782; here the
-    durations are geometric). Unlike with sticky actions of the environment, what was done is
-    recorded.
-
-    Args:
-        action, last: `[batch, actions]`.
-        is_first: `[batch]`; an episode's first action has none before it.
-        share: probability of the last action.
-        pick: numbers in [0, 1), `[batch]`.
-    """
-    again = (pick < share) & tf.logical_not(is_first)
-    return tf.where(again[:, None], last, action)
 
 
 def add_noise(

@@ -389,7 +389,6 @@ ACTING = {
         LEARNED_FROM,
     ),
     'expl_noise': Key(RATIO, 'noise on actions while collecting'),
-    'expl_repeat': Key(RATIO, 'share of steps that take the last action again while collecting'),
     'expl_until': Key(
         whole(0), 'frames until the actor itself collects (0: never; no effect with greedy)', FREE
     ),

@@ -52,35 +52,6 @@ def test_random_collects_and_the_actor_learns_as_with_greedy():
         np.testing.assert_array_equal(value, other[name], name)
 
 
-@pytest.mark.parametrize('caller_acts', [False, True])
-def test_a_share_of_the_actions_is_the_last_one_again(caller_acts):
-    share = 0.5
-    agent = make_agent(
-        expl_behavior='random', expl_repeat=share, kernels=CpuKernels(caller_acts=caller_acts)
-    )
-    obs = {'image': np.zeros((ENVS, 64, 64, 1), np.uint8), 'is_first': np.ones(ENVS, bool)}
-    last, state = agent.policy(obs, mode='explore')
-    obs['is_first'][: ENVS // 2] = False
-    action, _ = agent.policy(obs, state, mode='explore')
-    same = (action == last).all(-1)
-    chance = 1 / ACTIONS
-    assert abs(same[: ENVS // 2].mean() - (share + (1 - share) * chance)) < 0.1
-    assert abs(same[ENVS // 2 :].mean() - chance) < 0.1
-
-
-def test_evaluation_does_not_repeat():
-    one, other = make_agent(expl_repeat=1.0, jit=False), make_agent(jit=False)
-    actions = []
-    for agent in (one, other):
-        state, drawn = None, []
-        for seed in range(3):
-            obs = {k: v[:, seed] for k, v in make_batch().items() if k in ('image', 'is_first')}
-            action, state = agent.policy(obs, state, mode='eval_sample')
-            drawn.append(action)
-        actions.append(drawn)
-    np.testing.assert_array_equal(*actions)
-
-
 def test_a_behavior_that_there_is_not_is_named():
     with pytest.raises(ValueError, match='expl_behavior is curious, but the behaviors are greedy'):
         exploration.behavior_called('curious')

@@ -56,7 +56,6 @@ def options(**changes: Any) -> dict[str, Any]:
         'clip_rewards': 'tanh',
         'reward_norm': {'momentum': 1.0, 'scale': 1.0, 'eps': 1e-8},
         'expl_noise': 0.0,
-        'expl_repeat': 0.0,
         'eval_noise': 0.0,
         'eval_state_mean': False,
     }  # fmt: skip

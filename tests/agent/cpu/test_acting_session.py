@@ -25,7 +25,7 @@ def play(agent, batch, modes=('train', 'eval', 'train', 'eval_sample'), state=No
 @pytest.mark.parametrize(
     'options',
     [
-        {'expl_noise': 0.3, 'expl_repeat': 0.5, 'encoder': {'norm': 'layer'}},
+        {'expl_noise': 0.3, 'encoder': {'norm': 'layer'}},
         {'discrete': False, 'image': False, 'expl_noise': 0.3, 'rssm': {'norm': 'layer'}},
         {'rssm': {'discrete': 0, 'ensemble': 2}, 'eval_state_mean': True},
     ],
