@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from dreamerv2.cli import Parser, exit_code_of, step_or_best, whole_number
-from dreamerv2.config import Config
+from dreamerv2.config import Config, load_config
 from dreamerv2.durable import to_json, write_durably
 from dreamerv2.errors import UsageError, printable, shown
 from dreamerv2.paths import expand_home
@@ -95,7 +95,10 @@ def _add(args: argparse.Namespace) -> None:
         own.mkdir(parents=True)
         changes = {'logdir': f'zoo/{args.name}'}
         if not config['init.from'].startswith(zoo.PREFIX):
-            changes['init.from'] = ''  # It names a folder.
+            # It names a folder, and others need it.
+            defaults = load_config().flat
+            needing = [key for key in defaults if key.startswith('init.')] + ['prefill_policy']
+            changes.update({key: defaults[key] for key in needing})
         config = config.update(changes)
         config.save(own / 'config.yaml')
         files = {'config.yaml': (own / 'config.yaml').read_bytes()}

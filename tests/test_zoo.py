@@ -69,7 +69,8 @@ def test_a_card_says_where_an_agent_started_and_what_was_changed(zoo, mario_run,
     logdir = tmp_path / 'later'
     changes = {'logdir': str(logdir), 'task': 'mario_1-1', 'steps': 50, 'prefill': 40}
     changes.update(action_repeat=4, eval_every=0, log_every=0, time_limit=10)
-    changes.update({'init.from': str(mario_run)})
+    changes.update({'init.from': str(mario_run), 'init.exclude': 'actor/.*'})
+    changes['prefill_policy'] = 'init'
     config = dv2.defaults.update({**TINY, **changes})
     assert dv2.train(None, config) == 0
     config = config.update({'steps': 60, 'actor_ent': 0.5, 'accept_changes': True})
