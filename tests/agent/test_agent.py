@@ -180,9 +180,12 @@ def test_losses_and_heads_that_there_are_not_are_named(changes):
         make_agent(**changes)
 
 
-def test_a_loss_that_is_declared_may_have_a_scale(monkeypatch):
+def test_only_a_loss_that_is_declared_may_have_a_scale(monkeypatch):
+    scales = {'smooth': 0.0}
+    with pytest.raises(ValueError, match=r'loss_scales\.smooth is 0\.0, but the losses are kl'):
+        make_agent(loss_scales=scales)
     monkeypatch.setattr(WorldModel, 'LOSSES', ('kl', 'smooth'))
-    make_agent(loss_scales={'smooth': 0.0})
+    assert np.isfinite(make_agent(loss_scales=scales, jit=False).train(make_batch())[1]['kl_loss'])
 
 
 def test_every_observation_may_have_a_scale():
