@@ -164,15 +164,42 @@ def test_the_page_loads_nothing_from_elsewhere():
     assert '://' not in text and 'src=' not in text.replace('.src = ', '')
 
 
-@pytest.mark.skipif(not shutil.which('chromium'), reason='no Chromium here')
-def test_a_browser_shows_it(server, tmp_path):
-    """What the page holds after its script has asked for the first view."""
+def browse(server, folder):
+    """What the page holds after its script, and what is added to it, have run for some seconds."""
     command = ['chromium', '--headless', '--no-sandbox', '--disable-gpu', '--dump-dom']
-    command += [f'--user-data-dir={tmp_path}', '--virtual-time-budget=5000', server.address]
+    command += [f'--user-data-dir={folder}', '--virtual-time-budget=2500', server.address]
     made = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert 'id="screen" alt="The game" src="data:image/png' in made.stdout, made.stderr
-    assert made.stdout.count('<li>') + made.stdout.count('<li ') == 12 and 'right+A' in made.stdout
-    assert '<option value="8-4">' in made.stdout
+    return made.stdout
+
+
+def clicking(monkeypatch, server, button):
+    """Lets the page click a button once it has its first view."""
+    page = server.page
+    script = f"<script nonce='NONCE'>setTimeout(() => part('{button}').click(), 1000)</script>"
+    monkeypatch.setattr(server, 'page', lambda nonce: page(nonce) + script.replace('NONCE', nonce))
+
+
+needs_browser = pytest.mark.skipif(not shutil.which('chromium'), reason='no Chromium here')
+
+
+@needs_browser
+def test_a_browser_shows_it(server, tmp_path):
+    dom = browse(server, tmp_path)
+    assert dom.count('<li>') + dom.count('<li ') == 12 and 'right+A' in dom
+    assert '<option value="8-4">' in dom and 'alt="What the agent sees" src="data:' in dom
+    assert server._game.now.steps == 0
+
+
+@needs_browser
+@pytest.mark.parametrize('button', ['run', 'self', 'dream'])
+def test_a_button_sets_it_going(server, tmp_path, monkeypatch, button):
+    clicking(monkeypatch, server, button)
+    dom = browse(server, tmp_path)
+    went = server._game.now.dreamt if button == 'dream' else server._game.now.steps
+    assert went > 1
+    if button == 'dream':  # Nothing is seen, so no picture of it is left broken.
+        assert 'alt="What the agent sees">' in dom and 'steps imagined, nothing seen' in dom
 
 
 def test_a_video_needs_no_browser(mario_run, tmp_path, capsys):
