@@ -13,6 +13,8 @@ COPY dreamerv2/__init__.py dreamerv2/
 # 1: with CUDA.
 ARG GPU=0
 RUN GPU=$GPU scripts/setup.sh
+# Here, because the image's user may not write there; some packages hold files for other Pythons.
+RUN .venv/bin/python -m compileall -q -j 0 .venv/lib || true
 
 FROM python:3.11-slim
 RUN useradd --create-home --uid 1000 agent

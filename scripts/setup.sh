@@ -146,8 +146,9 @@ if [ "${found% *}" != "$packages_key" ]; then
     others=$venv/others.lock
     awk '/^[a-z]/ { mine = /^nes-py==/ } mine' "$lock" >"$emulator"
     awk '/^[a-z]/ { mine = /^nes-py==/ } !mine' "$lock" >"$others"
+    # What is imported gets compiled then; compiling everything here takes more than a minute.
     with_progress 'installing packages' "$(grep -c '^[a-z]' "$others")" \
-        "${pip[@]}" --require-hashes -r "$others"
+        "${pip[@]}" --no-compile --require-hashes -r "$others"
     with_progress 'compiling the emulator' 0 \
         "$venv/bin/python" scripts/build_emulator.py "$emulator"
 fi

@@ -61,6 +61,8 @@ def test_its_set_up_has_all_that_it_reads(steps, repository, sandbox, gpu, cuda)
     assert (sandbox.root / emulator[0]).is_file()
     locked = (sandbox.root / '.venv' / 'others.lock').read_text()
     assert 'tensorflow==' in locked and ('nvidia-cudnn' in locked) is cuda
+    (compiled,) = (step for step in steps if step[0] == 'RUN' and 'compileall' in step[1])
+    assert '--no-compile' in packages and steps.index(compiled) == len(before) + 1
 
 
 def test_it_runs_a_command_of_the_package_and_not_as_root(steps, repository):
