@@ -26,12 +26,12 @@ import numpy as np
 import tensorflow as tf
 
 from dreamerv2.agent import Agent
-from dreamerv2.agent.kernels import make_kernels
 from dreamerv2.agent.returns import lambda_return
 from dreamerv2.cli import Parser, exit_code_of
 from dreamerv2.config import load_config
 from dreamerv2.errors import UsageError
-from dreamerv2.nets.kernels import Kernels
+from dreamerv2.nets.cpu import make_kernels
+from dreamerv2.nets.layers import Kernels
 
 RELATIVE, ABSOLUTE, GRADIENT, WEIGHT = 1e-4, 1e-5, 1e-3, 1e-6
 # In addition to the elementwise tolerances, the error of an array is at most this fraction of its

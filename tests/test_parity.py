@@ -11,7 +11,7 @@ import pytest
 
 from dreamerv2.agent import Agent
 from dreamerv2.nets.cpu import CpuKernels
-from dreamerv2.nets.kernels import PLAIN
+from dreamerv2.nets.layers import PLAIN
 from tests.agent.tiny import ACTIONS, make_batch, options
 
 ROOT = pathlib.Path(__file__).parent.parent

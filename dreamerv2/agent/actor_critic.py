@@ -11,10 +11,10 @@ from dreamerv2.agent.returns import (
     ReturnNormalizer,
     RewardNormalizer,
     lambda_return,
-    masked_mean,
     replayed_return,
 )
 from dreamerv2.agent.schedules import schedule
+from dreamerv2.nets.distributions import masked_mean
 from dreamerv2.nets.mlp import Head
 
 Tensors = dict[str, tf.Tensor]

@@ -19,7 +19,7 @@ from dreamerv2.agent.cpu.overlap import Overlap
 from dreamerv2.agent.exploration import behavior_called
 from dreamerv2.agent.learner import Learner
 from dreamerv2.agent.world_model import WorldModel
-from dreamerv2.nets.kernels import PLAIN, Kernels
+from dreamerv2.nets.layers import PLAIN, Kernels
 from dreamerv2.nets.rssm import State
 
 HIDDEN = ('reward', 'is_first', 'is_last', 'is_terminal', 'level')  # Not shown to the agent.

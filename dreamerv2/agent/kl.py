@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from dreamerv2.agent.returns import masked_mean
+from dreamerv2.nets.distributions import masked_mean
 from dreamerv2.nets.rssm import State
 
 

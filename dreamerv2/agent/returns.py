@@ -1,4 +1,4 @@
-"""The lambda-return, what rewards and returns are divided by, and masked means."""
+"""The lambda-return, and what rewards and returns are divided by."""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from dreamerv2.nets.distributions import masked_mean
+
 Tensors = dict[str, tf.Tensor]
-
-
-def masked_mean(values: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-    """`sum(mask * values) / sum(mask)` for tensors of one shape; 0 where no row counts."""
-    return tf.reduce_sum(mask * values) / tf.maximum(tf.reduce_sum(mask), 1e-8)
 
 
 def masked_std(values: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:

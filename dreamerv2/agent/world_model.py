@@ -10,9 +10,9 @@ import tensorflow as tf
 
 from dreamerv2 import plugins
 from dreamerv2.agent.kl import kl_loss, stop_gradient
-from dreamerv2.agent.returns import masked_mean
 from dreamerv2.nets.coders import Decoder, Encoder, Shapes
-from dreamerv2.nets.kernels import PLAIN
+from dreamerv2.nets.distributions import masked_mean
+from dreamerv2.nets.layers import PLAIN
 from dreamerv2.nets.mlp import Head
 from dreamerv2.nets.rssm import RSSM, State
 from dreamerv2.nets.scan import forked, scan
@@ -239,16 +239,14 @@ class WorldModel(tf.Module):
             start: states `[batch, time, ...]`.
             is_terminal: `[batch, time]`; imagining goes no further from there.
             horizon: number of imagined steps.
-            noise: uniform numbers for states `[horizon, N, stoch]` and for actions
-                `[horizon, N, ...]`, or None for modes.
+            noise: uniform numbers for states and actions, `[horizon, N, ...]`; None for modes.
             members: prior head of each step, `[horizon]` int32; None for the first.
             differentiable: whether gradients flow through the rollout.
             with_states: keep the states too, which nothing needs for training.
             sharded: whether rollouts that are not differentiable may be computed in shards.
 
-        Returns:
-            Tensors `[horizon + 1, batch * time, ...]`: `feat`, `action`, `discount`, `weight`,
-            and the state's where asked for.
+        Returns `feat`, `action`, `discount`, `weight`, and the state's where asked for, each
+        `[horizon + 1, batch * time, ...]`.
         """
         start = {k: tf.reshape(v, [-1, *v.shape[2:]]) for k, v in stop_gradient(start).items()}
         features = self.rssm.features(start)
@@ -267,26 +265,23 @@ class WorldModel(tf.Module):
         if members is not None:
             steps['member'] = members
         draws = {} if noise is None else dict(zip(('state', 'action'), noise, strict=True))
-        rollout = self._kernels.roll_out(
-            step,
-            (start, features),
-            steps,
-            draws,
-            modules=(self.rssm, actor),
-            sharded=sharded and not differentiable,
-        )
+        used, sharded = (self.rssm, actor), sharded and not differentiable
+        rollout = self._kernels.roll_out(step, (start, features), steps, draws, used, sharded)
         first = {**start, 'feat': features, 'action': tf.zeros_like(rollout['action'][0])}
         sequence = {k: tf.concat([first[k][None], v], 0) for k, v in rollout.items()}
         if not differentiable:
             sequence = stop_gradient(sequence)
+        sequence['discount'], sequence['weight'] = self._counts(sequence['feat'], is_terminal)
+        return sequence
+
+    def _counts(self, features: tf.Tensor, is_terminal: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Discounts of an imagined sequence, and how much each state counts, `[horizon + 1, N]`."""
         known = self._config['discount']
-        discount = known * tf.ones(sequence['feat'].shape[:-1])
+        discount = known * tf.ones(features.shape[:-1])
         if 'discount' in self.heads:
-            predicted = self.heads['discount'](sequence['feat']).mean()
+            predicted = self.heads['discount'](features).mean()
             goes_on = 1 - tf.cast(tf.reshape(is_terminal, [1, -1]), tf.float32)
             discount = tf.concat([known * goes_on, predicted[1:]], 0)
-        sequence['discount'] = discount
         # A discount says whether the state after it counts, so weights lag by one step.
         lagging = tf.concat([tf.ones_like(discount[:1]), discount[:-1]], 0)
-        sequence['weight'] = tf.math.cumprod(lagging, 0)
-        return sequence
+        return discount, tf.math.cumprod(lagging, 0)

@@ -10,11 +10,12 @@ import tensorflow as tf
 
 from dreamerv2.nets.distributions import SymlogNormal, UnitNormal
 from dreamerv2.nets.distributions import symlog as squash
-from dreamerv2.nets.kernels import PLAIN, Kernels
 from dreamerv2.nets.layers import (
+    PLAIN,
     Conv,
     ConvTranspose,
     Dense,
+    Kernels,
     LayerNorm,
     activation,
     make_norm,

@@ -1,4 +1,4 @@
-"""Output distributions in float32 with a common interface.
+"""Output distributions in float32 with a common interface, and the mean over rows that count.
 
 `log_prob(value)`, `mean()`, `mode()`, `entropy()` have the shape of the batch (`mean` and `mode`
 with the event's axes appended). `sample(uniform)` turns uniform numbers in [0, 1) of shape `[...,
@@ -14,6 +14,11 @@ import tensorflow as tf
 
 LOG_2PI = math.log(2 * math.pi)
 ERROR_LIMIT = 50.0  # Multiple of the mean error above which a pixel's weight stays constant.
+
+
+def masked_mean(values: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+    """`sum(mask * values) / sum(mask)` for tensors of one shape; 0 where no row counts."""
+    return tf.reduce_sum(mask * values) / tf.maximum(tf.reduce_sum(mask), 1e-8)
 
 
 def categorical_sample(logits: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:

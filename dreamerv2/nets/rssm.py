@@ -17,8 +17,16 @@ from typing import Any
 import tensorflow as tf
 
 from dreamerv2.nets import distributions
-from dreamerv2.nets.kernels import PLAIN, Kernels
-from dreamerv2.nets.layers import Dense, LayerNorm, activation, make_norm, named, normed
+from dreamerv2.nets.layers import (
+    PLAIN,
+    Dense,
+    Kernels,
+    LayerNorm,
+    activation,
+    make_norm,
+    named,
+    normed,
+)
 from dreamerv2.nets.scan import forked, scan, swap
 
 State = dict[str, tf.Tensor]
@@ -120,6 +128,32 @@ class RSSM(tf.Module):
         entropy = self.distribution(state).entropy()
         return tf.reduce_sum(entropy, -1) if self._discrete else entropy
 
+    def pick_member(self, seed: tf.Tensor) -> tf.Tensor | int:
+        """Which prior head to use: 0 without an ensemble, else uniform."""
+        if len(self._img_out) == 1:
+            return 0
+        return tf.random.stateless_uniform([], seed, 0, len(self._img_out), tf.int32)
+
+    def flat(self, stoch: tf.Tensor) -> tf.Tensor:
+        """Latents `[..., stoch, discrete]` as one vector `[..., stoch * discrete]`."""
+        if not self._discrete:
+            return stoch
+        return tf.reshape(stoch, [*stoch.shape[:-2], self.stoch_size])
+
+    def statistics(self, raw: tf.Tensor) -> State:
+        """Parameters of the latent distribution from a layer's output `[..., stats]`."""
+        raw = tf.cast(raw, tf.float32)
+        if self._discrete:
+            logit = tf.reshape(raw, [*raw.shape[:-1], self._stoch, self._discrete])
+            return {'logit': distributions.mix_uniform(logit, self._unimix)}
+        mean, std = tf.split(raw, 2, -1)
+        std = {
+            'softplus': tf.nn.softplus,
+            'sigmoid': tf.sigmoid,
+            'sigmoid2': lambda x: 2 * tf.sigmoid(x / 2),
+        }[self._std_act](std)
+        return {'mean': mean, 'std': std + self._min_std}
+
     def observe(
         self, embed, action, is_first, state: State, noise: tf.Tensor | None, member=0
     ) -> tuple[State, State]:
@@ -154,8 +188,7 @@ class RSSM(tf.Module):
             return {'deter': carried, 'stoch': state['stoch']}, {**state, 'deter': deter}
 
         inputs = {'embed': embed, 'action': tf.cast(action, tf.float32), 'is_first': is_first}
-        if noise is not None:
-            inputs['noise'] = noise
+        inputs |= {} if noise is None else {'noise': noise}
         start = {key: state[key] for key in ('deter', 'stoch')}
         _, posterior = scan(step, start, tf.nest.map_structure(swap, inputs))
         return tf.nest.map_structure(swap, posterior)
@@ -183,18 +216,6 @@ class RSSM(tf.Module):
         ]
         return self._draw(raws[0] if len(raws) == 1 else tf.stack(raws)[member], deter, noise)
 
-    def pick_member(self, seed: tf.Tensor) -> tf.Tensor | int:
-        """Which prior head to use: 0 without an ensemble, else uniform."""
-        if len(self._img_out) == 1:
-            return 0
-        return tf.random.stateless_uniform([], seed, 0, len(self._img_out), tf.int32)
-
-    def flat(self, stoch: tf.Tensor) -> tf.Tensor:
-        """Latents `[..., stoch, discrete]` as one vector `[..., stoch * discrete]`."""
-        if not self._discrete:
-            return stoch
-        return tf.reshape(stoch, [*stoch.shape[:-2], self.stoch_size])
-
     def _advance(self, flat: tf.Tensor, deter: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
         inputs = tf.concat([tf.cast(flat, self.dtype), tf.cast(action, self.dtype)], -1)
         hidden = normed(self.img_in, self.img_in_norm, self.act, inputs)
@@ -205,20 +226,6 @@ class RSSM(tf.Module):
         stats = self.statistics(raw)
         return {**stats, 'stoch': self.distribution(stats).sample(noise), 'deter': deter}
 
-    def statistics(self, raw: tf.Tensor) -> State:
-        """Parameters of the latent distribution from a layer's output `[..., stats]`."""
-        raw = tf.cast(raw, tf.float32)
-        if self._discrete:
-            logit = tf.reshape(raw, [*raw.shape[:-1], self._stoch, self._discrete])
-            return {'logit': distributions.mix_uniform(logit, self._unimix)}
-        mean, std = tf.split(raw, 2, -1)
-        std = {
-            'softplus': tf.nn.softplus,
-            'sigmoid': tf.sigmoid,
-            'sigmoid2': lambda x: 2 * tf.sigmoid(x / 2),
-        }[self._std_act](std)
-        return {'mean': mean, 'std': std + self._min_std}
-
 
 def recur(gates: tf.Tensor, deter: tf.Tensor) -> tf.Tensor:
     """The state `[batch, deter]` after a step of a GRU that resets the candidate's input.
@@ -226,10 +233,8 @@ def recur(gates: tf.Tensor, deter: tf.Tensor) -> tf.Tensor:
         candidate = tanh(sigmoid(reset) candidate),  z = sigmoid(update - 1)
         deter' = z candidate + (1 - z) deter
 
-    Args:
-        gates: the layer's normalised output for reset, candidate and update, `[batch, 3 deter]`
-            float32.
-        deter: state before, `[batch, deter]` float32.
+    `gates [batch, 3 deter]` are the layer's normalised output for reset, candidate and update; both
+    are float32.
     """
     reset, candidate, update = tf.split(gates, 3, -1)
     candidate = tf.tanh(tf.sigmoid(reset) * candidate)

@@ -139,7 +139,7 @@ def build_agent(
         UsageError: networks and observations do not fit each other.
     """
     from dreamerv2.agent import Agent as DreamerAgent
-    from dreamerv2.agent.kernels import make_kernels
+    from dreamerv2.nets.cpu import make_kernels
 
     try:
         return DreamerAgent(

@@ -5,8 +5,9 @@ import pytest
 import tensorflow as tf
 
 from dreamerv2.agent.exploration import add_noise
-from dreamerv2.agent.returns import RewardNormalizer, lambda_return, masked_mean, masked_std
+from dreamerv2.agent.returns import RewardNormalizer, lambda_return, masked_std
 from dreamerv2.agent.schedules import schedule
+from dreamerv2.nets.distributions import masked_mean
 
 
 @pytest.mark.parametrize('lambda_', [0.0, 0.5, 0.95, 1.0])

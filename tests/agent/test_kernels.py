@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from dreamerv2.agent.kernels import make_kernels
-from dreamerv2.nets.cpu import CpuKernels
-from dreamerv2.nets.kernels import PLAIN
+from dreamerv2.nets.cpu import CpuKernels, make_kernels
+from dreamerv2.nets.layers import PLAIN
 from tests.agent.test_agent import observation
 from tests.agent.tiny import KERNELS, kernels, make_agent, make_batch
 

@@ -10,7 +10,7 @@ import numpy as np
 from dreamerv2.agent import Agent
 from dreamerv2.config import load_config
 from dreamerv2.nets.cpu import CpuKernels
-from dreamerv2.nets.kernels import PLAIN, Kernels
+from dreamerv2.nets.layers import PLAIN, Kernels
 
 BATCH, LENGTH, ACTIONS = 3, 8, 4
 KERNELS = ('plain', 'cpu')

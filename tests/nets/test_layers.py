@@ -5,8 +5,7 @@ import pytest
 import tensorflow as tf
 
 from dreamerv2.nets.cpu import CpuKernels
-from dreamerv2.nets.kernels import PLAIN
-from dreamerv2.nets.layers import Dense, LayerNorm, activation, glorot_uniform
+from dreamerv2.nets.layers import PLAIN, Dense, LayerNorm, activation, glorot_uniform
 
 both_kernels = pytest.mark.parametrize('kernels', [PLAIN, CpuKernels()], ids=['plain', 'cpu'])
 

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from dreamerv2.nets.cpu import CpuKernels
-from dreamerv2.nets.kernels import PLAIN
+from dreamerv2.nets.layers import PLAIN
 from dreamerv2.nets.rssm import RSSM
 
 BATCH, TIME, EMBED, ACTIONS = 3, 6, 10, 4

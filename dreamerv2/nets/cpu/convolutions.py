@@ -11,8 +11,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from dreamerv2.nets.cpu.gradients import affine, linear
-from dreamerv2.nets.kernels import Activation, Weights, transposed
-from dreamerv2.nets.layers import Conv, ConvTranspose
+from dreamerv2.nets.layers import Activation, Conv, ConvTranspose, Weights, transposed
 from dreamerv2.nets.scan import forked
 
 FEW_POSITIONS = 4  # Up to this many output pixels a convolution is faster as a matrix product.

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from dreamerv2.nets.cpu.gradients import layer_norm, linear
 from dreamerv2.nets.cpu.scan import scan_with_products
-from dreamerv2.nets.kernels import Weights
+from dreamerv2.nets.layers import Weights
 from dreamerv2.nets.rssm import RSSM, State, recur
 from dreamerv2.nets.scan import forked, swap
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from dreamerv2.nets.kernels import Activation, Weights
+from dreamerv2.nets.layers import Activation, Weights
 
 Product = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 # From input, kernel and the product's gradient to those of input and kernel.

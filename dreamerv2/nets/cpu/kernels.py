@@ -12,8 +12,7 @@ from dreamerv2.nets.coders import Decoder, Encoder
 from dreamerv2.nets.cpu import convolutions, gradients
 from dreamerv2.nets.cpu.filter import filter_states
 from dreamerv2.nets.cpu.shards import in_shards
-from dreamerv2.nets.kernels import Kernels, Weights
-from dreamerv2.nets.layers import Dense, normed
+from dreamerv2.nets.layers import Dense, Kernels, Weights, normed
 from dreamerv2.nets.rssm import RSSM, State
 from dreamerv2.nets.scan import Step, Structure, scan
 

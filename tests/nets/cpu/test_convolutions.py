@@ -14,8 +14,7 @@ from dreamerv2.nets.cpu.convolutions import (
     padded,
     space_to_depth,
 )
-from dreamerv2.nets.kernels import PLAIN
-from dreamerv2.nets.layers import Conv
+from dreamerv2.nets.layers import PLAIN, Conv
 from tests.nets.comparison import assert_same
 
 

@@ -6,8 +6,7 @@ import tensorflow as tf
 
 from dreamerv2.nets.cpu import CpuKernels
 from dreamerv2.nets.cpu.gradients import layer_norm, sum_of_rows
-from dreamerv2.nets.kernels import PLAIN
-from dreamerv2.nets.layers import Dense
+from dreamerv2.nets.layers import PLAIN, Dense
 
 
 @pytest.mark.parametrize('dtype', [tf.float32, tf.bfloat16, tf.float16])

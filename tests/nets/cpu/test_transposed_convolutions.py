@@ -6,8 +6,7 @@ import tensorflow as tf
 
 from dreamerv2.nets.cpu import CpuKernels
 from dreamerv2.nets.cpu.convolutions import can_pair_transposed, conv_transpose_pair
-from dreamerv2.nets.kernels import PLAIN
-from dreamerv2.nets.layers import ConvTranspose
+from dreamerv2.nets.layers import PLAIN, ConvTranspose
 from tests.nets.comparison import assert_same
 
 
