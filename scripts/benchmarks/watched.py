@@ -24,7 +24,8 @@ def train(
 ) -> tuple[int, devices.Device]:
     """Trains; the clock's parts are `begin` and `emulator`, `policy`, and `learner`.
 
-    `begin` is when steps of environments start, `emulator` when they are waited for.
+    `begin` is when steps of environments start, `emulator` when they are waited for. Episodes end
+    within the prefill, for there is nothing to learn from before one did.
 
     Args:
         config: the run's.
@@ -41,6 +42,8 @@ def train(
 
     used: list[devices.Device] = []
     acted = 0
+    if not config.time_limit:
+        config = config.update({'time_limit': max(config.prefill // (2 * config.envs), 1)})
 
     def watched(agent: Any) -> Any:
         timed = Timed(agent, clock, {'policy': 'policy', **dict.fromkeys(LEARNING, 'learner')})

@@ -20,8 +20,12 @@ from benchmarks import (
     startup,
     subject,
     train,
+    watched,
 )
 from benchmarks.options import BENCHMARKS, RESULTS, parse
+from benchmarks.timing import Clock
+
+from dreamerv2.config import load_config
 
 TINY = ['--preset', 'mario', 'debug', '--repeat', '2']
 PIXEL = ['--preset', 'debug', '--task', 'pixel', '--prefill', '30']
@@ -178,6 +182,19 @@ def test_train_times_every_part_in_each_mode(measure):
             assert sum(parts) <= 100
     every = 'Task pixel, 1 environment, an update every 10 agent steps of 1 frame.'
     assert every in table['notes']
+
+
+def test_an_episode_ends_within_the_prefill_whatever_the_level_is(monkeypatch):
+    """Random play may stand at a pipe for 2000 steps."""
+    limits = []
+    monkeypatch.setattr(
+        'dreamerv2.run.training.train', lambda config, *_, **__: limits.append(config)
+    )
+    for flags in ([], ['--time_limit', '7'], ['--envs', '4']):
+        config = load_config(['--configs', 'mario_small_v1', '--prefill', '1000', *flags])
+        with contextlib.suppress(IndexError):  # Nothing was made to compute on.
+            watched.train(config, Clock())
+    assert [config.time_limit for config in limits] == [500, 7, 125]
 
 
 def test_how_much_faster_than_plain_is_said_round_by_round():
