@@ -9,7 +9,7 @@ from nbclient import NotebookClient
 from traitlets.config import Config
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUDGETS = {"'steps': 2000": "'steps': 1300", "'steps': 1400": "'steps': 1200"}
+BUDGETS = {"'steps': 2000": "'steps': 1150", "'steps': 1400": "'steps': 1100"}
 NOTEBOOKS = sorted((ROOT / 'docs' / 'notebooks').glob('*.ipynb'))
 
 
