@@ -136,7 +136,7 @@ def build_agent(
     `seed` is the agent's own; derived from the run's by default.
 
     Raises:
-        UsageError: networks and observations do not fit each other.
+        UsageError: the settings do not fit each other or the observations.
     """
     from dreamerv2.agent import Agent as DreamerAgent
     from dreamerv2.nets.cpu import make_kernels
@@ -156,7 +156,7 @@ def build_agent(
         )
     except ValueError as error:
         reason = str(error).strip().splitlines()[0]
-        raise UsageError(f'The networks do not fit the environment: {reason}') from error
+        raise UsageError(f'No agent can be made with these settings: {reason}') from error
 
 
 def learns_ahead(config: Config, device: devices.Device) -> bool:

@@ -37,6 +37,10 @@ REFUSED = {
     ),
     'seen': ([*TINY, '--encoder.cnn_keys', 'imgae'], "--encoder.cnn_keys 'imgae' matches no pict"),
     'rebuilt': ([*TINY, '--decoder.cnn_keys', 'imgae'], "--decoder.cnn_keys 'imgae' matches no"),
+    'loss': (
+        [*TINY, '--loss_scales.kll', '2'],
+        'with these settings: loss_scales.kll is 2.0, but the losses are kl, image',
+    ),
     'damaged': ([*TINY, '--init.from', '{damaged}'], 'all of them damaged'),
     'missing': ([*TINY, '--init.from', '{root}/nowhere'], 'does not exist'),
     'step': ([*TINY, '--init.from', '{parent}@7'], 'no checkpoint at step 7: there are 6000'),
