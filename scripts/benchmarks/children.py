@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
+import functools
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from typing import Any
@@ -18,20 +19,20 @@ def in_child(function: Callable[..., Any], *args: Any) -> Any:
 
     What it prints is dropped, so that standard output holds nothing but the report.
     """
-    context = multiprocessing.get_context('spawn')
-    with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
-        return pool.submit(quietly, function, *args).result()
+    with called_in_child(functools.partial, quietly, function, *args) as call:
+        return call()
 
 
 @contextlib.contextmanager
 def called_in_child(make: Callable[..., Callable[[], Any]], *args: Any) -> Iterator[Callable]:
     """What `make(*args)` returns, as a call that is computed in a process of its own.
 
-    The process has made it when this is entered. What is raised there is raised here.
+    The process has made it when this is entered. What is raised there is raised here. It ends when
+    this process does, even if that is killed.
     """
     context = multiprocessing.get_context('spawn')
     here, there = context.Pipe()
-    process = context.Process(target=_serve, args=(there, make, args), daemon=True)
+    process = context.Process(target=_serve, args=(there, make, args))
     process.start()
     there.close()  # So that the end of the process is the end of what it sends.
 
@@ -54,6 +55,7 @@ def called_in_child(make: Callable[..., Callable[[], Any]], *args: Any) -> Itera
 
 
 def _serve(connection: Connection, make: Callable[..., Callable[[], Any]], args: tuple) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         call = quietly(make, *args)
         connection.send((None, None))
@@ -63,6 +65,13 @@ def _serve(connection: Connection, make: Callable[..., Callable[[], Any]], args:
         return
     except Exception as error:
         connection.send((None, error))
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def quietly(function: Callable[..., Any], *args: Any) -> Any:

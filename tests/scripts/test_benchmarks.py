@@ -2,7 +2,9 @@
 
 import importlib
 import json
+import multiprocessing
 import os
+import pathlib
 import time
 
 import numpy as np
@@ -217,6 +219,42 @@ def test_a_child_returns_and_raises():
     assert children.in_child(sum, [1, 2]) == 3
     with pytest.raises(UsageError, match='unknown preset'):
         children.in_child(load_config, ['--configs', 'maryo'])
+
+
+def tell_and_sleep(path):
+    path.write_text(str(os.getpid()))
+    time.sleep(600)
+
+
+def measure_for_ever(path):
+    """A command that waits for a child, for a process of its own."""
+    children.in_child(tell_and_sleep, path)
+
+
+def test_a_child_ends_with_the_command_that_is_killed(tmp_path):
+    path = tmp_path / 'process'
+    command = multiprocessing.get_context('spawn').Process(target=measure_for_ever, args=(path,))
+    command.start()
+    wait_until(lambda: path.exists() and path.read_text())
+    child = int(path.read_text())
+    os.kill(child, 0)
+    command.kill()
+    command.join()
+    wait_until(lambda: has_ended(child))
+
+
+def has_ended(process):
+    try:
+        return ') Z ' in pathlib.Path(f'/proc/{process}/stat').read_text()  # Nobody reaped it.
+    except OSError:
+        return True
+
+
+def wait_until(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, 'it never came'
+        time.sleep(0.05)
 
 
 def counter(start):
