@@ -241,6 +241,7 @@ def test_a_child_ends_with_the_command_that_is_killed(tmp_path):
     command.kill()
     command.join()
     wait_until(lambda: has_ended(child))
+    assert has_ended(child)
 
 
 def has_ended(process):
