@@ -30,7 +30,7 @@ from dreamerv2.envs.workers import InProcess
 from dreamerv2.errors import UsageError, shown
 from dreamerv2.evaluate import ACTIONS
 from dreamerv2.paths import expand_home
-from dreamerv2.quiet import hide_noise
+from dreamerv2.quiet import prepare_tensorflow
 from dreamerv2.replay import Replay
 from dreamerv2.run import build, checkpoint, devices, evaluation, random_streams
 from dreamerv2.run.build import Parts, default_parts, make_agent, named_callbacks
@@ -112,7 +112,7 @@ def train(env: Any, config: Config, callbacks: Sequence[Callback] = ()) -> int:
     Raises:
         UsageError: the environment or the logdir cannot be used.
     """
-    hide_noise()
+    prepare_tensorflow()
     if env is None:
         return _train(config, default_parts(config, callbacks))
     own = _checked(env, config, random_streams.derive(config.seed, 'envs'))
@@ -155,7 +155,7 @@ def evaluate(
     Raises:
         UsageError: there is no such checkpoint, or it was trained on another kind of environment.
     """
-    hide_noise()
+    prepare_tensorflow()
     if episodes < 1:
         raise UsageError(f'{episodes} episodes: expected a whole number from 1')
     if policy not in evaluation.POLICY_MODES:

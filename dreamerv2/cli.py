@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, NoReturn
 
 from dreamerv2.errors import StorageError, UsageError, printable
-from dreamerv2.quiet import hide_noise, separate_stderr
+from dreamerv2.quiet import prepare_tensorflow, separate_stderr
 
 # 75 (EX_TEMPFAIL): a run or a study was stopped and can be resumed.
 FINISHED, FAILED, BAD_INPUT, STOPPED, INTERRUPTED = 0, 1, 2, 75, 130
@@ -33,7 +33,7 @@ def exit_code_of(
         argv: the arguments; those of the program by default.
         interrupted: what to say when Ctrl-C ends it.
     """
-    hide_noise()
+    prepare_tensorflow()
     separate_stderr()
     try:
         code = run(sys.argv[1:] if argv is None else argv)

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from dreamerv2.quiet import hide_noise
+from dreamerv2.quiet import prepare_tensorflow
 
 TIMEOUT = 300.0
 
@@ -69,7 +69,7 @@ def modules() -> dict[str, Any]:
 def tensorflow() -> dict[str, Any]:
     """Imports TensorFlow and the agent, lists the GPUs, and computes something."""
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '1')  # Warnings say why a GPU is not used.
-    hide_noise()
+    prepare_tensorflow()
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices('GPU')

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from dreamerv2.cores import usable_cores
 from dreamerv2.errors import UsageError
-from dreamerv2.quiet import hide_noise
+from dreamerv2.quiet import prepare_tensorflow
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,7 +145,7 @@ def configure(
     Raises:
         UsageError: 'gpu' was requested and there is none.
     """
-    hide_noise()
+    prepare_tensorflow()
     if device != 'cpu':
         reuse_xla_programs(xla_cache())
     import absl.logging

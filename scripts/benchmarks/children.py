@@ -76,7 +76,7 @@ def _end_with_parent() -> None:
 
 def quietly(function: Callable[..., Any], *args: Any) -> Any:
     """What `function(*args)` returns, without what it prints or its libraries write."""
-    quiet.hide_noise()
+    quiet.prepare_tensorflow()
     quiet.separate_stderr()
     with (
         open(os.devnull, 'w') as nowhere,

@@ -24,7 +24,7 @@ from .timing import Clock
 
 def main(argv: list[str]) -> int:
     """Trains, and returns the exit code of training."""
-    quiet.hide_noise()
+    quiet.prepare_tensorflow()
     quiet.separate_stderr()
     config = load_config(argv)
     clock = Clock()

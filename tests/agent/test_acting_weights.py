@@ -18,8 +18,7 @@ def act(agent, calls=3, mode='train'):
     return [np.array(value) for value in found]
 
 
-@pytest.mark.parametrize('precision', ['bfloat16', 'float16'])
-@pytest.mark.parametrize('norm', ['none', 'layer'])
+@pytest.mark.parametrize(('precision', 'norm'), [('bfloat16', 'layer'), ('float16', 'none')])
 def test_weights_cast_once_act_as_those_cast_in_each_call(precision, norm):
     rssm, actor = {'norm': norm}, {'norm': norm}
     agent = make_agent(precision=precision, rssm=rssm, actor=actor)
@@ -37,9 +36,16 @@ def test_weights_cast_once_act_as_those_cast_in_each_call(precision, norm):
         np.testing.assert_array_equal(one, two)
 
 
-@pytest.mark.parametrize('precision', ['float32', 'bfloat16'])
-@pytest.mark.parametrize('caller_acts', [False, True])
-@pytest.mark.parametrize('ahead', [False, True])
+# Each pair of values occurs together.
+@pytest.mark.parametrize(
+    ('precision', 'caller_acts', 'ahead'),
+    [
+        ('float32', False, False),
+        ('float32', True, True),
+        ('bfloat16', False, True),
+        ('bfloat16', True, False),
+    ],
+)
 def test_without_a_copy_asked_for_the_newest_weights_act(precision, caller_acts, ahead):
     agent = make_agent(
         precision=precision, ahead=ahead, kernels=CpuKernels(caller_acts=caller_acts)

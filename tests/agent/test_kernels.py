@@ -17,12 +17,26 @@ def operations(agent):
     return [node.op for node in nodes]
 
 
+EAGER = {'jit': False}  # Compiling takes ten times as long as two updates.
+
+
 @pytest.mark.parametrize(
     'options',
     [
         {},
-        {'encoder': {'norm': 'layer'}, 'decoder': {'norm': 'layer'}, 'rssm': {'ensemble': 2}},
-        {'discrete': False, 'image': False, 'actor_grad': 'dynamics', 'rssm': {'discrete': 0}},
+        {
+            'encoder': {'norm': 'layer'},
+            'decoder': {'norm': 'layer'},
+            'rssm': {'ensemble': 2},
+            **EAGER,
+        },
+        {
+            'discrete': False,
+            'image': False,
+            'actor_grad': 'dynamics',
+            'rssm': {'discrete': 0},
+            **EAGER,
+        },
     ],
     ids=['images', 'normed', 'continuous'],
 )

@@ -12,17 +12,12 @@ from tests.agent.tiny import kernels, make_agent, make_batch
 PLAIN = {'kernels': kernels('plain')}
 NORMED = {name: {'norm': 'layer'} for name in ('rssm', 'encoder', 'actor')}
 VARIANTS = {
-    'images': {},
     'levels': {'levels': ['a', 'b']},
-    'vectors': {'image': False},
     'gaussian': {'image': False, 'rssm': {'discrete': 0, 'ensemble': 3}},
-    'ahead': {'ahead': True},
     'shards': {'kernels': kernels('cpu')},
     'shards ahead': {'kernels': kernels('cpu'), 'ahead': True},
-    'plain': PLAIN,
-    'plain levels': {'levels': ['a', 'b'], **PLAIN},
     'plain gaussian': {'image': False, 'rssm': {'discrete': 0, 'ensemble': 3}, **PLAIN},
-    'plain normed': {**NORMED, **PLAIN},
+    'plain normed levels': {'levels': ['a', 'b'], **NORMED, **PLAIN},
     'normed': NORMED,
 }
 

@@ -73,6 +73,18 @@ def test_nothing_of_the_run_imports_tensorflow(repo_env):
     assert (result.stdout, result.stderr) == ('False\n', '')
 
 
+def test_tensorflow_starts_without_keras_which_is_there_when_it_is_used(repo_env):
+    code = (
+        'import sys\n'
+        'from dreamerv2.quiet import prepare_tensorflow\n'
+        'prepare_tensorflow()\n'
+        'import dreamerv2.agent, tensorflow as tf\n'
+        "print(*[name in sys.modules for name in ('keras', 'tf_keras', 'matplotlib')])\n"
+        'print(float(tf.keras.losses.MeanSquaredError()([1.0], [3.0])))\n'
+    )
+    assert repo_env(['-c', code]).stdout.split() == ['False', 'False', 'False', '4.0']
+
+
 def test_compiled_programs_are_kept_in_the_users_cache(tmp_path, monkeypatch):
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
     monkeypatch.setenv('TF_XLA_FLAGS', '--tf_xla_auto_jit=0')
@@ -101,7 +113,7 @@ import sys, time
 from pathlib import Path
 from dreamerv2.run import devices
 devices.reuse_xla_programs(Path(sys.argv[1]))
-devices.hide_noise()
+devices.prepare_tensorflow()
 import tensorflow as tf
 double = tf.function(lambda x: tf.tanh(x @ x), jit_compile=True)
 print(float(tf.reduce_sum(double(tf.ones([4, 4])))))

@@ -19,7 +19,8 @@ from dreamerv2.run.logdir.lock import holder_of
 
 STUDY = """
 configs: [mario, debug]
-config: {prefill: 60, eval_every: 0, log_every: 20, save_every: 40, precision: float32}
+config:
+  {prefill: 60, eval_every: 0, log_every: 20, save_every: 40, precision: float32, time_limit: 25}
 frames: 600
 seeds: [0]
 pretrain: [pair]
@@ -160,7 +161,7 @@ def test_the_runs_of_a_grid_are_listed_and_a_wrong_one_leaves_nothing(command, t
     study.write_text(f'{STUDY}grid: {{discount: [0.9, 9e-1]}}\n')
     code, _, err = ended(command('study.py', study, '--logdir', root), 60)
     assert code == 2 and len(err.splitlines()) == 1
-    assert f'{study} line 10: grid.discount 0.9: expected each value once' in err
+    assert f'{study} line 11: grid.discount 0.9: expected each value once' in err
     study.write_text(f'{STUDY}grid: {{discount: [0.9, 0.99]}}\n')
     code, out, err = ended(command('study.py', study, '--logdir', root, '--dry_run'), 60)
     assert code == 0, err

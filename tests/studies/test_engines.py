@@ -28,7 +28,8 @@ from dreamerv2.studies.study_file import read_definition
 
 STUDY = """
 configs: [mario, debug]
-config: {prefill: 60, eval_every: 0, log_every: 20, save_every: 40, precision: float32}
+config:
+  {prefill: 60, eval_every: 0, log_every: 20, save_every: 40, precision: float32, time_limit: 25}
 frames: 480
 seeds: [0]
 pretrain: [pair]

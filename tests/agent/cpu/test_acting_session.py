@@ -21,15 +21,20 @@ def play(agent, batch, modes=('train', 'eval', 'train', 'eval_sample'), state=No
     return found, state
 
 
-@pytest.mark.parametrize('precision', ['float32', 'bfloat16'])
+PIXELS = {'expl_noise': 0.3, 'encoder': {'norm': 'layer'}}
+VECTORS = {'discrete': False, 'image': False, 'expl_noise': 0.3, 'rssm': {'norm': 'layer'}}
+GAUSSIAN = {'rssm': {'discrete': 0, 'ensemble': 2}, 'eval_state_mean': True}
+
+
 @pytest.mark.parametrize(
-    'options',
+    ('options', 'precision'),
     [
-        {'expl_noise': 0.3, 'encoder': {'norm': 'layer'}},
-        {'discrete': False, 'image': False, 'expl_noise': 0.3, 'rssm': {'norm': 'layer'}},
-        {'rssm': {'discrete': 0, 'ensemble': 2}, 'eval_state_mean': True},
+        (PIXELS, 'float32'),
+        (PIXELS, 'bfloat16'),
+        (VECTORS, 'bfloat16'),
+        (GAUSSIAN, 'float32'),
     ],
-    ids=['pixels', 'continuous', 'gaussian'],
+    ids=['pixels-float32', 'pixels-bfloat16', 'continuous-bfloat16', 'gaussian-float32'],
 )
 def test_a_session_computes_what_the_compiled_functions_do(options, precision):
     kind = {k: options[k] for k in ('discrete', 'image') if k in options}

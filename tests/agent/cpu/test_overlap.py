@@ -14,9 +14,15 @@ from tests.agent.tiny import make_agent, make_batch
         ({'precision': 'bfloat16', 'levels': ['a', 'b']}, ()),
         ({'discrete': False, 'image': False}, ()),
         ({'jit': False, 'image': False}, ()),
-        ({'reward_norm': {'momentum': 0.9}, 'image': False}, ()),
         ({'precision': 'float16', 'image': False}, ()),
-        ({'init': {'freeze': '(rssm|actor)/.*'}, 'image': False}, (1, 3)),
+        (
+            {
+                'init': {'freeze': '(rssm|actor)/.*'},
+                'reward_norm': {'momentum': 0.9},
+                'image': False,
+            },
+            (1, 3),
+        ),
     ],
 )
 def test_updates_made_ahead_are_those_made_one_after_the_other(changes, broken):
