@@ -289,9 +289,8 @@ def test_the_learner_computes_the_same_under_xla(name):
         np.testing.assert_allclose(results[1][key], value, rtol=1e-3, atol=1e-5, err_msg=key)
 
 
-@pytest.mark.parametrize('name', KERNELS)
-def test_the_agent_compiles_with_xla_and_draws(name):
-    agent = make_agent(xla=True, image=False, kernels=kernels(name))
+def test_the_agent_compiles_with_xla_and_draws():
+    agent = make_agent(xla=True, image=False)
     _, metrics = agent.train(make_batch(image=False))
     assert np.isfinite(float(metrics['model_loss']))
 

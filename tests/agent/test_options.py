@@ -96,6 +96,13 @@ def test_pixel_weights_by_hand():
     np.testing.assert_array_equal(nothing, tf.ones([1, 4, 4, 1]))
 
 
+@pytest.mark.parametrize('shape', [(3, 64, 64, 1), (2, 5, 7, 3), (1, 1, 2, 1)])
+def test_means_of_neighbours_are_those_of_average_pooling_bit_for_bit(shape):
+    images = np.random.default_rng(0).exponential(size=shape).astype(np.float32) ** 3
+    ours = tf.function(distributions.neighbourhood_mean, autograph=False)(images)
+    np.testing.assert_array_equal(ours, tf.nn.avg_pool2d(images, 3, 1, 'SAME'))
+
+
 def test_weighted_pixels_keep_the_likelihood_and_weight_its_gradient():
     rng = np.random.default_rng(0)
     mean, value = (tf.constant(rng.normal(size=[2, 3, 8, 8, 3]), tf.float32) for _ in range(2))

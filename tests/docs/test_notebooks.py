@@ -9,7 +9,13 @@ from nbclient import NotebookClient
 from traitlets.config import Config
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUDGETS = {"'steps': 2000": "'steps': 1150", "'steps': 1400": "'steps': 1100"}
+BUDGETS = {
+    "'steps': 2000": "'steps': 350",
+    "'steps': 1400": "'steps': 300",
+    "'prefill': 1000": "'prefill': 200",
+    "'time_limit': 500": "'time_limit': 150",
+    "'time_limit': 300": "'time_limit': 150",
+}
 NOTEBOOKS = sorted((ROOT / 'docs' / 'notebooks').glob('*.ipynb'))
 
 
@@ -45,6 +51,8 @@ def execute(folder, budgets, timeout=500):
 
 @pytest.fixture(scope='module')
 def executed(tmp_path_factory):
+    text = ''.join(path.read_text() for path in NOTEBOOKS)
+    assert all(said in text for said in BUDGETS)
     return execute(tmp_path_factory.mktemp('notebooks'), BUDGETS)
 
 

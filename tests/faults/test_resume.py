@@ -9,8 +9,9 @@ import pytest
 from dreamerv2.run import checkpoint
 from tests.faults import resume
 
-FLAGS = ['--configs', 'mario', 'debug', '--task', 'mario_1-1+1-2', '--steps', '350']
-FLAGS += ['--precision', 'bfloat16', '--save_every', '40']
+FLAGS = ['--configs', 'mario', 'debug', '--task', 'mario_1-1+1-2', '--steps', '260']
+FLAGS += ['--prefill', '100', '--time_limit', '50', '--eval_every', '130', '--save_every', '40']
+FLAGS += ['--log_every', '50', '--precision', 'bfloat16']
 
 
 def test_a_run_that_was_stopped_and_killed_is_the_same_bit_for_bit(tmp_path):

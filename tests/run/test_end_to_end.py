@@ -17,6 +17,7 @@ def test_train_stop_resume_evaluate(tmp_path, root, python_env):
     logdir = tmp_path / 'run'
     command = [sys.executable, str(root / 'dreamerv2' / 'train.py'), '--configs', 'mario', 'debug']
     command += ['--task', 'mario_1-1+1-2', '--logdir', str(logdir), '--precision', 'float32']
+    command += ['--time_limit', '50']
     started = time.monotonic()
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=python_env
