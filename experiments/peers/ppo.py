@@ -11,10 +11,13 @@ this has its own environment, with a CPU build of PyTorch:
 Settings are those that V. Nguyen published for this game (Super-mario-bros-PPO-pytorch): 8
 environments of 512 steps, 10 epochs over minibatches of 256, learning rate 1e-4, discount 0.9,
 lambda 1, entropy 0.01; a stack of 4 frames. Rewards are divided by 15, their bound per frame.
+
+The same command goes on from the last update of a run that was stopped, with new episodes.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -26,8 +29,9 @@ from dreamerv2.config import Config, load_config
 from dreamerv2.envs.gymnasium_view import GymnasiumView
 from dreamerv2.errors import UsageError
 from dreamerv2.run import build, random_streams
-from dreamerv2.run.metrics.jsonl import METRICS, JsonLines
+from dreamerv2.run.metrics.jsonl import METRICS, JsonLines, rows, truncate
 
+CONFIG, SAVED = 'config.yaml', 'ppo.zip'
 ENVS, ROLLOUT, STACK, REWARD_SCALE = 8, 512, 4, 1 / 15
 SETTINGS = {
     'n_steps': ROLLOUT,
@@ -80,6 +84,19 @@ def scaled_rewards(envs: Any) -> Any:
     return Scaled(envs)
 
 
+def check_the_same(config: Config, saved: Path) -> None:
+    """Raises UsageError where the run that `saved` belongs to has other settings."""
+    if not saved.exists():
+        return
+    before = Config.load(saved)
+    for key, value in config.flat.items():
+        if key not in ('steps', 'logdir') and before.flat.get(key) != value:
+            raise UsageError(
+                f'--{key} is {value!r}, but the run in {saved.parent} has '
+                f'{before.flat.get(key)!r}: give that, or another --logdir'
+            )
+
+
 def train(config: Config) -> None:
     """Trains for `steps` agent steps in all environments together, and saves the policy."""
     try:
@@ -90,18 +107,21 @@ def train(config: Config) -> None:
             f"PPO needs Stable-Baselines3 ({error}): pip install '.[peers]', see --help"
         ) from error
     logdir = Path(config.logdir)
-    if (logdir / METRICS).exists():
-        raise UsageError(f'--logdir {logdir} holds a run; PPO cannot resume: choose another')
+    check_the_same(config, logdir / CONFIG)
     logdir.mkdir(parents=True, exist_ok=True)
-    config.save(logdir / 'config.yaml')
+    config.save(logdir / CONFIG)
 
     class Episodes(BaseCallback):
-        """Writes a line at the end of each episode."""
+        """Writes a line at the end of each episode, and saves after each update."""
 
-        def __init__(self, output: JsonLines) -> None:
+        def __init__(self, output: JsonLines, minutes: float) -> None:
             super().__init__()
-            self._output, self._started = output, time.monotonic()
+            self._output, self._started = output, time.monotonic() - 60 * minutes
             self._totals = [[0.0, 0] for _ in range(ENVS)]
+
+        def _on_rollout_start(self) -> None:
+            self.model.save(logdir / f'new_{SAVED}')
+            os.replace(logdir / f'new_{SAVED}', logdir / SAVED)
 
         def _on_step(self) -> bool:
             for total, done, info in zip(
@@ -117,11 +137,19 @@ def train(config: Config) -> None:
             return self.num_timesteps < config.steps
 
     envs = scaled_rewards(make_vector(config))
-    output = JsonLines(logdir)
-    try:
+    if (logdir / SAVED).exists():
+        agent = PPO.load(logdir / SAVED, envs, device='cpu')
+        agent.set_random_seed(config.seed + agent.num_timesteps)
+    else:
         agent = PPO('CnnPolicy', envs, seed=config.seed, device='cpu', **SETTINGS)
-        agent.learn(config.steps, callback=Episodes(output))
-        agent.save(logdir / 'ppo.zip')
+    truncate(logdir, agent.num_timesteps * config.action_repeat)
+    output = JsonLines(logdir)
+    before = rows(logdir, (logdir / METRICS).stat().st_size)
+    minutes = max((row['minutes'] for _, row in before), default=0.0)
+    try:
+        left = config.steps - agent.num_timesteps
+        agent.learn(left, callback=Episodes(output, minutes), reset_num_timesteps=False)
+        agent.save(logdir / SAVED)
     finally:
         output.close()
         envs.close()

@@ -34,6 +34,25 @@ print(agent.num_timesteps, 'steps')
 """
 
 
+# Another setting, then more steps than the run has.
+GO_ON = """
+import json, pathlib, sys
+from peers import ppo
+
+ppo.SETTINGS.update(n_steps=64, batch_size=64, n_epochs=1)
+flags = ['--task', 'mario_1-1', '--logdir', 'ppo', '--time_limit', '40']
+assert ppo.main([*flags, '--steps', '512']) == 0
+first = pathlib.Path('ppo/metrics.jsonl').read_text()
+assert ppo.main([*flags, '--steps', '512', '--sticky', '0']) == 2
+assert ppo.main([*flags, '--steps', '1024']) == 0
+text = pathlib.Path('ppo/metrics.jsonl').read_text()
+steps = [json.loads(line)['step'] for line in text.splitlines()]
+minutes = [json.loads(line)['minutes'] for line in text.splitlines()]
+assert text.startswith(first) and steps == sorted(steps) and minutes == sorted(minutes)
+print(first.count('\\n'), text.count('\\n'), steps[-1])
+"""
+
+
 def run(*command, folder, **environment):
     """The output of a command that knows nothing of this process's packages."""
     inherited = {key: value for key, value in os.environ.items() if key != 'PYTHONPATH'}
@@ -96,12 +115,11 @@ def test_another_library_learns_on_our_levels(wheel, folder):
     ours = {'folder': folder, 'PYTHONPATH': str(ROOT)}
     said = run(python, '-c', LEARN, **ours)
     assert said.splitlines()[-1] == '384 steps'
-    script = ROOT / 'experiments' / 'peers' / 'ppo.py'
-    flags = '--task mario_1-1 --steps 400 --time_limit 40'.split()
-    run(python, script, *flags, '--logdir', folder / 'run', **ours)
-    rows = (folder / 'run' / 'metrics.jsonl').read_text().splitlines()
-    assert len(rows) >= 8 and all('train_return/1-1' in json.loads(row) for row in rows)
-    assert (folder / 'run' / 'ppo.zip').is_file()
+    ours['PYTHONPATH'] += f':{ROOT / "experiments"}'
+    first, in_all, step = map(int, run(python, '-c', GO_ON, **ours).split()[-3:])
+    # Every environment ends an episode after 40 steps; the second part begins new ones.
+    assert (first, in_all, step) == (8, 16, 4 * (512 + 8 * 40))
+    assert (folder / 'ppo' / 'ppo.zip').is_file()
 
 
 def test_the_notebooks_run_at_their_full_budgets(folder):
