@@ -168,13 +168,14 @@ def neighbourhood_mean(images: tf.Tensor) -> tf.Tensor:
     """
     height, width = images.shape[1:3]
     edge = [[0, 0], [1, 1], [1, 1], [0, 0]]
+    inside = np.pad(np.ones([1, height, width, 1], np.float32), edge)
     # TensorFlow would reorder sums and take the reciprocal of a constant, but leaves these alone.
-    negative, one = tf.pad(-images, edge), np.pad(np.ones([1, height, width, 1], np.float32), edge)
-    total, count = tf.zeros_like(images), 0.0
+    negative = tf.pad(-images, edge)
+    total, count = tf.zeros_like(images), np.zeros([1, height, width, 1], np.float32)
     for y in range(3):
         for x in range(3):
             total -= negative[:, y : y + height, x : x + width]
-            count += one[:, y : y + height, x : x + width]
+            count += inside[:, y : y + height, x : x + width]
     return tf.math.divide_no_nan(total, count)
 
 
