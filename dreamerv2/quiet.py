@@ -48,8 +48,8 @@ def import_quietly(name: str) -> ModuleType:
 class _NoKerasForTensorflow(importlib.abc.MetaPathFinder):
     """Tells TensorFlow, while it is imported, that there is no Keras; anyone else gets it.
 
-    TensorFlow loads Keras ahead of use, and Keras loads Matplotlib: a third of the time that a
-    command takes to start. `tf.keras` still loads it when it is used.
+    TensorFlow loads Keras ahead of use, and Keras loads Matplotlib: a third of the time that the
+    import takes. `tf.keras` still loads it when it is used.
     """
 
     def find_spec(self, name: str, path=None, target=None) -> None:

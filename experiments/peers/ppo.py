@@ -12,7 +12,7 @@ Settings are those that V. Nguyen published for this game (Super-mario-bros-PPO-
 environments of 512 steps, 10 epochs over minibatches of 256, learning rate 1e-4, discount 0.9,
 lambda 1, entropy 0.01; a stack of 4 frames. Rewards are divided by 15, their bound per frame.
 
-The same command goes on from the last update of a run that was stopped, with new episodes.
+The same command resumes a run that was stopped, from its last update and with new episodes.
 """
 
 from __future__ import annotations
@@ -84,21 +84,25 @@ def scaled_rewards(envs: Any) -> Any:
     return Scaled(envs)
 
 
-def check_the_same(config: Config, saved: Path) -> None:
-    """Raises UsageError where the run that `saved` belongs to has other settings."""
-    if not saved.exists():
+def check_logdir(config: Config, logdir: Path) -> None:
+    """Raises UsageError where it holds a run of another kind, or of PPO with other settings."""
+    if not (logdir / SAVED).exists():
+        if (logdir / METRICS).exists():
+            raise UsageError(f'--logdir {logdir} holds a run that is not of PPO: choose another')
         return
-    before = Config.load(saved)
+    before = Config.load(logdir / CONFIG).flat
     for key, value in config.flat.items():
-        if key not in ('steps', 'logdir') and before.flat.get(key) != value:
+        if key not in ('steps', 'logdir') and before.get(key) != value:
             raise UsageError(
-                f'--{key} is {value!r}, but the run in {saved.parent} has '
-                f'{before.flat.get(key)!r}: give that, or another --logdir'
+                f'--{key} is {value!r}, but the run in {logdir} has {before.get(key)!r}: '
+                'give that, or another --logdir'
             )
 
 
 def train(config: Config) -> None:
     """Trains for `steps` agent steps in all environments together, and saves the policy."""
+    logdir = Path(config.logdir)
+    check_logdir(config, logdir)
     try:
         from stable_baselines3 import PPO
         from stable_baselines3.common.callbacks import BaseCallback
@@ -106,8 +110,6 @@ def train(config: Config) -> None:
         raise UsageError(
             f"PPO needs Stable-Baselines3 ({error}): pip install '.[peers]', see --help"
         ) from error
-    logdir = Path(config.logdir)
-    check_the_same(config, logdir / CONFIG)
     logdir.mkdir(parents=True, exist_ok=True)
     config.save(logdir / CONFIG)
 
