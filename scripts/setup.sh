@@ -146,9 +146,12 @@ if [ "${found% *}" != "$packages_key" ]; then
     others=$venv/others.lock
     awk '/^[a-z]/ { mine = /^nes-py==/ } mine' "$lock" >"$emulator"
     awk '/^[a-z]/ { mine = /^nes-py==/ } !mine' "$lock" >"$others"
-    # What is imported gets compiled then; compiling everything here takes more than a minute.
+    # What is imported gets compiled then; compiling everything here takes more than a minute. But
+    # where nothing is kept of that, every start would take ten seconds longer.
+    compile=--no-compile
+    if [ -n "${PYTHONDONTWRITEBYTECODE:-}" ]; then compile=--compile; fi
     with_progress 'installing packages' "$(grep -c '^[a-z]' "$others")" \
-        "${pip[@]}" --no-compile --require-hashes -r "$others"
+        "${pip[@]}" "$compile" --require-hashes -r "$others"
     with_progress 'compiling the emulator' 0 \
         "$venv/bin/python" scripts/build_emulator.py "$emulator"
 fi

@@ -6,8 +6,8 @@ usage() {
     cat <<'TEXT'
 usage: scripts/test.sh [--slow] [PYTEST ARGUMENTS]   such as: scripts/test.sh tests/replay -k sample
 
---slow runs the tests of tests/slow/ alone, which the others leave out. They need a network and
-gigabytes on disk, and take minutes each.
+--slow runs the slow tests alone, which are left out else: long ones, further cases of quick ones,
+and tests/slow/, which needs a network and gigabytes on disk.
 
 Environment: PEERS_PYTHON  an interpreter with Stable-Baselines3 and this package's dependencies
                            for --slow, which otherwise installs them
@@ -22,6 +22,6 @@ root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 cd -- "$root"
 if [ "${1:-}" = --slow ]; then
     shift
-    set -- -m slow tests/slow "$@"
+    set -- -m slow "$@"
 fi
 exec "$root/.venv/bin/python" -m pytest "$@"

@@ -182,6 +182,7 @@ curious = addon:Curious
 """
 
 
+@pytest.mark.slow
 def test_a_head_and_a_behavior_that_a_package_adds_learn(package, tmp_path, capfd):
     package(HEADS, module=LEARNED)
     flags = [*PIXEL, '--logdir', str(tmp_path / 'run')]

@@ -81,6 +81,7 @@ def test_callbacks_see_the_run_and_add_to_its_metrics(run):
     assert any('longest' in line for line in logged)
 
 
+@pytest.mark.slow
 def test_a_callback_stops_a_run_that_then_goes_on(tmp_path, capsys):
     """To the same weights, bit for bit, with every option of newer Dreamers.
 

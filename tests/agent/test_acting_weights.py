@@ -41,8 +41,8 @@ def test_weights_cast_once_act_as_those_cast_in_each_call(precision, norm):
     ('precision', 'caller_acts', 'ahead'),
     [
         ('float32', False, False),
-        ('float32', True, True),
-        ('bfloat16', False, True),
+        pytest.param('float32', True, True, marks=pytest.mark.slow),
+        pytest.param('bfloat16', False, True, marks=pytest.mark.slow),
         ('bfloat16', True, False),
     ],
 )

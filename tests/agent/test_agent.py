@@ -206,7 +206,7 @@ def striped_batch(seed):
     return {**batch, 'image': images.astype(np.uint8)}
 
 
-@pytest.mark.parametrize('precision', ['bfloat16', 'float16'])
+@pytest.mark.parametrize('precision', ['bfloat16', pytest.param('float16', marks=pytest.mark.slow)])
 def test_low_precision_learns_as_float32_does(precision):
     exact, low = make_agent(), make_agent(precision=precision)
     for seed in range(20):  # float16 skips updates until it has found its loss scale.
@@ -275,6 +275,7 @@ def test_slow_critic_is_copied_after_the_first_update_and_then_every_so_many():
     assert distances[1] > 0 and distances[3] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', KERNELS)
 def test_the_learner_computes_the_same_under_xla(name):
     results = []

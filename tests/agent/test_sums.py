@@ -20,9 +20,13 @@ VARIANTS = {
     'plain normed levels': {'levels': ['a', 'b'], **NORMED, **PLAIN},
     'normed': NORMED,
 }
+QUICK = 'levels', 'shards', 'plain gaussian', 'plain normed levels'
 
 
-@pytest.mark.parametrize('variant', VARIANTS)
+@pytest.mark.parametrize(
+    'variant',
+    [v if v in QUICK else pytest.param(v, marks=pytest.mark.slow) for v in VARIANTS],
+)
 def test_no_sum_of_many_terms_is_left_to_timing(variant):
     # TensorFlow's AddN begins with whichever terms it may overwrite, and its optimiser makes
     # AddN of sums that were written otherwise: so the optimised graph is what counts.

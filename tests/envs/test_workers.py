@@ -302,10 +302,10 @@ if __name__ == '__main__':
         ('close', signal.SIGINT),
         ('', signal.SIGINT),
         ('', signal.SIGTERM),
-        ('', signal.SIGUSR1),
-        ('', signal.SIGUSR2),
         ('', signal.SIGHUP),
         ('', signal.SIGKILL),
+        pytest.param('', signal.SIGUSR1, marks=pytest.mark.slow),
+        pytest.param('', signal.SIGUSR2, marks=pytest.mark.slow),
     ],
 )
 def test_signals_leave_nothing_behind(tmp_path, mode, number):

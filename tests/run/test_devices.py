@@ -120,6 +120,7 @@ print(float(tf.reduce_sum(double(tf.ones([4, 4])))))
 """
 
 
+@pytest.mark.slow
 def test_a_later_process_takes_the_compiled_programs(tmp_path, python_env):
     times = []
     for _ in range(2):

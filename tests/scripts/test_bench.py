@@ -103,6 +103,7 @@ def test_other_flags_go_to_the_configuration():
     assert options.command == 'learner --preset mario debug --dataset.batch 3'
 
 
+@pytest.mark.slow
 def test_learner(measure, monkeypatch):
     @contextlib.contextmanager
     def here(make, *arguments):
@@ -167,6 +168,7 @@ def test_replay(measure, monkeypatch):
     assert 50 < values['bytes a step'] < 4096
 
 
+@pytest.mark.slow
 def test_train_times_every_part_in_each_mode(measure):
     flags = [*PIXEL, '--repeat', '1', '--steps', '20', '--precision', 'bfloat16', '--plain']
     (table,) = measure('train', *flags)['tables']

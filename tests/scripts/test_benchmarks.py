@@ -183,6 +183,7 @@ def emulator_of(folder):
         return nes_py.__file__
 
 
+@pytest.mark.slow
 def test_the_first_update_and_going_on_from_it(tmp_path):
     flags = ['--configs', 'debug', '--task', 'pixel', '--prefill', '300', '--steps', '500']
     start = time.time()

@@ -1,4 +1,4 @@
-"""Checks that take minutes and need a network: `scripts/test.sh --slow`.
+"""Slow checks that need a network, too: `scripts/test.sh --slow`.
 
 The package is installed for every supported Python of this machine, another library learns on our
 levels, and what beginners start with runs as they start it.

@@ -58,6 +58,7 @@ def wait_until(condition, seconds=300):
         time.sleep(0.1)
 
 
+@pytest.mark.slow
 def test_a_study_is_killed_and_goes_on_to_its_end(command, tmp_path):
     root = tmp_path / 'root'
     kept = '--archive', tmp_path / 'kept' / 'root'

@@ -91,6 +91,7 @@ def check_finished(job):
     assert len(logged) == len(set(logged))
 
 
+@pytest.mark.slow
 def test_a_study_on_ray_survives_the_loss_of_a_machine(jobs, tmp_path):
     from ray.cluster_utils import Cluster
 

@@ -168,7 +168,10 @@ def test_what_is_finished_is_not_trained_again_and_trials_may_be_added(search, c
     assert rows_of(capsys.readouterr().out) == rows_of(before)
 
 
-@pytest.mark.parametrize(('number', 'code'), [(signal.SIGINT, 75), (signal.SIGKILL, -9)])
+@pytest.mark.parametrize(
+    ('number', 'code'),
+    [(signal.SIGINT, 75), pytest.param(signal.SIGKILL, -9, marks=pytest.mark.slow)],
+)
 def test_an_interrupted_trial_goes_on_with_its_setting(search, repository, number, code, capsys):
     search.behave({'001/0': 'wait'})
     returned, out = search.interrupt(repository, number)

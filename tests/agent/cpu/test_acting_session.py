@@ -30,9 +30,9 @@ GAUSSIAN = {'rssm': {'discrete': 0, 'ensemble': 2}, 'eval_state_mean': True}
     ('options', 'precision'),
     [
         (PIXELS, 'float32'),
-        (PIXELS, 'bfloat16'),
+        pytest.param(PIXELS, 'bfloat16', marks=pytest.mark.slow),
         (VECTORS, 'bfloat16'),
-        (GAUSSIAN, 'float32'),
+        pytest.param(GAUSSIAN, 'float32', marks=pytest.mark.slow),
     ],
     ids=['pixels-float32', 'pixels-bfloat16', 'continuous-bfloat16', 'gaussian-float32'],
 )

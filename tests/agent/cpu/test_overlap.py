@@ -12,9 +12,9 @@ from tests.agent.tiny import make_agent, make_batch
     [
         ({}, ()),
         ({'precision': 'bfloat16', 'levels': ['a', 'b']}, ()),
-        ({'discrete': False, 'image': False}, ()),
         ({'jit': False, 'image': False}, ()),
-        ({'precision': 'float16', 'image': False}, ()),
+        pytest.param({'discrete': False, 'image': False}, (), marks=pytest.mark.slow),
+        pytest.param({'precision': 'float16', 'image': False}, (), marks=pytest.mark.slow),
         (
             {
                 'init': {'freeze': '(rssm|actor)/.*'},
