@@ -115,7 +115,8 @@ def make_file(path, kernels, **changes):
     return arrays, list(found)
 
 
-@pytest.mark.parametrize('kernels', ['plain', pytest.param('cpu', marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize('kernels', ['plain', 'cpu'])
 def test_a_file_with_other_settings_and_other_names_of_norm_layers(
     tmp_path, capsys, monkeypatch, kernels
 ):

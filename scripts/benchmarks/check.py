@@ -3,8 +3,8 @@
 Absolute times say little where machines differ and other programs run; a ratio to a limit that is
 measured between the same calls says more. Of each, the best of several rounds counts: whatever else
 runs only ever makes them slower. The table (`experiments/results/speed.json`) has an entry for each
-kind of machine, stored with `--update`; on another kind nothing is compared. It warns and never
-fails.
+kind of machine, stored with `--update`; on another kind nothing is measured, as there is nothing to
+compare with. It warns and never fails.
 """
 
 from __future__ import annotations
@@ -134,6 +134,9 @@ def run(options: Options) -> Report:
     table = read_table(options.stored)
     key = machine_key(options.machine)
     stored = table['machines'].get(key, {}).get('shares', {})
+    if not (stored or options.update):
+        note = f'Nothing is stored for this machine ({key}): --update measures and stores it.'
+        return options.report([Table('Shares of the limits', ['what'], [], [note])])
     try:
         found = measure_shares(options)
     except UsageError:
@@ -154,9 +157,7 @@ def run(options: Options) -> Report:
         for name, share in found.items()
     ]
     notes = list(lines)
-    if not stored:
-        notes.append(f'Nothing is stored for this machine ({key}); --update stores these shares.')
-    elif not lines:
+    if stored and not lines:
         notes.append(f'None is more than {100 * TOLERANCE:.0f} % worse than stored.')
     if options.update:
         table['machines'][key] = {

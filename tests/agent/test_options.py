@@ -440,7 +440,7 @@ def test_switched_off_they_change_nothing():
         np.testing.assert_array_equal(value, off[key], err_msg=key)
 
 
-@pytest.mark.parametrize('discrete', [True, False])
+@pytest.mark.parametrize('discrete', [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_an_agent_with_every_option_learns_and_goes_on_from_its_state(discrete):
     options = {**EVERY_OPTION, 'jit': False}
     if not discrete:

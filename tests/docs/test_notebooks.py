@@ -1,4 +1,4 @@
-"""The notebooks run from the first cell to the last, in an empty folder, for fewer steps."""
+"""The notebooks run from the first cell to the last, with fewer steps and smaller networks."""
 
 import json
 import pathlib
@@ -9,12 +9,13 @@ from nbclient import NotebookClient
 from traitlets.config import Config
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+SMALL = "'dataset': {'batch': 2, 'length': 8}, '.*cnn_depth$': 4"
 BUDGETS = {
     "'steps': 2000": "'steps': 350",
     "'steps': 1400": "'steps': 300",
     "'prefill': 1000": "'prefill': 200",
-    "'time_limit': 500": "'time_limit': 150",
-    "'time_limit': 300": "'time_limit': 150",
+    "'time_limit': 500": f"'time_limit': 150, {SMALL}",
+    "'time_limit': 300": f"'time_limit': 150, {SMALL}",
 }
 NOTEBOOKS = sorted((ROOT / 'docs' / 'notebooks').glob('*.ipynb'))
 

@@ -240,10 +240,12 @@ def test_check_stores_compares_and_warns(measure, monkeypatch, tmp_path):
     monkeypatch.setattr(check, 'EPISODE_STEPS', 100)
     stored = tmp_path / 'speed.json'
     flags = ['check', *TINY, '--stored', str(stored)]
+    (nothing,) = measure(*flags)['tables']
+    assert nothing['rows'] == [] and 'Nothing is stored' in nothing['notes'][0]
+    assert not stored.exists()
     first = measure(*flags, '--update')
     shares = {row[0]: row[1] for row in first['tables'][0]['rows']}
     assert len(shares) == 4 and min(shares.values()) > 0
-    assert 'Nothing is stored' in first['tables'][0]['notes'][0]
     (entry,) = json.loads(stored.read_text())['machines'].values()
     assert entry['shares'] == pytest.approx(shares)
 
