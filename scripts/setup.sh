@@ -146,14 +146,16 @@ if [ "${found% *}" != "$packages_key" ]; then
     others=$venv/others.lock
     awk '/^[a-z]/ { mine = /^nes-py==/ } mine' "$lock" >"$emulator"
     awk '/^[a-z]/ { mine = /^nes-py==/ } !mine' "$lock" >"$others"
-    # What is imported gets compiled then; compiling everything here takes more than a minute. But
-    # where nothing is kept of that, every start would take ten seconds longer.
-    compile=--no-compile
-    if [ -n "${PYTHONDONTWRITEBYTECODE:-}" ]; then compile=--compile; fi
+    # What is imported gets compiled then; compiling everything here takes more than a minute.
     with_progress 'installing packages' "$(grep -c '^[a-z]' "$others")" \
-        "${pip[@]}" "$compile" --require-hashes -r "$others"
+        "${pip[@]}" --no-compile --require-hashes -r "$others"
     with_progress 'compiling the emulator' 0 \
         "$venv/bin/python" scripts/build_emulator.py "$emulator"
 fi
 with_progress 'installing this repository' 0 "${pip[@]}" --no-build-isolation --editable "$root"
+if [ -n "${PYTHONDONTWRITEBYTECODE:-}" ]; then
+    # Otherwise every command would compile what it imports, which takes ten seconds, once more.
+    with_progress 'compiling what commands import' 0 env -u PYTHONDONTWRITEBYTECODE \
+        "$venv/bin/python" -c 'import dreamerv2.agent, dreamerv2.evaluate, dreamerv2.analysis.plot'
+fi
 printf '%s %s\n' "$packages_key" "$self_key" >"$stamp"

@@ -27,7 +27,7 @@ TOOLS += ['sed', 'sha256sum', 'sleep', 'tail', 'uname', 'wc']
 # called with, and does what the file `behaviour` beside the notes says.
 PYTHON = """#!/usr/bin/env bash
 case "$1 ${2:-}" in
-    '-c '*) echo "${FAKE_VERSION:-3.11}"; exit 0 ;;
+    '-c import sys'*) echo "${FAKE_VERSION:-3.11}"; exit 0 ;;
     '-m venv') mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
     '-m pip') if [ "$3" = --version ]; then exit 0; fi ;;
 esac

@@ -41,15 +41,16 @@ def test_packages_come_from_the_lock_with_hashes_and_the_emulator_from_source(sa
     assert 'nes-py==' not in rest and 'tensorflow==2.21' in rest
     together = sorted((own + rest).splitlines())
     assert together == sorted((sandbox.root / 'requirements.lock').read_text().splitlines())
-    assert '--no-compile' in packages
     assert '--no-deps' in package and '--no-build-isolation' in package
     assert package[-1] == str(sandbox.root)
 
 
-def test_packages_are_compiled_where_python_would_do_so_at_every_start(sandbox):
-    sandbox.run('setup.sh', PYTHONDONTWRITEBYTECODE='1')
-    packages = sandbox.calls()[1]
-    assert '--compile' in packages and '--no-compile' not in packages
+def test_what_commands_import_is_compiled_where_python_would_do_so_at_every_start(sandbox):
+    said = '${PYTHONDONTWRITEBYTECODE-unset}'
+    sandbox.behave(f'if [ "$1" = -c ]; then echo "{said}" >&2; exit 1; fi')
+    code, _, err = sandbox.run('setup.sh', PYTHONDONTWRITEBYTECODE='1')
+    assert code == 1 and 'unset' in err.splitlines()
+    assert sandbox.calls()[-1][0] == '-c'
 
 
 def test_changes_install_only_what_follows_from_them(sandbox):
