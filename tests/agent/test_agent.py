@@ -290,6 +290,7 @@ def test_the_learner_computes_the_same_under_xla(name):
         np.testing.assert_allclose(results[1][key], value, rtol=1e-3, atol=1e-5, err_msg=key)
 
 
+@pytest.mark.slow
 def test_the_agent_compiles_with_xla_and_draws():
     agent = make_agent(xla=True, image=False)
     _, metrics = agent.train(make_batch(image=False))
