@@ -154,7 +154,7 @@ if [ "${found% *}" != "$packages_key" ]; then
 fi
 with_progress 'installing this repository' 0 "${pip[@]}" --no-build-isolation --editable "$root"
 if [ -n "${PYTHONDONTWRITEBYTECODE:-}" ]; then
-    # Otherwise every command would compile what it imports, which takes ten seconds, once more.
+    # Otherwise every command would compile its imports again, which takes ten seconds or more.
     with_progress 'compiling what commands import' 0 env -u PYTHONDONTWRITEBYTECODE \
         "$venv/bin/python" -c 'import dreamerv2.agent, dreamerv2.evaluate, dreamerv2.analysis.plot'
 fi

@@ -6,7 +6,7 @@ usage() {
     cat <<'TEXT'
 usage: scripts/test.sh [--slow] [PYTEST ARGUMENTS]   such as: scripts/test.sh tests/replay -k sample
 
---slow runs the slow tests alone, which are left out else: long ones, further cases of quick ones,
+--slow runs only the slow tests, which are otherwise left out: long ones, further cases of quick ones,
 and tests/slow/, which needs a network and gigabytes on disk.
 
 Environment: PEERS_PYTHON  an interpreter with Stable-Baselines3 and this package's dependencies
